@@ -1,0 +1,1 @@
+"""Tune, predict, score and report on a release, read as a stranger would read it."""

@@ -1,0 +1,197 @@
+"""The seven corruptions of MediMeta-C: arrays in, arrays out; no disk, no data set, no model.
+
+Images are uint8 (N, H, W, C), values 0 to 255, with C = 1 or 3 and H, W >= 2. The same bytes come out on every
+machine and backend, in every batch size and order: see docs/corruptions.md for the definitions.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterator, Sequence
+from types import ModuleType
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from corruptions import draws
+from corruptions.table import BYTES_VERSION, COLUMNS, DRAWS, IMAGENET_C, MODALITY
+
+__version__ = "1.0.0"
+
+__all__ = [
+    "BACKENDS",
+    "BYTES_VERSION",
+    "CORRUPTIONS",
+    "PROFILES",
+    "SEVERITIES",
+    "BackendUnavailable",
+    "Strength",
+    "corrupt",
+    "strength",
+    "sweep",
+]
+
+CORRUPTIONS = tuple(IMAGENET_C)
+PROFILES = ("imagenet-c", "modality")
+SEVERITIES = (1, 2, 3, 4, 5)
+BACKENDS = ("cpu", "gpu", "literature")
+
+Images = NDArray[np.uint8]
+
+
+class BackendUnavailable(RuntimeError):
+    """A backend was asked for whose packages or device are not there; the message says what to install."""
+
+
+class Strength(NamedTuple):
+    """One cell of the table: the kernel's name, its parameters (units in `table`) and the source of the numbers."""
+
+    kernel: str
+    parameters: dict[str, Any]
+    source: str
+
+
+def strength(name: str, severity: int, *, profile: str = "imagenet-c", column: str | None = None) -> Strength:
+    """Look up corruption `name` at `severity` (1 to 5).
+
+    `column` names the data set whose column of the profile ``modality`` is taken; ``imagenet-c`` has one column
+    for all. Raise ValueError for a name, severity, profile or column that the table does not have.
+    """
+    is_severity = isinstance(severity, int | np.integer) and not isinstance(severity, bool) and severity in SEVERITIES
+    if name not in CORRUPTIONS or not is_severity:
+        raise ValueError(f"no corruption {name!r} at severity {severity!r}; have {', '.join(CORRUPTIONS)} at 1..5")
+    if profile not in PROFILES:
+        raise ValueError(f"no profile {profile!r}; have {', '.join(PROFILES)}")
+    row: Any = IMAGENET_C[name]
+    if profile == "modality":
+        if column not in COLUMNS:
+            raise ValueError(
+                f"profile 'modality' has no column for data set {column!r}; have {', '.join(COLUMNS)}"
+                " (a data set of your own says which of them it takes)"
+            )
+        columns: Any = MODALITY[name]
+        row = IMAGENET_C[name] if columns == "imagenet-c" else columns[COLUMNS[column]]
+    parameters = {k: v[severity - 1] for k, v in row.items() if k not in ("kernel", "source")}
+    return Strength(row["kernel"], parameters, row["source"])
+
+
+def corrupt(
+    images: Images,
+    name: str,
+    severity: int,
+    *,
+    dataset: str,
+    split: str,
+    indices: Sequence[int] | None = None,
+    seed: int,
+    profile: str = "imagenet-c",
+    column: str | None = None,
+    backend: str = "cpu",
+) -> Images:
+    """Corrupt a batch of images at one severity.
+
+    Args:
+        images: uint8 (N, H, W, C), C = 1 or 3, H and W >= 2; read-only and strided arrays are fine, and left untouched.
+        name: one of `CORRUPTIONS`.
+        severity: 1 to 5.
+        dataset, split, seed: with `name` the key of the draws; `split` is ``train``, ``val`` or ``test``.
+        indices: position of each image in its split, 0 to 2^32 - 1; 0..N-1 if not given.
+        profile: one of `PROFILES`.
+        column: the data set whose column of the profile ``modality`` is taken, if not `dataset`'s own.
+        backend: one of `BACKENDS`; ``cpu`` and ``gpu`` agree bit for bit.
+
+    Returns:
+        A new C-contiguous uint8 array of the same shape.
+
+    Raises:
+        TypeError: `images` is not a uint8 array.
+        ValueError: an argument is outside what is listed above; the message names the choices.
+        BackendUnavailable: the backend's packages or device are missing.
+    """
+    call = _Call(images, name, dataset, split, indices, seed, backend)
+    return call.at(strength(name, severity, profile=profile, column=dataset if column is None else column))
+
+
+def sweep(
+    images: Images,
+    name: str,
+    *,
+    dataset: str,
+    split: str,
+    indices: Sequence[int] | None = None,
+    seed: int,
+    profile: str = "imagenet-c",
+    column: str | None = None,
+    backend: str = "cpu",
+) -> Iterator[tuple[int, Images]]:
+    """Yield (severity, corrupted images) for severities 1 to 5, drawing once for all five; arguments as in `corrupt`."""
+    column = dataset if column is None else column
+    strengths = [strength(name, severity, profile=profile, column=column) for severity in SEVERITIES]
+    call = _Call(images, name, dataset, split, indices, seed, backend)
+    return ((severity, call.at(chosen)) for severity, chosen in zip(SEVERITIES, strengths, strict=True))
+
+
+class _Call:
+    """Validated arguments of one call, and the draw that its severities share."""
+
+    def __init__(
+        self,
+        images: Images,
+        name: str,
+        dataset: str,
+        split: str,
+        indices: Sequence[int] | None,
+        seed: int,
+        backend: str,
+    ) -> None:
+        self.images = _checked(images)
+        self.backend = _load(backend)
+        if not dataset.isascii():
+            raise ValueError(f"a data set's name is ASCII text, not {dataset!r}")
+        if split not in ("train", "val", "test"):
+            raise ValueError(f"no split {split!r}; have train, val, test")
+        self.indices = _checked_indices(indices, len(self.images))
+        self.key = draws.key(seed, dataset, split, name)
+        self._drawn: dict[str, Any] = {}
+
+    def at(self, chosen: Strength) -> Images:
+        kernel = getattr(self.backend, chosen.kernel)
+        kind = DRAWS.get(chosen.kernel)
+        if kind is None:
+            return kernel(self.images, **chosen.parameters)  # type: ignore[no-any-return]
+        if kind not in self._drawn:
+            self._drawn[kind] = self._draw(kind)
+        return kernel(self.images, self._drawn[kind], **chosen.parameters)  # type: ignore[no-any-return]
+
+    def _draw(self, kind: str) -> Any:
+        if kind == "angles":
+            return draws.angles(self.key, self.indices)
+        shape = self.images.shape
+        return draws.uniforms(self.key, self.indices, int(np.prod(shape[1:]))).reshape(shape)
+
+
+def _load(backend: str) -> ModuleType:
+    if backend not in BACKENDS:
+        raise ValueError(f"no backend {backend!r}; have {', '.join(BACKENDS)}")
+    return importlib.import_module(f"corruptions.{backend}")
+
+
+def _checked(images: Images) -> Images:
+    if not isinstance(images, np.ndarray) or images.dtype != np.uint8:
+        kind = f"{images.dtype} array" if isinstance(images, np.ndarray) else type(images).__name__
+        raise TypeError(f"images must be a uint8 array of shape (N, H, W, C), not a {kind}")
+    if images.ndim != 4 or images.shape[3] not in (1, 3) or min(images.shape[1:3]) < 2:
+        raise ValueError(f"images must have shape (N, H, W, C) with C 1 or 3 and H, W >= 2, not {images.shape}")
+    return np.ascontiguousarray(images)
+
+
+def _checked_indices(indices: Sequence[int] | None, count: int) -> Sequence[int]:
+    if indices is None:
+        return range(count)
+    checked = np.asarray(indices)
+    if checked.shape != (count,):
+        raise ValueError(f"indices must be one per image: {count} images, indices of shape {checked.shape}")
+    if count and (checked.dtype.kind not in "iu" or checked.min() < 0 or checked.max() >= 2**32):
+        raise ValueError("indices must be integers from 0 to 2^32 - 1, positions in the split's clean.npz")
+    return checked
