@@ -19,6 +19,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from pipeline import UserError
+
 SIZE = 224
 """Height and width of every released image, pixels."""
 
@@ -32,9 +34,9 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_]*")
 
 
 def checked_name(dataset: str) -> str:
-    """Return `dataset` if it can be a folder and a part of a DVC stage's name, else raise ValueError."""
+    """Return `dataset` if it can be a folder and a part of a DVC stage's name, else raise UserError."""
     if not _NAME.fullmatch(dataset):
-        raise ValueError(f"a data set's name has only letters, digits and _, and begins with no _: not {dataset!r}")
+        raise UserError(f"a data set's name has only letters, digits and _, and begins with no _: not {dataset!r}")
     return dataset
 
 
@@ -57,12 +59,12 @@ class Layout:
             return self.release / checked_name(dataset) / split / "clean.npz"
         if split in PREPARED:
             return self.prepared / checked_name(dataset) / f"{split}.npz"
-        raise ValueError(f"no split {split!r}; have {', '.join(RELEASED + PREPARED)}")
+        raise UserError(f"no split {split!r}; have {', '.join(RELEASED + PREPARED)}")
 
     def cell(self, dataset: str, split: str, corruption: str, severity: int) -> Path:
         """Return the npz of one cell: a data set's split under one corruption at severity 1 to 5."""
         if split not in RELEASED:
-            raise ValueError(f"no released split {split!r}; have {', '.join(RELEASED)}")
+            raise UserError(f"no released split {split!r}; have {', '.join(RELEASED)}")
         return self.release / checked_name(dataset) / split / f"{corruption}_severity_{severity}.npz"
 
     def rows(self, dataset: str) -> Path:

@@ -11,10 +11,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline import UserError
+
 SOURCES = ("phantom", "medimeta", "medmnist", "imagefolder")
 
 
-class SourceError(ValueError):
+class SourceError(UserError):
     """What a source holds is missing, damaged or not in its documented form; the message says what to do."""
 
 

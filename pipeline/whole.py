@@ -1,0 +1,76 @@
+"""A file under its final name is whole: written beside it, synced, then renamed over it."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO
+
+_MARK = ".tmp-"
+
+
+@contextmanager
+def whole(path: Path) -> Iterator[BinaryIO]:
+    """Open `path` for writing so that it appears whole or not at all.
+
+    The data goes to a hidden file in the same folder, locked while its writer lives. It takes the final name after
+    an fsync, replacing a folder's entry and never another file's bytes: `path` may be a hard link into a cache.
+    What a killed writer of the same file left behind is removed.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(f"{_MARK}{path.name}.{secrets.token_hex(4)}")
+    handle = beside.open("x+b")
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield handle
+        handle.flush()
+        os.fsync(handle.fileno())
+        os.chmod(handle.fileno(), 0o666 & ~_umask())
+        os.replace(beside, path)
+    except BaseException:
+        beside.unlink(missing_ok=True)
+        raise
+    finally:
+        handle.close()
+    _sync_folder(path.parent)
+    _remove_leftovers(path)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write `value` as indented JSON with sorted keys, whole or absent."""
+    with whole(path) as handle:
+        handle.write((json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False) + "\n").encode())
+
+
+def is_temporary(path: Path) -> bool:
+    """Say whether `path` is a file that `whole` is writing, or that a killed process left."""
+    return path.name.startswith(_MARK)
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _remove_leftovers(path: Path) -> None:
+    for leftover in path.parent.glob(f"{_MARK}{path.name}.????????"):
+        try:
+            with leftover.open("rb") as handle:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                leftover.unlink()
+        except (BlockingIOError, FileNotFoundError):
+            continue  # its writer lives, or has just finished
