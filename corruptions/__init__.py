@@ -2,12 +2,18 @@
 
 Images are uint8 (N, H, W, C), values 0 to 255, with C = 1 or 3 and H, W >= 2. The same bytes come out on every
 machine and backend, in every batch size and order: see docs/corruptions.md for the definitions.
+
+A backend is the module ``corruptions.<backend>``. It has one function per kernel of the table, with the kernel's name:
+``kernel(images, **parameters)``, or ``kernel(images, draw, **parameters)`` for a kernel listed in `table.DRAWS`
+(``draw`` is uint16 uniforms of the images' shape, or uint8 angles (N,)). A backend whose functions work on other
+arrays than NumPy's has two more: ``take(array, device)`` brings images and draws to it, once for all severities, and
+``give(array)`` brings a result back. It raises `BackendUnavailable` from ``take`` or on import.
 """
 
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from types import ModuleType
 from typing import Any, NamedTuple
 
@@ -88,6 +94,7 @@ def corrupt(
     profile: str = "imagenet-c",
     column: str | None = None,
     backend: str = "cpu",
+    device: str | None = None,
 ) -> Images:
     """Corrupt a batch of images at one severity.
 
@@ -100,6 +107,7 @@ def corrupt(
         profile: one of `PROFILES`.
         column: the data set whose column of the profile ``modality`` is taken, if not `dataset`'s own.
         backend: one of `BACKENDS`; ``cpu`` and ``gpu`` agree bit for bit.
+        device: where the backend ``gpu`` works, in torch's words (``cuda:1``, ``cpu``); its own choice if not given.
 
     Returns:
         A new C-contiguous uint8 array of the same shape.
@@ -109,7 +117,7 @@ def corrupt(
         ValueError: an argument is outside what is listed above; the message names the choices.
         BackendUnavailable: the backend's packages or device are missing.
     """
-    call = _Call(images, name, dataset, split, indices, seed, backend)
+    call = _Call(images, name, dataset, split, indices, seed, backend, device)
     return call.at(strength(name, severity, profile=profile, column=dataset if column is None else column))
 
 
@@ -124,11 +132,12 @@ def sweep(
     profile: str = "imagenet-c",
     column: str | None = None,
     backend: str = "cpu",
+    device: str | None = None,
 ) -> Iterator[tuple[int, Images]]:
     """Yield (severity, corrupted images) for severities 1 to 5, drawing once for all five; arguments as in `corrupt`."""
     column = dataset if column is None else column
     strengths = [strength(name, severity, profile=profile, column=column) for severity in SEVERITIES]
-    call = _Call(images, name, dataset, split, indices, seed, backend)
+    call = _Call(images, name, dataset, split, indices, seed, backend, device)
     return ((severity, call.at(chosen)) for severity, chosen in zip(SEVERITIES, strengths, strict=True))
 
 
@@ -144,31 +153,46 @@ class _Call:
         indices: Sequence[int] | None,
         seed: int,
         backend: str,
+        device: str | None,
     ) -> None:
         self.images = _checked(images)
-        self.backend = _load(backend)
         if not dataset.isascii():
             raise ValueError(f"a data set's name is ASCII text, not {dataset!r}")
         if split not in ("train", "val", "test"):
             raise ValueError(f"no split {split!r}; have train, val, test")
         self.indices = _checked_indices(indices, len(self.images))
         self.key = draws.key(seed, dataset, split, name)
+        self.backend = _load(backend)
+        self._take: Callable[[Any, str | None], Any] = getattr(self.backend, "take", _as_it_is)
+        self._give: Callable[[Any], Images] = getattr(self.backend, "give", _as_it_is)
+        if device is not None and self._take is _as_it_is:
+            raise ValueError(
+                f"backend {backend!r} has no devices to choose from, so device must be None, not {device!r}"
+            )
+        self.device = device
+        self._taken = self._take(self.images, device)
         self._drawn: dict[str, Any] = {}
 
     def at(self, chosen: Strength) -> Images:
-        kernel = getattr(self.backend, chosen.kernel)
+        kernel = getattr(self.backend, chosen.kernel, None)
+        if kernel is None:
+            raise NotImplementedError(f"{self.backend.__name__} has no kernel {chosen.kernel!r}, which the table names")
         kind = DRAWS.get(chosen.kernel)
         if kind is None:
-            return kernel(self.images, **chosen.parameters)  # type: ignore[no-any-return]
+            return self._give(kernel(self._taken, **chosen.parameters))
         if kind not in self._drawn:
-            self._drawn[kind] = self._draw(kind)
-        return kernel(self.images, self._drawn[kind], **chosen.parameters)  # type: ignore[no-any-return]
+            self._drawn[kind] = self._take(self._draw(kind), self.device)
+        return self._give(kernel(self._taken, self._drawn[kind], **chosen.parameters))
 
     def _draw(self, kind: str) -> Any:
         if kind == "angles":
             return draws.angles(self.key, self.indices)
         shape = self.images.shape
-        return draws.uniforms(self.key, self.indices, int(np.prod(shape[1:]))).reshape(shape)
+        return draws.uniforms(self.key, self.indices, shape[1] * shape[2] * shape[3]).reshape(shape)
+
+
+def _as_it_is(array: Any, device: str | None = None) -> Any:
+    return array
 
 
 def _load(backend: str) -> ModuleType:

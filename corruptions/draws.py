@@ -22,6 +22,7 @@ from corruptions.table import BYTES_VERSION
 # Salmon et al. 2011, table 2 and section 4: multipliers and Weyl increments of Philox4x32.
 _M0, _M1 = np.uint64(0xD2511F53), np.uint64(0xCD9E8D57)
 _W0, _W1 = np.uint32(0x9E3779B9), np.uint32(0xBB67AE85)
+_HALF = np.uint64(32)
 
 Key = tuple[int, int]
 
@@ -37,16 +38,14 @@ def key(seed: int, dataset: str, split: str, corruption: str) -> Key:
 
 
 @numba.njit(inline="always")
-def _philox(c0, c1, k0, k1):  # type: ignore[no-untyped-def]
-    """Return the four words of counter (c0, c1, 0, 0); all uint32."""
-    c2 = np.uint32(0)
-    c3 = np.uint32(0)
+def philox(c0, c1, c2, c3, k0, k1):  # type: ignore[no-untyped-def]
+    """Return the four words of Philox4x32-10 at counter (c0, c1, c2, c3) under key (k0, k1); all uint32."""
     for _ in range(10):
         p0 = _M0 * np.uint64(c0)
         p1 = _M1 * np.uint64(c2)
-        c0 = np.uint32(p1 >> np.uint64(32)) ^ c1 ^ k0
+        c0 = np.uint32(p1 >> _HALF) ^ c1 ^ k0
         c1 = np.uint32(p1)
-        c2 = np.uint32(p0 >> np.uint64(32)) ^ c3 ^ k1
+        c2 = np.uint32(p0 >> _HALF) ^ c3 ^ k1
         c3 = np.uint32(p0)
         k0 = np.uint32(k0 + _W0)
         k1 = np.uint32(k1 + _W1)
@@ -54,35 +53,35 @@ def _philox(c0, c1, k0, k1):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(nogil=True, cache=True)
-def _fill_uniforms(out, indices, k0, k1):  # type: ignore[no-untyped-def]
-    size = out.shape[1]
-    for n in range(out.shape[0]):
-        index = np.uint32(indices[n])
-        for block in range((size + 7) // 8):
-            words = _philox(np.uint32(block), index, k0, k1)
-            for e in range(min(8, size - 8 * block)):
-                word = words[e // 2]
-                out[n, 8 * block + e] = np.uint16((word >> np.uint32(16 * (e % 2))) & np.uint32(0xFFFF))
+def _fill(words, indices, k0, k1):  # type: ignore[no-untyped-def]
+    """Fill uint32 (N, blocks, 4) with the words of counters (block, index, 0, 0)."""
+    zero = np.uint32(0)
+    for n in range(words.shape[0]):
+        image = words[n]
+        for block in range(image.shape[0]):
+            w0, w1, w2, w3 = philox(np.uint32(block), indices[n], zero, zero, k0, k1)
+            image[block, 0] = w0
+            image[block, 1] = w1
+            image[block, 2] = w2
+            image[block, 3] = w3
 
 
-@numba.njit(nogil=True, cache=True)
-def _fill_angles(out, indices, k0, k1):  # type: ignore[no-untyped-def]
-    for n in range(out.shape[0]):
-        out[n] = np.uint8(_philox(np.uint32(0), np.uint32(indices[n]), k0, k1)[0] >> np.uint32(24))
+def _words(key: Key, indices: Sequence[int], blocks: int) -> NDArray[np.uint32]:
+    words = np.empty((len(indices), blocks, 4), np.uint32)
+    _fill(words, np.array(indices, np.uint32), np.uint32(key[0]), np.uint32(key[1]))
+    return words
 
 
 def uniforms(key: Key, indices: Sequence[int], size: int) -> NDArray[np.uint16]:
     """Draw `size` 16-bit uniforms for each image index; uint16 (N, size), element e in C-order of the image."""
-    out = np.empty((len(indices), size), np.uint16)
-    _fill_uniforms(out, np.asarray(indices, np.uint32), np.uint32(key[0]), np.uint32(key[1]))
-    return out
+    # Low half first: on a little-endian machine the words in memory are the uniforms already.
+    halves = _words(key, indices, -(-size // 8)).astype("<u4", copy=False).view("<u2")
+    return np.ascontiguousarray(halves.reshape(len(indices), -1)[:, :size], np.uint16)
 
 
 def angles(key: Key, indices: Sequence[int]) -> NDArray[np.uint8]:
     """Draw one motion direction for each image index; uint8 (N,), 256 steps of 45/128 degree around 0."""
-    out = np.empty(len(indices), np.uint8)
-    _fill_angles(out, np.asarray(indices, np.uint32), np.uint32(key[0]), np.uint32(key[1]))
-    return out
+    return (_words(key, indices, 1)[:, 0, 0] >> 24).astype(np.uint8)
 
 
 @functools.cache
