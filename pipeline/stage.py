@@ -7,14 +7,12 @@ import os
 import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from tqdm import tqdm
 
 import corruptions
 from pipeline import UserError
-
-T = TypeVar("T")
 
 
 def parser(doc: str | None) -> argparse.ArgumentParser:
@@ -56,6 +54,6 @@ def run(work: Callable[[], int | None]) -> int:
         return 130
 
 
-def progress(items: Iterable[T] | None = None, **options: Any) -> tqdm[T]:
+def progress(items: Iterable[Any] | None = None, **options: Any) -> tqdm[Any]:
     """Show a progress bar on a terminal, and nothing elsewhere."""
     return tqdm(items, disable=None, dynamic_ncols=True, smoothing=0.1, **options)

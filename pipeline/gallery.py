@@ -1,0 +1,83 @@
+"""Draw the pictures: for each data set one image under every corruption and severity, and one overview.
+
+Rows are corruptions, columns the clean image and severities 1 to 5; data/gallery/<dataset>.png, docs/gallery.png.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from corruptions import CORRUPTIONS, SEVERITIES
+from pipeline import manifest, npz, stage
+from pipeline.layout import Layout
+from pipeline.settings import settings
+from pipeline.whole import whole
+
+_GAP = 4
+_HEAD = 24  # height of the column titles, pixels
+_SIDE = 118  # width of the row titles, pixels
+_INK, _PAPER = (40, 44, 52), (255, 255, 255)
+_OVERVIEW_SEVERITY = 3
+
+
+def gallery(layout: Layout, datasets: Sequence[str]) -> None:
+    """Write data/gallery/<dataset>.png for each data set, and docs/gallery.png."""
+    for dataset in stage.progress(datasets, unit="picture", desc="gallery"):
+        rows = [
+            [_picture(layout, dataset, corruption, severity) for severity in (0, *SEVERITIES)]
+            for corruption in CORRUPTIONS
+        ]
+        columns = ["clean", *(f"severity {k}" for k in SEVERITIES)]
+        sheet = _sheet(rows, [c.replace("_", " ") for c in CORRUPTIONS], columns, side=112)
+        _save(sheet, layout, f"data/gallery/{dataset}.png")
+    rows = [
+        [_picture(layout, dataset, c, _OVERVIEW_SEVERITY if c else 0) for c in ("", *CORRUPTIONS)]
+        for dataset in datasets
+    ]
+    columns = ["clean", *(c.replace("_", " ") for c in CORRUPTIONS)]
+    _save(_sheet(rows, list(datasets), columns, side=112), layout, "docs/gallery.png")
+
+
+def _picture(layout: Layout, dataset: str, corruption: str, severity: int) -> Image.Image:
+    """Return the test split's first image of the last class (a finding, where the classes are normal and not)."""
+    clean = layout.clean(dataset, "test")
+    images, labels = npz.read(clean if severity == 0 else layout.cell(dataset, "test", corruption, severity))
+    last = len(manifest.read(layout, dataset, manifest.CLEAN)["class_names"]) - 1
+    index = int(np.argmax(labels == last))
+    return Image.fromarray(np.asarray(images[index]).squeeze())
+
+
+def _sheet(rows: list[list[Image.Image]], row_titles: list[str], column_titles: list[str], *, side: int) -> Image.Image:
+    step = side + _GAP
+    sheet = Image.new("RGB", (_SIDE + step * len(column_titles), _HEAD + step * len(rows)), _PAPER)
+    draw = ImageDraw.Draw(sheet)
+    font = ImageFont.load_default(14)
+    for column, title in enumerate(column_titles):
+        draw.text((_SIDE + step * column + side / 2, _HEAD / 2), title, _INK, font, anchor="mm")
+    for row, (pictures, title) in enumerate(zip(rows, row_titles, strict=True)):
+        top = _HEAD + step * row
+        draw.text((_SIDE - 8, top + side / 2), title, _INK, font, anchor="rm")
+        for column, picture in enumerate(pictures):
+            small = picture.convert("RGB").resize((side, side), Image.Resampling.BOX)
+            sheet.paste(small, (_SIDE + step * column, top))
+    return sheet
+
+
+def _save(sheet: Image.Image, layout: Layout, name: str) -> None:
+    with whole(layout.root / name) as handle:
+        sheet.save(handle, "png")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the stage from a command line."""
+    parser = stage.parser(__doc__)
+    given = parser.parse_args(argv)
+    return stage.run(lambda: gallery(Layout(given.root), settings(given.root).datasets))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

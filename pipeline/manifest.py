@@ -1,0 +1,50 @@
+"""The manifests in git: what every file must hold, by checksum. The record that verify, report and publish trust."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+from pipeline import UserError
+from pipeline.layout import Layout
+from pipeline.whole import write_json
+
+CLEAN = "clean"
+"""Manifest of the released clean splits: source, class names, channels, counts and checksums."""
+
+PREPARED = "prepared"
+"""Manifest of the splits that are prepared for tuning and not released."""
+
+
+def read(layout: Layout, dataset: str, name: str) -> dict[str, Any]:
+    """Return the manifest `name` (``clean``, ``prepared`` or a corruption) of `dataset`; UserError if there is none."""
+    path = layout.manifest(dataset, name)
+    try:
+        value: dict[str, Any] = json.loads(path.read_text())
+    except FileNotFoundError:
+        raise UserError(f"no {path}: run `dvc repro` first") from None
+    except ValueError as broken:
+        raise UserError(f"{path} is not JSON ({broken}): restore it with git or run `dvc repro`") from None
+    return value
+
+
+def write(layout: Layout, dataset: str, name: str, value: dict[str, Any]) -> None:
+    """Write a manifest, whole or absent, the same text for the same value."""
+    write_json(layout.manifest(dataset, name), value)
+
+
+def checksum(layout: Layout) -> str:
+    """Return one SHA-256 over all data sets' manifests: the name of a build."""
+    digest = hashlib.sha256()
+    for path in sorted(layout.manifests.glob("*/*.json")):
+        digest.update(f"{path.relative_to(layout.manifests).as_posix()}\n".encode())
+        digest.update(hashlib.sha256(path.read_bytes()).digest())
+    return digest.hexdigest()
+
+
+def file_checksum(path: Path) -> str:
+    """Return the SHA-256 of a file's bytes."""
+    with path.open("rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()

@@ -1,0 +1,243 @@
+"""Read the whole released tree back and list everything that is not as its manifests say.
+
+Exit code 0 and metrics/verify.json if there is no finding, else 1 with one line for each.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from skimage.metrics import structural_similarity
+
+import corruptions
+from corruptions import BYTES_VERSION, CORRUPTIONS, SEVERITIES
+from pipeline import UserError, manifest, npz, stage
+from pipeline.layout import RELEASED, SIZE, Layout
+from pipeline.parallel import ordered
+from pipeline.settings import Settings, settings
+from pipeline.whole import is_temporary, write_json
+
+METRICS = Path("metrics") / "verify.json"
+
+_BATCH = 32
+_SAMPLE = 8  # images whose SSIM is taken, spread over the split
+
+
+@dataclass
+class Checked:
+    """What was read of one data set's split under one corruption (or clean), and what was found."""
+
+    findings: list[str] = field(default_factory=list)
+    files: int = 0
+    images: int = 0
+
+
+def findings(layout: Layout, chosen: Settings, *, workers: int) -> Checked:
+    """Check every file of the release against its manifest and its clean images; never stops at a finding."""
+    total = Checked()
+    total.findings += _strangers(layout, chosen)
+    parts = [
+        partial(_check_clean if name == manifest.CLEAN else _check_corruption, layout, chosen, dataset, name, split)
+        for dataset in chosen.datasets
+        for name in (manifest.CLEAN, *CORRUPTIONS)
+        for split in RELEASED
+    ]
+    with stage.progress(total=len(parts), unit="part", desc="verify") as bar:
+        for checked in ordered(lambda part: part(), parts, workers=workers):
+            total.findings += checked.findings
+            total.files += checked.files
+            total.images += checked.images
+            bar.update()
+    return total
+
+
+def _strangers(layout: Layout, chosen: Settings) -> Iterator[str]:
+    names = {"clean.npz", *(layout.cell("x", "val", c, k).name for c in CORRUPTIONS for k in SEVERITIES)}
+    for path in sorted(layout.release.rglob("*")):
+        parts = path.relative_to(layout.release).parts
+        place = len(parts)
+        known = (
+            (parts[0] in chosen.datasets if place == 1 else True)
+            and (place != 2 or parts[1] in RELEASED)
+            and (place != 3 or parts[2] in names)
+            and place <= 3
+            and path.is_dir() == (place < 3)
+        )
+        if is_temporary(path):
+            yield f"{path}: left by an interrupted run; delete it"
+        elif not known and (place == 1 or parts[0] in chosen.datasets):
+            yield f"{path}: not part of the release; delete it, since readers list the folders"
+
+
+def _check_clean(layout: Layout, chosen: Settings, dataset: str, name: str, split: str) -> Checked:
+    checked = Checked()
+    facts = _manifest(layout, dataset, name, checked)
+    if facts is None:
+        return checked
+    expected = {"source": chosen.source, "seed": chosen.seed, "bytes_version": BYTES_VERSION}
+    checked.findings += _stale(layout, dataset, name, facts, expected)
+    path = layout.clean(dataset, split)
+    labels = _check_file(path, facts["splits"][split], facts["channels"], None, [], checked)
+    if labels is not None and len(labels):
+        classes = len(facts["class_names"])
+        if labels.min() < 0 or labels.max() >= classes:
+            checked.findings.append(f"{path}: labels {labels.min()}..{labels.max()} for {classes} classes")
+        elif np.bincount(labels, minlength=classes).tolist() != facts["splits"][split]["per_class"]:
+            checked.findings.append(f"{path}: images per class are not the manifest's")
+    return checked
+
+
+def _check_corruption(layout: Layout, chosen: Settings, dataset: str, corruption: str, split: str) -> Checked:
+    checked = Checked()
+    facts = _manifest(layout, dataset, corruption, checked)
+    if facts is None:
+        return checked
+    column = chosen.column(dataset)
+    strengths = [
+        {"severity": k, **corruptions.strength(corruption, k, profile=chosen.profile, column=column)._asdict()}
+        for k in SEVERITIES
+    ]
+    expected = {
+        "profile": chosen.profile,
+        "seed": chosen.seed,
+        "bytes_version": BYTES_VERSION,
+        "strengths": json.loads(json.dumps(strengths)),
+    }
+    checked.findings += _stale(layout, dataset, corruption, facts, expected)
+    try:
+        clean = npz.read(layout.clean(dataset, split))
+    except npz.NpzError:
+        clean = None  # reported by the clean split's own check
+    similarities: list[float] = []
+    for severity in SEVERITIES:
+        path = layout.cell(dataset, split, corruption, severity)
+        sampled: list[float] = []
+        labels = _check_file(path, facts["cells"][split][str(severity)], facts["channels"], clean, sampled, checked)
+        if labels is not None and clean is not None and not np.array_equal(labels, clean.labels):
+            checked.findings.append(f"{path}: labels are not those of clean.npz")
+        if sampled:
+            similarities.append(float(np.mean(sampled)))
+    if len(similarities) == len(SEVERITIES) and any(np.diff(similarities) >= 0):
+        listed = ", ".join(f"{s:.4f}" for s in similarities)
+        checked.findings.append(
+            f"{layout.clean(dataset, split).parent}: {corruption} does not grow with severity (mean SSIM {listed})"
+        )
+    return checked
+
+
+def _manifest(layout: Layout, dataset: str, name: str, checked: Checked) -> dict[str, Any] | None:
+    try:
+        return manifest.read(layout, dataset, name)
+    except UserError as missing:
+        checked.findings.append(str(missing))
+        return None
+
+
+def _stale(layout: Layout, dataset: str, name: str, facts: dict[str, Any], expected: dict[str, Any]) -> Iterator[str]:
+    for key, value in expected.items():
+        if facts.get(key) != value:
+            yield f"{layout.manifest(dataset, name)}: {key} is not that of params.yaml and the table; run `dvc repro`"
+
+
+def _check_file(
+    path: Path,
+    entry: dict[str, Any],
+    channels: int,
+    clean: npz.Arrays | None,
+    similarities: list[float],
+    checked: Checked,
+) -> NDArray[np.int64] | None:
+    """Add what is wrong with one file to `checked`; return its labels unless it cannot be read."""
+    try:
+        opened = npz.Npz(path)
+        checked.files += 1
+        checked.images += opened.shape[0]
+        found = list(_read_back(path, opened, entry, channels, clean, similarities))
+    except npz.NpzError as broken:
+        checked.findings.append(str(broken))
+        return None
+    checked.findings += found
+    return opened.labels
+
+
+def _read_back(
+    path: Path,
+    opened: npz.Npz,
+    entry: dict[str, Any],
+    channels: int,
+    clean: npz.Arrays | None,
+    similarities: list[float],
+) -> Iterator[str]:
+    expected = (entry["count"], SIZE, SIZE, channels)
+    if opened.shape != expected:
+        yield f"{path}: images have shape {opened.shape}, the manifest says {expected}"
+    compared = clean is not None and clean.images.shape == opened.shape
+    sample = set(np.linspace(0, opened.shape[0] - 1, _SAMPLE, dtype=int).tolist())
+    digest, start, constant, unchanged = hashlib.sha256(), 0, 0, 0
+    for images in opened.chunks(_BATCH):
+        digest.update(np.ascontiguousarray(images).reshape(-1).data)
+        for index, image in enumerate(images, start):
+            constant += bool(image.min() == image.max())
+            if compared and clean is not None:
+                unchanged += np.array_equal(image, clean.images[index])
+                if index in sample:
+                    similarities.append(_ssim(clean.images[index], image))
+        start += len(images)
+    if constant:
+        yield f"{path}: {constant} images are constant"
+    if unchanged:
+        yield f"{path}: {unchanged} images equal their clean image"
+    if digest.hexdigest() != entry["images"]:
+        yield f"{path}: images have another checksum than the manifest's"
+    if hashlib.sha256(opened.labels.astype("<i8").tobytes()).hexdigest() != entry["labels"]:
+        yield f"{path}: labels have another checksum than the manifest's"
+
+
+def _ssim(clean: NDArray[np.uint8], image: NDArray[np.uint8]) -> float:
+    """Return the structural similarity of two images' channel means (Wang et al. 2004)."""
+    return float(structural_similarity(clean.mean(-1), image.mean(-1), data_range=255))
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the stage from a command line."""
+    parser = stage.parser(__doc__)
+    stage.add_workers(parser)
+    given = parser.parse_args(argv)
+
+    def work() -> int:
+        layout = Layout(given.root)
+        checked = findings(layout, settings(given.root), workers=given.workers)
+        _report(checked.findings)
+        print(f"verify: {checked.files} files, {checked.images} images, {len(checked.findings)} findings")
+        if checked.findings:
+            return 1
+        write_json(
+            layout.root / METRICS,
+            {
+                "files": checked.files,
+                "images": checked.images,
+                "findings": 0,
+                "manifests": manifest.checksum(layout),
+            },
+        )
+        return 0
+
+    return stage.run(work)
+
+
+def _report(found: Iterable[str]) -> None:
+    for sentence in found:
+        print(sentence, file=sys.stderr)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
