@@ -1,0 +1,125 @@
+"""A small CLIP that anybody can pre-train in minutes on two cores: the default baseline, made by ``pretrain``.
+
+Image tower: convolutions with GroupNorm at 224 pixels, so that no resize hides a corruption; BatchNorm would take its
+statistics from corrupted batches. Text tower: hashed words, averaged, through two linear layers; no vocabulary file.
+"""
+
+from __future__ import annotations
+
+import re
+import zlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from benchmark.models.model import Towers
+from benchmark.models.record import File, Record, View
+
+WEIGHTS = "phantom_clip.safetensors"
+"""Name of the checkpoint that ``pretrain`` writes: both towers, keys ``image.*``, ``text.*`` and ``log_scale``."""
+
+WIDTHS = (16, 32, 64, 128)
+"""Channels at strides 4, 8, 16 and 32."""
+
+EMBEDDING = 64
+BUCKETS = 1024
+"""Rows of the word table; a word's row is its CRC-32 modulo this, row 0 is padding."""
+
+RECORD = Record(
+    name="phantom-clip",
+    title="phantom-CLIP",
+    family="phantom_clip",
+    architecture="conv-groupnorm-224",
+    files=(File(WEIGHTS),),
+    view=View(size=224, mean=(0.5, 0.5, 0.5), std=(0.25, 0.25, 0.25), interpolation="bilinear", resize="squash"),
+    context_length=32,
+    embedding=EMBEDDING,
+    lora_targets=r"stages\.\d+\.\d+\.convolution|project",
+    licence="MIT",
+    citation="This project",
+    sources=("benchmark/models/phantom_clip.py",),
+)
+
+
+class Block(nn.Module):
+    """Convolution 3 x 3, GroupNorm in groups of eight channels, ReLU; a residual where the shape stays."""
+
+    def __init__(self, channels: int, out: int, *, stride: int = 1) -> None:
+        super().__init__()
+        self.convolution = nn.Conv2d(channels, out, 3, stride, 1, bias=False)
+        self.norm = nn.GroupNorm(out // 8, out)
+        self.residual = stride == 1 and channels == out
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.norm(self.convolution(x))
+        return torch.relu(x + y) if self.residual else torch.relu(y)
+
+
+class ImageTower(nn.Module):
+    """float32 (N, 3, 224, 224) -> features float32 (N, EMBEDDING)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Sequential(nn.Conv2d(3, WIDTHS[0], 8, 4, 2), nn.GroupNorm(2, WIDTHS[0]), nn.ReLU())
+        before = (WIDTHS[0], *WIDTHS)
+        self.stages = nn.Sequential(
+            *(
+                nn.Sequential(Block(channels, out, stride=1 if place == 0 else 2), Block(out, out))
+                for place, (channels, out) in enumerate(zip(before, WIDTHS, strict=False))
+            )
+        )
+        self.project = nn.Linear(2 * WIDTHS[-1], EMBEDDING)
+
+    def forward(self, images: Tensor) -> Tensor:
+        x = self.stages(self.stem(images.contiguous(memory_format=torch.channels_last)))
+        features: Tensor = self.project(torch.cat([x.mean(dim=(2, 3)), x.amax(dim=(2, 3))], dim=1))
+        return features
+
+
+class TextTower(nn.Module):
+    """Word rows int64 (K, L), 0 where there is none -> features float32 (K, EMBEDDING)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.words = nn.Embedding(BUCKETS, EMBEDDING, padding_idx=0)
+        self.mix = nn.Sequential(nn.Linear(EMBEDDING, 2 * EMBEDDING), nn.GELU(), nn.Linear(2 * EMBEDDING, EMBEDDING))
+
+    def forward(self, words: Tensor) -> Tensor:
+        count = (words != 0).sum(dim=1, keepdim=True).clamp(min=1)
+        features: Tensor = self.mix(self.words(words).sum(dim=1) / count.sqrt())
+        return features
+
+
+def tokenize(texts: Sequence[str]) -> dict[str, Tensor]:
+    """Return ``words`` int64 (K, context length): the row of each lower-case word or number, cut at the context."""
+    length = RECORD.context_length
+    rows = torch.zeros((len(texts), length), dtype=torch.int64)
+    for k, text in enumerate(texts):
+        for place, word in enumerate(re.findall(r"[a-z0-9]+", text.lower())[:length]):
+            rows[k, place] = 1 + zlib.crc32(word.encode()) % (BUCKETS - 1)
+    return {"words": rows}
+
+
+def towers(*, seed: int = 0) -> tuple[ImageTower, TextTower]:
+    """Return both towers with the weights that `seed` gives, leaving torch's own generator as it was."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        image = ImageTower().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        return image, TextTower()
+
+
+def build(record: Record, files: Any, *, random_init: bool = False) -> Towers:
+    """Return the towers of `record`, with the weights of its checkpoint unless `random_init`."""
+    image, text = towers()
+    scale = 20.0
+    if not random_init:
+        scale = _load(files.tensors(WEIGHTS), image, text)
+    return Towers(image, text, tokenize, scale)
+
+
+def _load(tensors: Mapping[str, Tensor], image: nn.Module, text: nn.Module) -> float:
+    image.load_state_dict({k.removeprefix("image."): v for k, v in tensors.items() if k.startswith("image.")})
+    text.load_state_dict({k.removeprefix("text."): v for k, v in tensors.items() if k.startswith("text.")})
+    return float(tensors["log_scale"].exp())
