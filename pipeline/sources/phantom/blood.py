@@ -1,0 +1,255 @@
+"""Blood smears: red cells around one white cell (or platelets) in the middle."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from pipeline.layout import SIZE
+from pipeline.sources.phantom import brush
+from pipeline.sources.phantom.camera import Camera
+from pipeline.sources.phantom.chance import Chance
+from pipeline.sources.phantom.morphology import AML, PBC, Cell, Granules
+from pipeline.sources.phantom.plane import CENTRE, Field, X, Y, cos_sin, mix, step, window
+from pipeline.sources.phantom.texture import texture
+
+CAMERAS = {
+    "pbc": (
+        Camera((0.5, 0.8), (2, 4), (0.70, 0.78), (0.14, 0.18), (-0.1, 0.2), (0.0, 0.1), (1.0, 0.98, 0.95), 0.03),
+        Camera((0.8, 1.3), (4, 7), (0.58, 0.70), (0.12, 0.17), (-0.4, 0.0), (0.1, 0.3), (0.90, 0.94, 1.06), 0.05, 0.2),
+    ),
+    "aml": (
+        Camera((0.5, 0.9), (2, 4), (0.68, 0.77), (0.13, 0.18), (-0.1, 0.2), (0.0, 0.1), (1.0, 0.96, 0.99), 0.03),
+        Camera((0.7, 1.2), (4, 7), (0.60, 0.72), (0.12, 0.17), (-0.3, 0.1), (0.1, 0.3), (1.02, 0.97, 0.85), 0.05, 0.2),
+    ),
+}
+_RED = np.array((0.86, 0.62, 0.60))
+_NUCLEUS = np.array((0.40, 0.20, 0.55))
+_BACKGROUND = np.array((0.96, 0.94, 0.93))
+
+
+def aml(chance: Chance, label: int) -> Field:
+    """Draw a cell of one of the 15 morphological classes; float64 (224, 224, 3)."""
+    return _smear(chance, AML[label], radius=(50.0, 62.0), red=(29.0, 34.0))
+
+
+def pbc(chance: Chance, label: int) -> Field:
+    """Draw a normal blood cell of one of the eight classes; float64 (224, 224, 3)."""
+    kinds = PBC[label]
+    return _smear(chance, kinds[chance.integer(0, len(kinds) - 1)], radius=(44.0, 56.0), red=(25.0, 30.0))
+
+
+def _smear(chance: Chance, cell: Cell, radius: tuple[float, float], red: tuple[float, float]) -> Field:
+    size, red_size = chance.uniform(*radius), chance.uniform(*red)
+    x, y = CENTRE + chance.uniform(-10, 10), CENTRE + chance.uniform(-10, 10)
+    stain = np.array((chance.uniform(-0.05, 0.05), chance.uniform(-0.04, 0.04), chance.uniform(-0.05, 0.05)))
+    image = np.empty((SIZE, SIZE, 3))
+    image[:] = _BACKGROUND + 0.5 * stain
+    image += 0.012 * texture(chance, 64, octaves=3)[..., None]
+    _red_cells(image, chance, x, y, size, red_size, _RED + stain)
+    for _ in range(chance.integer(0, 3)):
+        angle, away = chance.uniform(), size + chance.uniform(14, 60)
+        c, s = cos_sin(angle)
+        _platelet(image, chance, x + away * c, y + away * s, chance.uniform(5, 9), stain)
+    if cell.nucleus == "none":
+        _platelets(image, chance, x, y, size, stain)
+    else:
+        _white_cell(image, chance, cell, x, y, size, stain)
+    return image
+
+
+def _red_cells(image: Field, chance: Chance, x: float, y: float, size: float, red: float, colour: Field) -> None:
+    """Lay red cells on a jittered grid, a few missing, none under the white cell."""
+    pitch = red * chance.uniform(1.9, 2.5)
+    start_x, start_y = chance.uniform(-pitch, 0), chance.uniform(-pitch, 0)
+    cells = []
+    for row in range(int(SIZE / pitch) + 3):
+        for column in range(int(SIZE / pitch) + 3):
+            px = start_x + (column + 0.5 * (row % 2)) * pitch + chance.uniform(-0.3, 0.3) * pitch
+            py = start_y + row * pitch * 0.9 + chance.uniform(-0.3, 0.3) * pitch
+            r, long = red * chance.uniform(0.9, 1.08), chance.uniform(0.9, 1.0)
+            c, s = cos_sin(chance.uniform())
+            dimple, kept = chance.uniform(0.25, 0.7), chance.happens(0.75)
+            away = math.sqrt((px - x) * (px - x) + (py - y) * (py - y))
+            if away < size + 0.96 * r:
+                push = (size + 0.96 * r) / max(away, 1.0)
+                if push > 1.35:
+                    continue
+                px, py = x + (px - x) * push, y + (py - y) * push
+            if kept:
+                cells.append((px, py, r, r * long, float(c), float(s), dimple))
+    brush.discs(image, np.array(cells), colour)
+
+
+def _platelet(image: Field, chance: Chance, x: float, y: float, size: float, stain: Field) -> None:
+    rows, columns = window(x, y, size * 1.8)
+    wobble = 0.3 * texture(chance, 8)[rows, columns]
+    dx, dy = X[rows, columns] - x, Y[rows, columns] - y
+    outside = np.sqrt(dx * dx + dy * dy) / size - 1.0 + wobble
+    part = image[rows, columns]
+    mix(part, np.array((0.78, 0.68, 0.84)) + stain, 0.8 * step(outside, 0.4))
+    speck = texture(chance, 4)[rows, columns]
+    mix(part, np.array((0.52, 0.28, 0.58)) + stain, 0.8 * step(outside + 0.25, 0.5) * step(-speck, 1.6))
+
+
+def _platelets(image: Field, chance: Chance, x: float, y: float, size: float, stain: Field) -> None:
+    turn = chance.uniform()
+    count = chance.integer(3, 6)
+    for n in range(count):
+        c, s = cos_sin(turn + (n + chance.uniform(-0.3, 0.3)) / count)
+        away = size * chance.uniform(0.25, 0.6)
+        _platelet(image, chance, x + away * c, y + away * s, size * chance.uniform(0.22, 0.36), stain)
+
+
+def _white_cell(image: Field, chance: Chance, cell: Cell, x: float, y: float, size: float, stain: Field) -> None:
+    rows, columns = window(x, y, size * 1.45)
+    part = image[rows, columns]
+    bend_x, bend_y = texture(chance, 32)[rows, columns], texture(chance, 32)[rows, columns]
+    c, s = cos_sin(chance.uniform())
+    dx, dy = (X[rows, columns] - x) / size, (Y[rows, columns] - y) / size
+    u, v = dx * c + dy * s, dy * c - dx * s
+    stretch = chance.uniform(1.0, 1.1)
+    uu, vv = (u + cell.ragged * bend_x) * stretch, v + cell.ragged * bend_y
+    rim = np.sqrt(uu * uu + vv * vv) - 1.0
+    if cell.nucleus != "smudge":
+        inside = step(rim, 0.05)
+        tone = np.array(cell.cytoplasm) * chance.uniform(0.95, 1.05) + stain
+        depth = 1.0 + 0.035 * texture(chance, 8, octaves=2)[rows, columns] - 0.16 * step(np.abs(rim + 0.03), 0.1)
+        mix(part, tone * depth[..., None], inside)
+    nucleus = _nucleus(chance, cell, u + 0.06 * bend_y, v + 0.06 * bend_x)
+    _granules(part, chance, cell.granules, u, v, rim, nucleus, stain, under=True)
+    blotch = texture(chance, cell.grain, octaves=2)[rows, columns]
+    pattern = cell.clumps * 0.10 * np.clip(blotch * (1.6 if cell.clumps > 0.6 else 1.0), -1.3, 1.3)
+    edge = -0.10 * step(np.abs(nucleus + 0.03), 0.08)
+    tone = (_NUCLEUS + stain + chance.uniform(-0.04, 0.04)) * (1.0 + 0.2 * chance.uniform(-0.3, 0.3))
+    soft = 0.30 if cell.nucleus == "smudge" else 0.05
+    cover = step(nucleus, soft)
+    mix(part, tone + (pattern + edge)[..., None] * np.array((1.3, 1.0, 1.0)), 0.97 * cover)
+    _spots(part, chance, cell.nucleoli, nucleus, u, v, size, (0.60, 0.50, 0.78), (0.11, 0.16), -0.14)
+    _spots(
+        part,
+        chance,
+        cell.vacuoles,
+        np.maximum(rim, -nucleus - 0.04),
+        u,
+        v,
+        size,
+        (0.97, 0.95, 0.97),
+        (0.05, 0.09),
+        -0.04,
+    )
+    _granules(part, chance, cell.granules, u, v, rim, nucleus, stain, under=False)
+
+
+def _arc(radius: float, span: float, count: int) -> list[tuple[float, float]]:
+    """Return `count` points on an arc of `span` turns, its middle of mass about 0."""
+    points = []
+    for n in range(count):
+        c, s = cos_sin(span * (n / (count - 1) - 0.5))
+        points.append((radius * float(c) - 0.6 * radius * (1.0 - span), radius * float(s)))
+    return points
+
+
+def _chain(points: list[tuple[float, float]], radii: Field) -> list[tuple[float, ...]]:
+    return [(*a, *b, radii[n], radii[n + 1]) for n, (a, b) in enumerate(zip(points, points[1:], strict=False))]
+
+
+def _shape(chance: Chance, kind: str) -> tuple[list[tuple[float, ...]], float]:
+    """Return capsules and the blend of one kind of nucleus, in any size."""
+    if kind == "round":
+        return [(-0.03, 0.0, 0.03, 0.0, 0.7, 0.7)], 0.0
+    if kind == "oval":
+        return [(-0.16, 0.0, 0.16, 0.0, 0.58, 0.58 * chance.uniform(0.9, 1.0))], 0.0
+    if kind == "kidney":
+        return _chain(_arc(0.42, chance.uniform(0.34, 0.42), 6), chance.uniforms(6, 0.36, 0.40)), 0.05
+    if kind == "folded":
+        points = _arc(0.42, chance.uniform(0.52, 0.62), 5)
+        return _chain(points, chance.uniforms(5, 0.26, 0.40)), 0.15
+    if kind == "band":
+        return _chain(_arc(0.48, chance.uniform(0.50, 0.66), 9), chance.uniforms(9, 0.19, 0.23)), 0.04
+    if kind == "segmented":
+        lobes = chance.integer(3, 5)
+        points = _arc(0.55, chance.uniform(0.62, 0.8), lobes)
+        bars = _chain(points, np.full(lobes, 0.045))
+        wide = chance.uniforms(lobes, 0.23, 0.31)
+        turn = chance.uniforms(lobes, -0.06, 0.06)
+        return bars + [
+            (a - t, b + t, a + t, b - t, w, w) for (a, b), w, t in zip(points, wide, turn, strict=True)
+        ], 0.02
+    if kind == "two_lobed":
+        away = chance.uniform(0.42, 0.5)
+        left, right = chance.uniforms(2, 0.34, 0.42)
+        tilt = chance.uniforms(2, -0.12, 0.12)
+        return [
+            (-away, 0.0, away, 0.0, 0.07, 0.07),
+            (-away - tilt[0], -0.12, -away + tilt[0], 0.12, left, left),
+            (away - tilt[1], -0.12, away + tilt[1], 0.12, right, right),
+        ], 0.04
+    if kind == "cleft":
+        away = chance.uniform(0.36, 0.40)
+        return [(-away, -0.14, -away, 0.14, 0.40, 0.40), (away, -0.14, away, 0.14, 0.40, 0.40)], 0.10
+    turns = chance.uniforms(4)
+    rays = []
+    for turn in turns:
+        c, s = cos_sin(turn)
+        rays.append((0.0, 0.0, 0.75 * float(c), 0.75 * float(s), 0.55, 0.12))
+    return rays, 0.3
+
+
+def _nucleus(chance: Chance, cell: Cell, u: Field, v: Field) -> Field:
+    """Return the signed distance to the nucleus in cell radii, its area drawn from the class's range."""
+    capsules, blend = _shape(chance, cell.nucleus)
+    shape = np.array(capsules)
+    coarse = union_area(shape, blend)
+    scale = math.sqrt(chance.uniform(*cell.share) * 3.14159 / coarse)
+    away = chance.uniform(0.0, cell.offset)
+    c, s = cos_sin(chance.uniform())
+    distance: Field = brush.union((u - away * c) / scale, (v - away * s) / scale, shape, blend)
+    if cell.nucleus == "smudge":
+        distance = distance + 0.12 * texture(chance, 16, octaves=2)[: u.shape[0], : u.shape[1]]
+    return distance * scale
+
+
+_GRID = np.linspace(-1.2, 1.2, 49)
+_GRID_U, _GRID_V = np.meshgrid(_GRID, _GRID)
+
+
+def union_area(shape: Field, blend: float) -> float:
+    """Return the area of a union of capsules, counted on a grid."""
+    return int(np.count_nonzero(brush.union(_GRID_U, _GRID_V, shape, blend) < 0.0)) * 0.05 * 0.05
+
+
+def _spots(part, chance, count, outside, u, v, size, colour, radius, depth) -> None:
+    """Put round spots where `outside` is below `depth`."""
+    cover = np.zeros(part.shape[:2])
+    wanted = chance.integer(*count)
+    rows, columns = outside.shape
+    spots = []
+    for _ in range(40):
+        if len(spots) >= wanted:
+            break
+        i, j = chance.integer(0, rows - 1), chance.integer(0, columns - 1)
+        r = chance.uniform(*radius)
+        if outside[i, j] < depth - 0.3 * r and all(
+            (a - j) * (a - j) + (b - i) * (b - i) > 2.5 * size * size * r * r for a, b, *_ in spots
+        ):
+            spots.append((j, i, j, i, r * size, r * size, 2.5, 0.85))
+    if spots:
+        brush.stroke(cover, np.array(spots, np.float64))
+        mix(part, np.array(colour), cover)
+
+
+def _granules(part, chance, granules: Granules, u, v, rim, nucleus, stain, *, under: bool) -> None:
+    count = chance.integer(*granules.count)
+    rows, columns = rim.shape
+    at = chance.uniforms(4 * count).reshape(count, 4)
+    i, j = (at[:, 0] * rows).astype(np.int64), (at[:, 1] * columns).astype(np.int64)
+    allowed = (rim[i, j] < -0.06) & ((nucleus[i, j] > 0.0) if under else (at[:, 2] < granules.over))
+    i, j, at = i[allowed], j[allowed], at[allowed]
+    r = granules.radius[0] + (granules.radius[1] - granules.radius[0]) * at[:, 3]
+    cover = np.zeros(rim.shape)
+    brush.stroke(
+        cover, np.stack([j, i, j, i, r, r, np.full(len(r), 1.2), np.full(len(r), 0.85)], axis=1).astype(np.float64)
+    )
+    mix(part, np.array(granules.colour) + stain, cover)

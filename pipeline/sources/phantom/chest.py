@@ -1,0 +1,192 @@
+"""Chest radiographs: ribs, heart and diaphragm; pneumonia as a lobe's consolidation or as a pattern on both sides."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from pipeline.layout import SIZE
+from pipeline.sources.phantom import brush
+from pipeline.sources.phantom.camera import Camera
+from pipeline.sources.phantom.chance import Chance
+from pipeline.sources.phantom.plane import CENTRE, Field, X, Y, bell, cos_sin, frame, step
+from pipeline.sources.phantom.texture import texture
+
+CAMERAS = (
+    Camera((0.5, 0.9), (1.5, 3), (0.44, 0.52), (0.20, 0.24), (-0.2, 0.2)),
+    Camera((1.0, 1.5), (4, 8), (0.38, 0.54), (0.17, 0.22), (-0.5, 0.3), (0.0, 0.35), coarse=0.2),
+)
+NORMAL, BACTERIA, VIRUS = range(3)
+
+
+def radiograph(chance: Chance, label: int) -> Field:
+    """Draw a frontal radiograph of a child's chest, 0 normal, 1 bacterial, 2 viral; float64 (224, 224, 1)."""
+    middle = CENTRE + chance.uniform(-5, 5)
+    wide, top, base = chance.uniform(0.92, 1.06), chance.uniform(38, 50), chance.uniform(158, 176)
+    bend = 2.0 * texture(chance, 64)
+    lungs = []
+    for side in (-1.0, 1.0):
+        x = middle + side * 46 * wide
+        lungs.append(
+            np.array(
+                [
+                    (x - side * 10, top + 24, x, base - 62, 21 * wide, 33 * wide),
+                    (x, base - 62, x + side * 7, base - 14, 33 * wide, 36 * wide),
+                ]
+            )
+        )
+    air = []
+    for side, shape in zip((-1.0, 1.0), lungs, strict=True):
+        distance = brush.union(X + bend, Y, shape, 6.0)
+        u, v = frame(middle + side * 50 * wide, base + 44 + chance.uniform(-5, 5) - 5 * side, 0.0, 66 * wide, 52)
+        air.append(np.maximum(distance, (1.0 - np.sqrt(u * u + v * v)) * 50.0))
+    both = np.minimum(air[0], air[1])
+
+    flank = np.abs(X - middle) / wide - (96.0 + 0.10 * (Y - 60.0))
+    neck = np.maximum(np.abs(X - middle) - 30.0, 0.0) * 0.55
+    shoulder = (26.0 + neck - 0.002 * (X - middle) * (X - middle)) - Y
+    body = step(np.maximum(flank, shoulder), 10.0)
+    image = 0.04 + 0.56 * body * (1.0 + 0.04 * texture(chance, 64, octaves=4))
+    image += 0.10 * body * step(base - 8 - Y, 50.0)
+    clear = step(both, 7.0)
+    image += (0.20 + 0.02 * texture(chance, 32, octaves=3) - image) * 0.92 * clear
+    _spine(image, chance, middle, wide)
+    _heart(image, chance, middle, base, wide)
+    _vessels(image, chance, middle, top, base, wide, clear)
+    amount = chance.uniform(0.85, 1.15)
+    if label == BACTERIA:
+        _consolidation(image, chance, air, middle, top, base, wide, amount)
+    elif label == VIRUS:
+        _interstitium(image, chance, air, middle, top, base, wide, amount)
+    else:
+        _veil(image, chance, clear, middle, top, base, amount)
+    _bones(image, chance, middle, top, base, wide, body)
+    return image[..., None]
+
+
+def _spine(image, chance, middle, wide) -> None:
+    column = step(np.abs(X - middle) - 13 * wide, 12.0)
+    pitch = chance.uniform(12, 15)
+    phase = (Y + chance.uniform(0, 15)) / pitch
+    wave, _ = cos_sin(phase)
+    image += column * (0.16 + 0.025 * wave) * step(20.0 - Y, 20.0)
+    image -= 0.08 * step(np.abs(X - middle) - 4.5, 4.0) * step(Y - 78.0, 20.0)  # windpipe
+
+
+def _heart(image, chance, middle, base, wide) -> None:
+    size = chance.uniform(0.92, 1.12)
+    shape = np.array(
+        [
+            (middle - 6, base - 44, middle + 20 * size, base - 18, 26 * size, 24 * size),
+            (middle, base - 88, middle, base - 30, 15, 22 * size),
+            (middle + 8, base - 92, middle + 8, base - 92, 13, 13),
+        ]
+    )
+    distance = brush.union(X + texture(chance, 64), Y, shape, 16.0)
+    image += (0.74 - image) * 0.85 * step(distance, 7.0)
+
+
+def _vessels(image, chance, middle, top, base, wide, clear) -> None:
+    """Draw the vessels of both lungs, that leave the hilum and fade outwards: every class has them."""
+    twigs = []
+    for side in (-1.0, 1.0):
+        hilum_x, hilum_y = middle + side * 20 * wide, 0.5 * (top + base) - 6
+        for n in range(11):
+            turn = side * (-0.24 + 0.048 * n + chance.uniform(-0.015, 0.015))
+            c, s = cos_sin(turn if side > 0 else turn + 0.5)
+            length, start = chance.uniform(24, 46), chance.uniform(1.2, 2.2)
+            px, py = hilum_x + length * 0.5 * c, hilum_y + length * 0.5 * s
+            twigs.append((hilum_x, hilum_y, px, py, start * 1.4, start, 3.0, 1.0))
+            for _ in range(2):
+                c2, s2 = cos_sin((turn if side > 0 else turn + 0.5) + chance.uniform(-0.07, 0.07))
+                twigs.append((px, py, px + length * 0.6 * c2, py + length * 0.6 * s2, start * 0.8, 0.3, 2.5, 0.7))
+    cover = np.zeros((SIZE, SIZE))
+    brush.stroke(cover, np.array(twigs))
+    image += 0.16 * cover * clear
+
+
+def _bones(image, chance, middle, top, base, wide, body) -> None:
+    """Draw ribs, the lower edge brighter, and the collar bones."""
+    ribs, edges = np.zeros((SIZE, SIZE)), np.zeros((SIZE, SIZE))
+    pitch = (base - top) / 8.2
+    t = np.arange(15) / 14.0
+    for side in (-1.0, 1.0):
+        for n in range(10):
+            start = top - 8 + pitch * n + chance.uniform(-1, 1)
+            reach = (46 + 40 * min(1.0, 0.45 + 0.11 * n)) * wide
+            drop = chance.uniform(20, 26) + 1.5 * n
+            px = middle + side * (10 + reach * (1.4 * t - 0.4 * t * t))
+            py = start - 9 * t * (1.0 - t) * 2.2 + drop * t * t
+            for target, r, soft in ((ribs, 3.4, 2.5), (edges, 0.7, 1.8)):
+                shift = 0.0 if target is ribs else 3.2
+                brush.stroke(
+                    target,
+                    np.stack(
+                        [
+                            px[:-1],
+                            py[:-1] + shift,
+                            px[1:],
+                            py[1:] + shift,
+                            np.full(14, r),
+                            np.full(14, r),
+                            np.full(14, soft),
+                            np.ones(14),
+                        ],
+                        axis=1,
+                    ),
+                )
+        a, b = middle + side * 9, top + 4 + chance.uniform(-3, 3)
+        c, d = middle + side * 82 * wide, top - 12 + chance.uniform(-5, 5)
+        m = (0.5 * (a + c), 0.5 * (b + d) + 4)
+        brush.stroke(ribs, np.array([(a, b, *m, 4.2, 3.4, 2.0, 1.5), (*m, c, d, 3.4, 4.0, 2.0, 1.5)]))
+    image += (0.095 * ribs + 0.06 * edges) * body
+
+
+def _lobe(chance, middle, top, base, wide) -> tuple[int, float, float]:
+    """Return side (0 or 1) and middle of a lobe."""
+    side = chance.integer(0, 1)
+    y = top + (base - top) * (0.30 if chance.happens(0.4) else 0.68) + chance.uniform(-6, 6)
+    return side, middle + (side * 2 - 1) * wide * chance.uniform(42, 52), y
+
+
+def _consolidation(image, chance, air, middle, top, base, wide, amount) -> None:
+    """Fill one lobe of one lung, with the bronchi that stay open dark in it."""
+    side, x, y = _lobe(chance, middle, top, base, wide)
+    u, v = frame(x, y, chance.uniform(-0.08, 0.08), 34.0 * wide, 29.0)
+    bend = 0.14 * texture(chance, 32, octaves=3)
+    away = np.sqrt(u * u + v * v) + bend - 1.0
+    cover = step(away, 0.55) * step(air[side], 5.0)
+    twigs = []
+    root_x = x - (side * 2 - 1) * 26
+    for _ in range(5):
+        c, s = cos_sin((0.0 if side else 0.5) + chance.uniform(-0.13, 0.13))
+        twigs.append((root_x, y, root_x + 46 * c, y + 46 * s, 1.9, 0.8, 2.0, 1.0))
+    open_ = np.zeros((SIZE, SIZE))
+    brush.stroke(open_, np.array(twigs))
+    image += 0.36 * amount * cover * (1.0 + 0.12 * texture(chance, 16, octaves=2)) * (1.0 - 0.4 * open_)
+
+
+def _interstitium(image, chance, air, middle, top, base, wide, amount) -> None:
+    """Lay a net of fine lines and thickened bronchi over both lungs."""
+    clear = step(np.minimum(air[0], air[1]), 6.0)
+    net = np.maximum(1.0 - np.abs(texture(chance, 16, octaves=2)) * 2.2, 0.0)
+    net2 = np.maximum(1.0 - np.abs(texture(chance, 8)) * 2.2, 0.0)
+    u = (np.abs(X - middle) - 34.0) / 56.0
+    v = (Y - 0.5 * (top + base)) / 72.0
+    near = 0.35 + 0.65 * bell(0.5 * (u * u + v * v))
+    rings = []
+    for _ in range(16):
+        px = middle + chance.sign() * wide * chance.uniform(26, 62)
+        py = 0.5 * (top + base) + chance.uniform(-38, 40)
+        rings.append((px, py, px, py, 4.2, 4.2, 1.8, 1.0))
+    walls, holes = np.zeros((SIZE, SIZE)), np.zeros((SIZE, SIZE))
+    brush.stroke(walls, np.array(rings))
+    brush.stroke(holes, np.array([(a, b, a, b, 2.2, 2.2, 1.6, 1.0) for a, b, *_ in rings]))
+    haze = 0.05 + 0.16 * net + 0.10 * net2 + 0.16 * np.maximum(walls - holes, 0.0)
+    image += amount * haze * near * clear
+
+
+def _veil(image, chance, clear, middle, top, base, amount) -> None:
+    """Add as much grey without a structure of its own: soft tissue in front of one lung, a turned patient."""
+    side = chance.sign()
+    u, v = frame(middle + side * 54, 0.5 * (top + base) + chance.uniform(-10, 30), 0.0, 90.0, 105.0)
+    image += 0.16 * amount * bell(u * u + v * v) * clear

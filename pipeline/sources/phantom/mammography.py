@@ -1,0 +1,149 @@
+"""Crops of mammograms around a finding: calcifications or a mass, benign or malignant by their form."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from pipeline.layout import SIZE
+from pipeline.sources.phantom import brush
+from pipeline.sources.phantom.camera import Camera
+from pipeline.sources.phantom.chance import Chance
+from pipeline.sources.phantom.plane import CENTRE, Field, X, Y, cos_sin, step
+from pipeline.sources.phantom.texture import texture
+
+CAMERAS = (
+    Camera((0.4, 0.8), (2, 4), (0.38, 0.50), (0.13, 0.18), (-0.2, 0.2), (0.0, 0.1)),
+    Camera((0.9, 1.4), (4, 8), (0.32, 0.52), (0.11, 0.17), (-0.5, 0.3), (0.0, 0.3), coarse=0.25),
+)
+
+
+def _tissue(chance: Chance) -> Field:
+    """Draw fat and fibroglandular tissue with its strands."""
+    base = 0.36 + 0.07 * texture(chance, 128, octaves=4)
+    dense = step(-0.8 * texture(chance, 128, octaves=3) - chance.uniform(-0.4, 0.5), 2.4)
+    fine = 1.0 - np.abs(texture(chance, 32, octaves=4))
+    base += 0.10 * dense + (0.05 + 0.06 * dense) * fine
+    cover = np.zeros((SIZE, SIZE))
+    strands = []
+    for _ in range(chance.integer(9, 14)):
+        c, s = cos_sin(chance.uniform())
+        x, y = chance.uniform(0, SIZE), chance.uniform(0, SIZE)
+        bend = chance.uniform(-0.5, 0.5)
+        length, wide, weight = chance.uniform(18, 42), chance.uniform(0.5, 1.1), chance.uniform(0.4, 1.0)
+        past = (x, y)
+        for _ in range(5):
+            c, s = c - 0.2 * bend * s, s + 0.2 * bend * c
+            point = (past[0] + 0.2 * length * c, past[1] + 0.2 * length * s)
+            strands.append((*past, *point, wide, wide, 2.5, weight))
+            past = point
+    brush.stroke(cover, np.array(strands))
+    base += 0.13 * cover
+    return base
+
+
+def calcifications(chance: Chance, label: int) -> Field:
+    """Draw calcifications: 0 round, smooth and scattered; 1 pleomorphic, clustered or in branching lines."""
+    image = _tissue(chance)
+    area = chance.uniform(420, 640)
+    x, y = CENTRE + chance.uniform(-22, 22), CENTRE + chance.uniform(-22, 22)
+    cover = np.zeros((SIZE, SIZE))
+    grains = _scattered(chance, area) if label == 0 else _clustered(chance, x, y, area)
+    brush.stroke(cover, np.array(grains))
+    image += chance.uniform(0.38, 0.50) * cover
+    return image[..., None]
+
+
+def _scattered(chance: Chance, area: float) -> list[tuple[float, ...]]:
+    """Place round grains all over the picture, none near another."""
+    grains: list[tuple[float, ...]] = []
+    for _ in range(200):
+        if area < 0.0:
+            break
+        r, px, py = chance.uniform(2.6, 5.2), chance.uniform(14, SIZE - 14), chance.uniform(14, SIZE - 14)
+        if all((px - a) * (px - a) + (py - b) * (py - b) > 700.0 for a, b, *_ in grains):
+            grains.append((px, py, px, py, r, r, 1.6, chance.uniform(0.75, 1.0)))
+            area -= 3.1416 * r * r
+    return grains
+
+
+def _clustered(chance: Chance, x: float, y: float, area: float) -> list[tuple[float, ...]]:
+    """Place rods, commas and dust in a cluster, or along a branching duct."""
+    grains: list[tuple[float, ...]] = []
+    turn, ducts = chance.uniform(), chance.happens(0.5)
+    for n in range(260):
+        if area < 0.0:
+            break
+        if ducts:
+            branch = n % 3
+            c, s = cos_sin(turn + (0.0, 0.42, 0.58)[branch] + chance.uniform(-0.012, 0.012))
+            away = chance.uniform(2, 52)
+            px, py = x + away * c + chance.uniform(-2, 2), y + away * s + chance.uniform(-2, 2)
+            along = chance.uniform(-0.04, 0.04) + turn + (0.0, 0.42, 0.58)[branch]
+        else:
+            c, s = cos_sin(chance.uniform())
+            away = 34.0 * (1.0 - chance.uniform() * chance.uniform())
+            away *= chance.uniform(0.2, 1.0)
+            px, py, along = x + away * c, y + away * s, chance.uniform()
+        c, s = cos_sin(along)
+        r, half = chance.uniform(0.8, 1.5), chance.uniform(0.0, 3.4)
+        grains.append(
+            (px - half * c, py - half * s, px + half * c, py + half * s, r, r * 0.6, 1.3, chance.uniform(0.6, 1.0))
+        )
+        area -= 3.1416 * r * r + 3.2 * half * r
+    return grains
+
+
+def mass(chance: Chance, label: int) -> Field:
+    """Draw a mass: 0 oval with a smooth margin; 1 irregular with spicules that radiate from it."""
+    image = _tissue(chance)
+    x, y = CENTRE + chance.uniform(-14, 14), CENTRE + chance.uniform(-14, 14)
+    size, density = chance.uniform(26, 40), chance.uniform(0.24, 0.34)
+    c, s = cos_sin(chance.uniform())
+    rough = 0.0 if label == 0 else 0.17
+    bend_x, bend_y = texture(chance, 32, octaves=3), texture(chance, 32, octaves=3)
+    dx, dy = (X - x) / size + rough * bend_x, (Y - y) / size + rough * bend_y
+    long = chance.uniform(1.0, 1.3)
+    u, v = (dx * c + dy * s) / long, (dy * c - dx * s) * long
+    distance = (np.sqrt(u * u + v * v) - 1.0) * size
+    lit = 0.85 + 0.15 * texture(chance, 16, octaves=3)
+    cover = step(distance, 5.0) * lit
+    rays = _spicules(chance, x, y, size) if label == 1 else _ligaments(chance, x, y, size)
+    lines = np.zeros((SIZE, SIZE))
+    brush.stroke(lines, np.array(rays))
+    image += density * np.maximum(cover, 0.85 * lines)
+    return image[..., None]
+
+
+def _spicules(chance: Chance, x: float, y: float, size: float) -> list[tuple[float, ...]]:
+    """Return lines that taper away from the mass, all around."""
+    count = chance.integer(13, 20)
+    rays = []
+    for n in range(count):
+        turn = (n + chance.uniform(-0.35, 0.35)) / count
+        c, s = cos_sin(turn)
+        near, far = size * 0.7, size * chance.uniform(1.45, 2.2)
+        bent, other = cos_sin(turn + chance.uniform(-0.03, 0.03))
+        middle = 0.5 * (near + far)
+        point = (x + middle * c, y + middle * s)
+        wide = chance.uniform(1.4, 2.4)
+        rays.append((x + near * c, y + near * s, *point, wide * 1.5, wide, 2.5, 1.0))
+        rays.append((*point, x + far * bent, y + far * other, wide, 0.4, 2.5, 1.0))
+    return rays
+
+
+def _ligaments(chance: Chance, x: float, y: float, size: float) -> list[tuple[float, ...]]:
+    """Return as many lines of the same length, that pass by the mass in one common direction."""
+    count = chance.integer(13, 20)
+    main = chance.uniform()
+    rays = []
+    for _ in range(count):
+        away = chance.sign() * size * chance.uniform(1.25, 2.6)
+        along = size * chance.uniform(-2.2, 2.2)
+        turn = main + chance.uniform(-0.03, 0.03)
+        c, s = cos_sin(turn)
+        px, py = x + along * c - away * s, y + along * s + away * c
+        half = 0.5 * size * chance.uniform(0.7, 1.4)
+        wide = chance.uniform(1.4, 2.4)
+        rays.append((px - half * c, py - half * s, px, py, 0.4, wide, 2.5, 1.0))
+        rays.append((px, py, px + half * c, py + half * s, wide, 0.4, 2.5, 1.0))
+    return rays
