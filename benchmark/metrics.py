@@ -64,15 +64,12 @@ def auroc_binary(scores: ArrayLike, positive: ArrayLike, weights: ArrayLike | No
     """
     s = np.asarray(scores, np.float64)
     p = np.asarray(positive, bool)
-    w = np.ones((1, len(s))) if weights is None else np.asarray(weights, np.float64)
-    order = np.argsort(s, kind="stable")
-    s, p, w = s[order], p[order], w[:, order]
-    starts = np.flatnonzero(np.r_[True, s[1:] != s[:-1]])
-    positives = np.add.reduceat(w * p, starts, axis=1)
-    negatives = np.add.reduceat(w * ~p, starts, axis=1)
-    below = np.cumsum(negatives, axis=1) - negatives / 2
-    pairs = positives.sum(axis=1) * negatives.sum(axis=1)
-    area = np.divide((positives * below).sum(axis=1), pairs, out=np.full(len(w), np.nan), where=pairs > 0)
+    w = np.ones((1, len(s)), np.float32) if weights is None else np.asarray(weights, np.float32)
+    above, below = s[p][:, None], s[~p][None, :]
+    wins = (above > below) + np.float32(0.5) * (above == below)
+    pairs = w[:, p].sum(axis=1, dtype=np.float64) * w[:, ~p].sum(axis=1, dtype=np.float64)
+    won = np.einsum("bn,bn->b", w[:, p] @ wins.astype(np.float32), w[:, ~p], dtype=np.float64)
+    area = np.divide(won, pairs, out=np.full(len(w), np.nan), where=pairs > 0)
     return np.asarray(area if weights is not None else area[0])
 
 
@@ -110,6 +107,18 @@ def reliability(probabilities: ArrayLike, labels: ArrayLike, bins: int = 15) -> 
     return Reliability(confidence, right, count)
 
 
+def pooled(curves: Sequence[Reliability]) -> Reliability:
+    """Return the curve of all images of `curves` together."""
+    images = np.sum([curve.images for curve in curves], axis=0)
+    empty = np.full(len(images), np.nan)
+
+    def mean(name: str) -> Floats:
+        total = np.sum([np.nan_to_num(getattr(curve, name)) * curve.images for curve in curves], axis=0)
+        return np.asarray(np.divide(total, images, out=empty.copy(), where=images > 0))
+
+    return Reliability(mean("confidence"), mean("accuracy"), images)
+
+
 def ece(curve: Reliability) -> float:
     """Return the expected calibration error of a `reliability` curve, a fraction [G]."""
     gaps = np.abs(np.nan_to_num(curve.confidence) - np.nan_to_num(curve.accuracy))
@@ -127,7 +136,7 @@ def corruption_error(errors: ArrayLike, baseline: ArrayLike) -> Floats:
 def relative_corruption_error(
     errors: ArrayLike, clean: ArrayLike, baseline: ArrayLike, baseline_clean: ArrayLike
 ) -> Floats:
-    """Return 100 sum_s (E_{s,c} - E_clean) / sum_s (E^baseline_{s,c} - E^baseline_clean) [HD]; of balanced errors, rBE_c.
+    """Return 100 sum_s (E_{s,c} - E_clean) / sum_s (E^base_{s,c} - E^base_clean) [HD]; of balanced errors, rBE_c [MM].
 
     Severities are the last axis of `errors` and `baseline`, which the clean errors lack. NaN where the baseline does
     not get worse by the corruption: the ratio then says nothing.

@@ -6,10 +6,12 @@ from benchmark import metrics
 # Hendrycks & Dietterich 2019. AlexNet's error by corruption, averaged over severities, from the released scores, in the
 # order gauss, shot, impulse, defocus, glass, motion, zoom, snow, frost, fog, bright, contrast, elastic, pixel, jpeg.
 ALEXNET_CLEAN = 0.435
-ALEXNET = np.array(
-    """0.886428 0.894468 0.922640 0.819880 0.826268 0.785948 0.798360 0.866816 0.826572 0.819324 0.564592 0.853204
-    0.646056 0.717840 0.606500""".split(),
-    float,
+ALEXNET = np.ravel(
+    [
+        [0.886428, 0.894468, 0.922640, 0.819880, 0.826268],
+        [0.785948, 0.798360, 0.866816, 0.826572, 0.819324],
+        [0.564592, 0.853204, 0.646056, 0.717840, 0.606500],
+    ]
 )
 # ResNet-50's two published rows, in whole percent, and its published clean error.
 RESNET_CLEAN = 0.239

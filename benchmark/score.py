@@ -1,0 +1,260 @@
+"""Score every model of params.yaml from its logits: no GPU, no image, seconds.
+
+Writes reports/scores.json (all numbers), scores.csv (one line a model and cell), metrics.json (the main table, for
+``dvc metrics diff``) and plots/ (for ``dvc plots diff``). A missing or foreign logit file is an error that names it.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import json
+import sys
+import zipfile
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmark import metrics
+from benchmark.outcomes import Outcome, data_set, outcome
+from benchmark.places import CLEAN, Places, cell_names
+from benchmark.plan import Plan, plan
+from benchmark.summary import comparisons, summary
+from corruptions import CORRUPTIONS, SEVERITIES
+from pipeline import UserError, cards, manifest, stage
+from pipeline.layout import Layout
+from pipeline.settings import settings
+from pipeline.whole import whole, write_json
+
+SEED = 0
+"""Of the bootstrap samples and sign flips: the same logits give the same numbers."""
+
+FLIPS = 2000
+IN_METRICS = (
+    "clean_error",
+    "corrupted_error",
+    "gap",
+    "mce",
+    "mce_pooled",
+    "relative_mce",
+    "auroc_clean",
+    "auroc_corrupted",
+)
+"""Lines of the main table that go into metrics.json."""
+
+
+def score(root: Path | str = ".") -> dict[str, Any]:
+    """Score all models of the workspace `root` and return what scores.json holds; UserError names what is wrong."""
+    layout, places, chosen = Layout(root), Places(root), plan(root)
+    collections = dict(chosen.collections) or {"MediMeta-C": settings(root).datasets}
+    names = [name for group in collections.values() for name in group]
+    _check_grid(places, chosen, names)
+    facts = {name: manifest.read(layout, name, manifest.CLEAN) for name in names}
+    outcomes: dict[str, dict[str, Outcome]] = {model: {} for model in chosen.models}
+    audit: dict[str, dict[str, Any]] = {model: {} for model in chosen.models if model not in chosen.tuned}
+    for place, name in enumerate(stage.progress(names, desc="score", unit="data set")):
+        count = facts[name]["splits"][chosen.split]["count"]
+        counts = metrics.bootstrap_counts(count, chosen.bootstrap, (SEED, place))
+        for model in chosen.models:
+            logits, labels = _read(places, model, name, chosen.split, facts[name])
+            outcomes[model][name] = outcome(logits, labels, counts)
+            if model in audit:
+                audit[model][name] = label_order(logits, labels, name, tuple(facts[name]["class_names"]))
+    base = outcomes[chosen.baseline]
+    return {
+        "baseline": chosen.baseline,
+        "collections": {key: list(value) for key, value in collections.items()},
+        "comparisons": comparisons(outcomes, samples=FLIPS, seed=SEED),
+        "corruptions": list(CORRUPTIONS),
+        "data_sets": {name: _facts(facts[name], chosen.split) for name in names},
+        "held_out": list(chosen.held_out),
+        "intervals": {"kind": "paired percentile bootstrap over images", "level": 0.95, "samples": chosen.bootstrap},
+        "label_order": audit,
+        "models": {
+            model: {
+                "record": _record(places, model),
+                "summary": summary(outcomes[model], base, collections, chosen.held_out),
+                "data_sets": {
+                    name: data_set(outcomes[model][name], base[name], tuple(facts[name]["class_names"]))
+                    for name in names
+                },
+            }
+            for model in chosen.models
+        },
+        "severities": list(SEVERITIES),
+        "split": chosen.split,
+        "build": manifest.checksum(layout),
+    }
+
+
+def _check_grid(places: Places, chosen: Plan, names: Sequence[str]) -> None:
+    """Raise UserError naming the cells without logits: a hole is never averaged over."""
+    needed = {name: cell_names() for name in names}
+    for model in chosen.models:
+        found = {
+            name: [c for c in cells if places.logits(model, name, chosen.split, c).is_file()]
+            for name, cells in needed.items()
+        }
+        holes = metrics.missing_cells(found, needed)
+        if holes:
+            more = f" and {len(holes) - 5} more" if len(holes) > 5 else ""
+            raise UserError(
+                f"{model} has no logits for {', '.join(holes[:5])}{more} ({chosen.split}); run"
+                f" `python -m benchmark.predict --model {model}`"
+            )
+
+
+def _read(
+    places: Places, model: str, name: str, split: str, facts: Mapping[str, Any]
+) -> tuple[dict[str, NDArray[np.float32]], NDArray[np.int64]]:
+    """Read all cells' logits of a data set, each checked against the manifest of its clean images."""
+    expected = facts["splits"][split]
+    logits = {}
+    for cell in cell_names():
+        path = places.logits(model, name, split, cell)
+        try:
+            with path.open("rb") as handle, np.load(handle, allow_pickle=False) as archive:
+                values, labels, indices = archive["logits"], archive["labels"], archive["indices"]
+        except (KeyError, ValueError, EOFError, zipfile.BadZipFile) as broken:
+            raise UserError(f"{path} is not a whole file of logits ({broken}); delete it and predict again") from None
+        shape = (expected["count"], len(facts["class_names"]))
+        if values.shape != shape or values.dtype != np.float32 or not np.isfinite(values).all():
+            raise UserError(f"{path}: logits must be finite float32 {shape}, not {values.dtype} {values.shape}")
+        if not np.array_equal(indices, np.arange(shape[0])):
+            raise UserError(f"{path}: indices must be 0 to {shape[0] - 1} in order")
+        if hashlib.sha256(labels.astype("<i8").tobytes()).hexdigest() != expected["labels"]:
+            raise UserError(f"{path}: labels are not those of manifests/{name}/clean.json; predict again")
+        logits[cell] = values
+    return logits, labels
+
+
+def label_order(
+    logits: Mapping[str, NDArray[np.float32]], labels: NDArray[np.int64], name: str, class_names: tuple[str, ...]
+) -> dict[str, Any]:
+    """Return the accuracy of zero-shot logits with the right class order, and with RobustMedCLIP's (cards/*.yaml).
+
+    ``theirs`` is None where the class names are not MedIMeta's own.
+    """
+
+    def accuracies(order: Sequence[int]) -> dict[str, float]:
+        by_cell = {c: metrics.accuracy(values[:, order].argmax(axis=1), labels) for c, values in logits.items()}
+        return {"clean": by_cell[CLEAN], "corrupted": float(np.mean([by_cell[c] for c in by_cell if c != CLEAN]))}
+
+    own = accuracies(range(len(class_names)))
+    order = cards.card(name).robustmedclip_order if name in cards.DATASETS else ()
+    if sorted(order) != sorted(class_names):
+        return {"own": own, "theirs": None, "order": None}
+    return {"own": own, "theirs": accuracies([class_names.index(n) for n in order]), "order": list(order)}
+
+
+def _record(places: Places, model: str) -> dict[str, Any]:
+    path = places.record(model)
+    try:
+        record: dict[str, Any] = json.loads(path.read_text())
+    except FileNotFoundError:
+        raise UserError(f"no {path}: run `python -m benchmark.predict --model {model}`") from None
+    except ValueError as broken:
+        raise UserError(f"{path} is not JSON ({broken}); predict again") from None
+    return record
+
+
+def _facts(facts: Mapping[str, Any], split: str) -> dict[str, Any]:
+    kept = {key: facts[key] for key in ("source", "seed", "class_names", "native_channels")}
+    return {**kept, **facts["splits"][split]}
+
+
+def plain(value: Any) -> Any:
+    """Return `value` as JSON knows it: arrays as lists, NaN as null, fractions to nine digits."""
+    if isinstance(value, Mapping):
+        return {key: plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    if isinstance(value, np.ndarray | np.generic):
+        return plain(value.tolist())
+    if isinstance(value, float):
+        return round(value, 9) if np.isfinite(value) else None
+    return value
+
+
+def write(places: Places, scores: Mapping[str, Any]) -> None:
+    """Write the files that hold `scores`, scores.json last."""
+    rows = list(_rows(scores))
+    _write_csv(places.reports / "scores.csv", rows)
+    plots = places.reports / "plots"
+    _write_csv(plots / "severity.csv", _severity_rows(scores))
+    _write_csv(plots / "mce.csv", _mce_rows(scores))
+    main = {
+        model: {name: plain(found["summary"][name]["value"]) for name in IN_METRICS}
+        for model, found in scores["models"].items()
+    }
+    write_json(places.reports / "metrics.json", main)
+    write_json(places.scores, plain(scores))
+
+
+def _rows(scores: Mapping[str, Any]) -> Iterable[dict[str, Any]]:
+    """One line a model, data set and cell."""
+    for model, found in scores["models"].items():
+        for name, one in found["data_sets"].items():
+            clean = one["clean"]
+            yield _row(model, name, CLEAN, 0, clean["error"], clean["balanced_error"], clean["auroc"], clean["ece"])
+            for corruption, cells in one["corruptions"].items():
+                columns = zip(cells["errors"], cells["balanced_errors"], cells["auroc"], cells["ece"], strict=True)
+                for severity, values in zip(SEVERITIES, columns, strict=True):
+                    yield _row(model, name, corruption, severity, *values)
+
+
+def _row(model: str, name: str, corruption: str, severity: int, *values: float) -> dict[str, Any]:
+    numbers = dict(zip(("error", "balanced_error", "auroc", "ece"), (f"{v:.6f}" for v in values), strict=True))
+    return {"model": model, "dataset": name, "corruption": corruption, "severity": severity, **numbers}
+
+
+def _severity_rows(scores: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Mean error over corruptions and data sets by severity, 0 being clean: one curve a model."""
+    rows = []
+    for model, found in scores["models"].items():
+        sets = found["data_sets"].values()
+        grid = np.mean([[c["errors"] for c in one["corruptions"].values()] for one in sets], axis=(0, 1))
+        curve = [float(np.mean([one["clean"]["error"] for one in sets])), *grid]
+        rows += [{"model": model, "severity": s, "error": f"{100 * e:.4f}"} for s, e in enumerate(curve)]
+    return rows
+
+
+def _mce_rows(scores: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Mean CE over data sets by corruption: one bar a model and corruption."""
+    return [
+        {"model": model, "corruption": c, "ce": f"{metrics.named_mean(values).value:.4f}"}
+        for model, found in scores["models"].items()
+        for c in scores["corruptions"]
+        for values in [{name: one["corruptions"][c]["ce"] for name, one in found["data_sets"].items()}]
+    ]
+
+
+def _write_csv(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    with whole(path) as handle:
+        handle.write(text.getvalue().encode())
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the stage from a command line."""
+    given = stage.parser(__doc__).parse_args(argv)
+
+    def work() -> None:
+        scores = score(given.root)
+        write(Places(given.root), scores)
+        for model, found in scores["models"].items():
+            line = {name: found["summary"][name]["value"] for name in ("clean_error", "mce", "relative_mce", "gap")}
+            print(f"{model:24}" + "  ".join(f"{name} {value:6.1f}" for name, value in line.items()))
+
+    return stage.run(work)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

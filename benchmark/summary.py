@@ -1,0 +1,134 @@
+"""From outcomes to the lines of the main table: averaged over corruptions, then data sets, then collections."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmark import metrics
+from benchmark.outcomes import Outcome, ratios
+from corruptions import CORRUPTIONS
+
+Floats = NDArray[np.float64]
+Collections = Mapping[str, Sequence[str]]
+Outcomes = Mapping[str, Outcome]
+"""Of one model, by data set."""
+
+
+def summary(own: Outcomes, base: Outcomes, collections: Collections, held_out: Sequence[str]) -> dict[str, Any]:
+    """Return every line of the main table for one model: {name: {value, low, high}}, and what was left out of it.
+
+    Errors, gap and AUROC are in percent or points; ``mce`` and its kin in percent of the baseline, see docs/scores.md.
+    """
+    lines: dict[str, metrics.Mean] = {
+        "clean_error": _over(own, collections, lambda o, _: 100 * o.clean),
+        "corrupted_error": _over(own, collections, lambda o, _: 100 * o.errors.mean(axis=(1, 2))),
+        "gap": _over(own, collections, lambda o, _: 100 * (o.errors.mean(axis=(1, 2)) - o.clean)),
+        "clean_balanced_error": _over(own, collections, lambda o, _: 100 * o.balanced_clean),
+        "auroc_clean": _over(own, collections, lambda o, _: 100 * o.auroc_clean),
+        "auroc_corrupted": _over(own, collections, lambda o, _: 100 * o.auroc.mean(axis=(1, 2))),
+    }
+    ratio = {name: ratios(own[name], base[name]) for names in collections.values() for name in names}
+    lines["clean_ratio"] = _over(own, collections, lambda _, name: ratio[name]["clean_ratio"])
+    for line_name, quantity in (("mce", "ce"), ("relative_mce", "relative_ce"), ("mbe", "be"), ("mrbe", "rbe")):
+        lines[line_name] = _over_corruptions(ratio, quantity, collections, CORRUPTIONS)
+    lines["mce_pooled"] = _pooled(own, base, collections, CORRUPTIONS, relative=False)
+    lines["relative_mce_pooled"] = _pooled(own, base, collections, CORRUPTIONS, relative=True)
+    if held_out:
+        kept = tuple(c for c in CORRUPTIONS if c not in held_out)
+        for suffix, group in (("trained", kept), ("held_out", tuple(held_out))):
+            if group:
+                lines[f"mce_{suffix}"] = _over_corruptions(ratio, "ce", collections, group)
+                lines[f"mce_pooled_{suffix}"] = _pooled(own, base, collections, group, relative=False)
+    found = {}
+    for name, line in lines.items():
+        value, low, high = metrics.interval(line.value)
+        found[name] = {"value": value, "low": low, "high": high, "left_out": list(line.left_out)}
+    for kind in ("clean", "corrupted"):
+        found[f"ece_{kind}"] = {"value": 100 * _ece(own, collections, kind)}
+    return found
+
+
+def _over(own: Outcomes, collections: Collections, value: Callable[[Outcome, str], Floats]) -> metrics.Mean:
+    """Average a value of each data set over data sets, then collections."""
+    left_out: tuple[str, ...] = ()
+    means = {}
+    for collection, names in collections.items():
+        mean = metrics.named_mean({name: value(own[name], name) for name in names})
+        means[collection], left_out = mean.value, left_out + mean.left_out
+    return metrics.Mean(metrics.named_mean(means).value, left_out)
+
+
+def _over_corruptions(
+    ratio: Mapping[str, Mapping[str, Floats]], quantity: str, collections: Collections, group: Sequence[str]
+) -> metrics.Mean:
+    """Average a percentage over the corruptions of `group`, then data sets, then collections."""
+    left_out: list[str] = []
+    means = {}
+    for collection, names in collections.items():
+        by_set = {}
+        for name in names:
+            values = {f"{name}/{c}": ratio[name][quantity][:, CORRUPTIONS.index(c)] for c in group}
+            mean = metrics.named_mean(values)
+            by_set[name] = mean.value
+            left_out.extend(mean.left_out)
+        means[collection] = metrics.named_mean(by_set).value
+    return metrics.Mean(metrics.named_mean(means).value, tuple(left_out))
+
+
+def _pooled(
+    own: Outcomes, base: Outcomes, collections: Collections, group: Sequence[str], *, relative: bool
+) -> metrics.Mean:
+    """Sum the error rates over data sets before dividing by the baseline's, so that no data set is ever left out."""
+    places = [CORRUPTIONS.index(c) for c in group]
+    left_out: list[str] = []
+    means = {}
+    for collection, names in collections.items():
+        errors, base_errors = (np.sum([m[n].errors[:, places] for n in names], axis=0) for m in (own, base))
+        if relative:
+            clean, base_clean = (np.sum([m[n].clean for n in names], axis=0)[:, None] for m in (own, base))
+            values = metrics.relative_corruption_error(errors, clean, base_errors, base_clean)
+        else:
+            values = metrics.corruption_error(errors, base_errors)
+        mean = metrics.named_mean({f"{collection}/{c}": values[:, i] for i, c in enumerate(group)})
+        means[collection] = mean.value
+        left_out.extend(mean.left_out)
+    return metrics.Mean(metrics.named_mean(means).value, tuple(left_out))
+
+
+def _ece(own: Outcomes, collections: Collections, kind: str) -> float:
+    def of(one: Outcome) -> float:
+        return float(np.mean([value for cell, value in one.ece.items() if (cell == "clean") == (kind == "clean")]))
+
+    return float(np.mean([np.mean([of(own[name]) for name in names]) for names in collections.values()]))
+
+
+def comparisons(models: Mapping[str, Outcomes], *, samples: int, seed: int) -> list[dict[str, Any]]:
+    """Compare every two models on the same images, clean and corrupted, by random sign flips, corrected by Holm.
+
+    The score of an image is whether it is right, or the fraction of the corrupted cells in which it is; the difference
+    is the first model's accuracy minus the second's, averaged over images, then data sets, in points.
+    """
+    found = []
+    for first, second in combinations(models, 2):
+        for kind, cells in (("clean", slice(0, 1)), ("corrupted", slice(1, None))):
+            differences = [
+                models[first][name].hits[cells].mean(axis=0) - models[second][name].hits[cells].mean(axis=0)
+                for name in models[first]
+            ]
+            found.append(
+                {
+                    "first": first,
+                    "second": second,
+                    "images": kind,
+                    "difference": 100 * float(np.mean([d.mean() for d in differences])),
+                    "p": metrics.sign_flip_p(differences, samples, seed),
+                }
+            )
+    for line, corrected in zip(found, metrics.holm([line["p"] for line in found]), strict=True):
+        line["p_holm"] = corrected
+    return found

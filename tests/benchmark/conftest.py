@@ -1,0 +1,80 @@
+"""A workspace with two tiny data sets, and logits of three models on them."""
+
+import hashlib
+import json
+
+import numpy as np
+import pytest
+import yaml
+
+from benchmark.places import Places, cell_names
+from pipeline.layout import Layout
+
+COUNT = 40
+CLASSES = {"oct": ["CNV", "DME", "DRUSEN", "NORMAL"], "mammo_mass": ["benign", "malignant"]}
+
+
+def params(**benchmark):
+    return {
+        "source": "phantom",
+        "datasets": list(CLASSES),
+        "splits": {"val": "val", "test": "test"},
+        "seed": 3,
+        "profile": "imagenet-c",
+        "columns": {},
+        "channels": "rgb",
+        "compression": "stored",
+        "counts": {"train": 24, "val": 8, "test": COUNT, "pretrain": 24, "pretest": 8},
+        "limit": None,
+        "benchmark": {
+            "baseline": "base",
+            "models": ["base", "better"],
+            "held_out": ["contrast", "zoom_blur"],
+            "bootstrap": 50,
+            "tuned": {"better": {"base": "base", "augment": True}},
+            **benchmark,
+        },
+    }
+
+
+def labels_of(name, count=COUNT):
+    return np.arange(count) % len(CLASSES[name])
+
+
+def write_manifest(layout, name, splits):
+    facts = {"bytes_version": 1, "dataset": name, "source": "phantom", "seed": 3, "native_channels": 3, "channels": 3}
+    path = layout.manifest(name, "clean")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps({**facts, "class_names": CLASSES[name], "splits": splits}))
+
+
+def entry(labels, images=b""):
+    digest = hashlib.sha256(labels.astype("<i8").tobytes()).hexdigest()
+    return {"count": len(labels), "labels": digest, "images": hashlib.sha256(images).hexdigest()}
+
+
+def write_logits(places, model, name, cell, wrong, labels=None):
+    """Write logits that are confidently wrong on the first `wrong` images, and right on the others."""
+    labels = labels_of(name) if labels is None else labels
+    classes = len(CLASSES[name])
+    chosen = np.where(np.arange(len(labels)) < wrong, (labels + 1) % classes, labels)
+    logits = 4.0 * np.eye(classes, dtype=np.float32)[chosen]
+    path = places.logits(model, name, "test", cell)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    np.savez(path, logits=logits, labels=labels, indices=np.arange(len(labels)))
+
+
+@pytest.fixture
+def workspace(tmp_path):
+    """Two models: 4 of 40 wrong clean; corrupted the base has 8 wrong and the better one 6."""
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(params()))
+    layout, places = Layout(tmp_path), Places(tmp_path)
+    for name in CLASSES:
+        write_manifest(layout, name, {"test": entry(labels_of(name))})
+        for model, corrupted in (("base", 8), ("better", 6)):
+            for cell in cell_names():
+                write_logits(places, model, name, cell, 4 if cell == "clean" else corrupted)
+    for model in ("base", "better"):
+        record = {"model": {"name": model, "title": model.title()}, "versions": {"numpy": np.__version__}}
+        places.record(model).write_text(json.dumps(record))
+    return tmp_path
