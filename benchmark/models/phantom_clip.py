@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import re
 import zlib
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 
+from benchmark.models import weights
 from benchmark.models.model import Towers
 from benchmark.models.record import File, Record, View
 
@@ -110,16 +110,13 @@ def towers(*, seed: int = 0) -> tuple[ImageTower, TextTower]:
         return image, TextTower()
 
 
-def build(record: Record, files: Any, *, random_init: bool = False) -> Towers:
+def build(record: Record, files: weights.Files, *, random_init: bool = False) -> Towers:
     """Return the towers of `record`, with the weights of its checkpoint unless `random_init`."""
     image, text = towers()
     scale = 20.0
     if not random_init:
-        scale = _load(files.tensors(WEIGHTS), image, text)
+        tensors = weights.read(files.path())
+        scale = float(tensors.pop("log_scale", torch.tensor(scale).log()).exp())
+        both = nn.ModuleDict({"image": image, "text": text})
+        weights.fill(both, tensors, of=record.name)
     return Towers(image, text, tokenize, scale)
-
-
-def _load(tensors: Mapping[str, Tensor], image: nn.Module, text: nn.Module) -> float:
-    image.load_state_dict({k.removeprefix("image."): v for k, v in tensors.items() if k.startswith("image.")})
-    text.load_state_dict({k.removeprefix("text."): v for k, v in tensors.items() if k.startswith("text.")})
-    return float(tensors["log_scale"].exp())
