@@ -102,7 +102,9 @@ def corrupt(
         images: uint8 (N, H, W, C), C = 1 or 3, H and W >= 2; read-only and strided arrays are fine, and left untouched.
         name: one of `CORRUPTIONS`.
         severity: 1 to 5.
-        dataset, split, seed: with `name` the key of the draws; `split` is ``train``, ``val`` or ``test``.
+        dataset: the data set's name, ASCII; with `name`, `split` and `seed` the key of the draws.
+        split: ``train``, ``val`` or ``test``.
+        seed: any integer.
         indices: position of each image in its split, 0 to 2^32 - 1; 0..N-1 if not given.
         profile: one of `PROFILES`.
         column: the data set whose column of the profile ``modality`` is taken, if not `dataset`'s own.
@@ -134,7 +136,7 @@ def sweep(
     backend: str = "cpu",
     device: str | None = None,
 ) -> Iterator[tuple[int, Images]]:
-    """Yield (severity, corrupted images) for severities 1 to 5, drawing once for all five; arguments as in `corrupt`."""
+    """Yield (severity, corrupted images) for severities 1 to 5, with one draw for all; arguments as in `corrupt`."""
     column = dataset if column is None else column
     strengths = [strength(name, severity, profile=profile, column=column) for severity in SEVERITIES]
     call = _Call(images, name, dataset, split, indices, seed, backend, device)
@@ -210,10 +212,8 @@ def _checked(images: Images) -> Images:
     return np.ascontiguousarray(images)
 
 
-def _checked_indices(indices: Sequence[int] | None, count: int) -> Sequence[int]:
-    if indices is None:
-        return range(count)
-    checked = np.asarray(indices)
+def _checked_indices(indices: Sequence[int] | None, count: int) -> Any:
+    checked = np.arange(count) if indices is None else np.asarray(indices)
     if checked.shape != (count,):
         raise ValueError(f"indices must be one per image: {count} images, indices of shape {checked.shape}")
     if count and (checked.dtype.kind not in "iu" or checked.min() < 0 or checked.max() >= 2**32):

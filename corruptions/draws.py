@@ -54,20 +54,17 @@ def philox(c0, c1, c2, c3, k0, k1):  # type: ignore[no-untyped-def]
 
 @numba.njit(nogil=True, cache=True)
 def _fill(words, indices, k0, k1):  # type: ignore[no-untyped-def]
-    """Fill uint32 (N, blocks, 4) with the words of counters (block, index, 0, 0)."""
+    """Fill uint32 (N, 4 * blocks) with the words of counters (block, index, 0, 0)."""
     zero = np.uint32(0)
     for n in range(words.shape[0]):
-        image = words[n]
-        for block in range(image.shape[0]):
-            w0, w1, w2, w3 = philox(np.uint32(block), indices[n], zero, zero, k0, k1)
-            image[block, 0] = w0
-            image[block, 1] = w1
-            image[block, 2] = w2
-            image[block, 3] = w3
+        image, index = words[n], indices[n]
+        for block in range(image.size // 4):
+            w0, w1, w2, w3 = philox(np.uint32(block), index, zero, zero, k0, k1)
+            image[4 * block], image[4 * block + 1], image[4 * block + 2], image[4 * block + 3] = w0, w1, w2, w3
 
 
 def _words(key: Key, indices: Sequence[int], blocks: int) -> NDArray[np.uint32]:
-    words = np.empty((len(indices), blocks, 4), np.uint32)
+    words = np.empty((len(indices), 4 * blocks), np.uint32)
     _fill(words, np.array(indices, np.uint32), np.uint32(key[0]), np.uint32(key[1]))
     return words
 
@@ -76,12 +73,12 @@ def uniforms(key: Key, indices: Sequence[int], size: int) -> NDArray[np.uint16]:
     """Draw `size` 16-bit uniforms for each image index; uint16 (N, size), element e in C-order of the image."""
     # Low half first: on a little-endian machine the words in memory are the uniforms already.
     halves = _words(key, indices, -(-size // 8)).astype("<u4", copy=False).view("<u2")
-    return np.ascontiguousarray(halves.reshape(len(indices), -1)[:, :size], np.uint16)
+    return np.ascontiguousarray(halves[:, :size], np.uint16)
 
 
 def angles(key: Key, indices: Sequence[int]) -> NDArray[np.uint8]:
     """Draw one motion direction for each image index; uint8 (N,), 256 steps of 45/128 degree around 0."""
-    return (_words(key, indices, 1)[:, 0, 0] >> 24).astype(np.uint8)
+    return (_words(key, indices, 1)[:, 0] >> 24).astype(np.uint8)
 
 
 @functools.cache

@@ -1,0 +1,159 @@
+"""The CPU kernels that change an element by its own level: the two noises, brightness and contrast.
+
+Arrays as in `cpu`. The loops run over flat arrays, which the compiler turns into vector instructions.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+
+from corruptions import lookup
+
+Images = NDArray[np.uint8]
+
+
+def gaussian_noise(images: Images, uniforms: NDArray[np.uint16], *, std: float) -> Images:
+    """Add normal noise of standard deviation `std`, a fraction of the full range; one uniform an element."""
+    out = np.empty(images.shape, np.uint8)
+    _add_noise(flat(images), flat(uniforms), lookup.noise_levels(std), out.reshape(-1))
+    return out
+
+
+def impulse_noise(images: Images, uniforms: NDArray[np.uint16], *, amount: float) -> Images:
+    """Set a fraction `amount` of the elements to 0 or 255, half and half; one uniform an element."""
+    out = np.empty(images.shape, np.uint8)
+    _replace(flat(images), flat(uniforms), lookup.impulse_threshold(amount), out.reshape(-1))
+    return out
+
+
+@numba.njit(nogil=True, cache=True)
+def _add_noise(pixels, uniforms, noise, out):  # type: ignore[no-untyped-def]
+    for e in range(pixels.size):
+        out[e] = min(max(np.int32(pixels[e]) + np.int32(noise[uniforms[e]]), 0), 255)
+
+
+@numba.njit(nogil=True, cache=True)
+def _replace(pixels, uniforms, few, out):  # type: ignore[no-untyped-def]
+    for e in range(pixels.size):
+        u = np.int32(uniforms[e])
+        kept = 255 if u >= 65536 - few else pixels[e]
+        out[e] = 0 if u < few else kept
+
+
+def add_value(images: Images, *, delta: float) -> Images:
+    """Raise the HSV value by `delta`, a fraction of the full range; hue and saturation are kept."""
+    table = lookup.value_table(delta)
+    out = np.empty(images.shape, np.uint8)
+    if images.shape[3] == 1:
+        _look_up(flat(images), lookup.constant(table.diagonal().copy()), out.reshape(-1))
+    else:
+        _raise_value(flat(images, (-1, 3)), table, out.reshape(-1, 3))
+    return out
+
+
+@numba.njit(nogil=True, cache=True)
+def _look_up(pixels, table, out):  # type: ignore[no-untyped-def]
+    for e in range(pixels.size):
+        out[e] = table[pixels[e]]
+
+
+@numba.njit(nogil=True, cache=True)
+def _raise_value(pixels, table, out):  # type: ignore[no-untyped-def]
+    for e in range(pixels.shape[0]):
+        r, g, b = pixels[e, 0], pixels[e, 1], pixels[e, 2]
+        row = table[max(r, g, b)]
+        out[e, 0], out[e, 1], out[e, 2] = row[r], row[g], row[b]
+
+
+def scale(images: Images, *, percent: int) -> Images:
+    """Multiply every level by `percent` percent, 0 to 256."""
+    lookup.check_scale(percent)
+    out = np.empty(images.shape, np.uint8)
+    _scale(flat(images), percent, out.reshape(-1))
+    return out
+
+
+def channel_mean(images: Images, *, percent: int) -> Images:
+    """Keep `percent` percent, 0 to 100, of each level's distance to the mean of its channel over the image."""
+    lookup.check_kept("channel_mean", percent)
+    return _contrast(images, percent, False)
+
+
+def luma_mean(images: Images, *, percent: int) -> Images:
+    """Keep `percent` percent, 0 to 100, of each level's distance to the mean luma (ITU-R BT.601) of the image."""
+    lookup.check_kept("luma_mean", percent)
+    return _contrast(images, percent, True)
+
+
+def _contrast(images: Images, percent: int, luma: bool) -> Images:
+    count, height, width, channels = images.shape
+    shape = (count, height, width * channels)
+    out = np.empty(images.shape, np.uint8)
+    _toward_mean(flat(images, shape), channels, percent, luma, out.reshape(shape))
+    return out
+
+
+# A level times a percent, in 16 bits: at most 256 * 255 + 50, and 100 * 255 + 50 for the contrasts, so nothing wraps,
+# and the compiler has twice the lanes of 32-bit arithmetic.
+
+
+@numba.njit(nogil=True, cache=True)
+def _scale(pixels, percent, out):  # type: ignore[no-untyped-def]
+    slope = np.uint16(percent)
+    for e in range(pixels.size):
+        hundredths = np.uint16(np.uint16(slope * np.uint16(pixels[e])) + np.uint16(50))
+        out[e] = min(hundredths // np.uint16(100), np.uint16(255))
+
+
+@numba.njit(nogil=True, cache=True)
+def _toward_mean(images, channels, percent, luma, out):  # type: ignore[no-untyped-def]
+    """Store (percent * x + base) // 100, `base` being what the mean of the image (H, W * C) adds, in hundredths."""
+    count, height, line = images.shape
+    pixels = np.int64(height * (line // channels))
+    slope = np.uint16(percent)
+    base = np.empty(line, np.uint16)
+    for n in range(count):
+        if luma:
+            total = _luma_sum(images[n].reshape(-1)) if channels == 3 else _column_sums(images[n]).sum()
+            mean = (2 * np.int64(total) + pixels) // (2 * pixels)
+            base[:] = (100 - percent) * mean + 50
+        else:
+            sums = _column_sums(images[n])
+            for c in range(channels):
+                # Floor division by 100 N is floor division by N, then by 100: the second one is below.
+                base[c::channels] = ((100 - percent) * np.int64(sums[c::channels].sum()) + 50 * pixels) // pixels
+        for p in range(height):
+            row, result = images[n, p], out[n, p]
+            for j in range(line):
+                result[j] = np.uint16(np.uint16(slope * np.uint16(row[j])) + base[j]) // np.uint16(100)
+
+
+@numba.njit(nogil=True, cache=True)
+def _column_sums(rows):  # type: ignore[no-untyped-def]
+    """Sum rows (H, W * C) over H; uint32, exact for images up to 2^24 pixels high."""
+    sums = np.zeros(rows.shape[1], np.uint32)
+    for p in range(rows.shape[0]):
+        row = rows[p]
+        for j in range(row.size):
+            sums[j] = np.uint32(sums[j] + np.uint32(row[j]))
+    return sums
+
+
+@numba.njit(nogil=True, cache=True)
+def _luma_sum(pixels):  # type: ignore[no-untyped-def]
+    """Sum the luma of flat RGB pixels."""
+    total = np.int64(0)
+    for p in range(pixels.size // 3):
+        r, g, b = np.int32(pixels[3 * p]), np.int32(pixels[3 * p + 1]), np.int32(pixels[3 * p + 2])
+        total += np.int32(19595 * r + 38470 * g + 7471 * b + 32768) >> 16
+    return total
+
+
+def flat(array: NDArray[Any], shape: tuple[int, ...] | int = -1) -> NDArray[Any]:
+    """Return a read-only view of `shape`: read-only or not is part of a type to Numba, so it compiles one version."""
+    view = np.ascontiguousarray(array).reshape(shape).view()
+    return lookup.constant(view)
