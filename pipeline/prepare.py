@@ -120,11 +120,11 @@ def _rows(parts: dict[str, Clean]) -> Iterable[Sequence[object]]:
 
 
 def _write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    with whole(path) as handle, io.TextIOWrapper(handle, "utf-8", newline="") as text:
+    with whole(path) as handle:
+        text = io.TextIOWrapper(handle, "utf-8", newline="")
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow(header)
         writer.writerows(rows)
-        text.flush()
         text.detach()
 
 

@@ -1,0 +1,48 @@
+"""A tiny workspace: one grey and one colour data set of the phantom, a few images each, built once and copied."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+import yaml
+
+from corruptions import CORRUPTIONS
+from pipeline import corrupt, prepare, settings
+from pipeline.layout import Layout
+
+REPOSITORY = Path(__file__).parents[2]
+DATASETS = ["oct", "pbc"]
+COUNTS = {"train": 4, "val": 3, "test": 5, "pretrain": 2, "pretest": 2}
+
+
+def write_params(root: Path, **changes: object) -> None:
+    """Write the project's params.yaml with tiny counts and `changes` to `root`."""
+    params = yaml.safe_load((REPOSITORY / "params.yaml").read_text())
+    params |= {"datasets": DATASETS, "counts": COUNTS} | changes
+    (root / "params.yaml").write_text(yaml.safe_dump(params))
+
+
+def build(root: Path, *, datasets: list[str] = DATASETS, workers: int = 1, batch: int = corrupt.BATCH) -> None:
+    """Run prepare and corrupt for every cell of the workspace."""
+    layout, chosen = Layout(root), settings.settings(root)
+    for dataset in datasets:
+        prepare.prepare(layout, dataset, chosen, workers=workers)
+        for corruption in CORRUPTIONS:
+            corrupt.corrupt(layout, dataset, corruption, chosen, workers=workers, batch=batch)
+
+
+@pytest.fixture(scope="session")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a whole workspace, built once; tests only read it."""
+    root = tmp_path_factory.mktemp("built")
+    write_params(root)
+    build(root)
+    return root
+
+
+@pytest.fixture
+def workspace(built: Path, tmp_path: Path) -> Path:
+    """Return a copy of the built workspace that a test may spoil."""
+    return shutil.copytree(built, tmp_path / "workspace")

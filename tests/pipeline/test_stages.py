@@ -1,0 +1,169 @@
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import corruptions
+from corruptions import CORRUPTIONS, SEVERITIES
+from pipeline import corrupt, gallery, manifest, npz, prepare, settings
+from pipeline.layout import PREPARED, RELEASED, Layout
+from tests.pipeline.conftest import COUNTS, DATASETS, build, write_params
+
+
+def manifests(root: Path) -> dict[str, str]:
+    return {p.relative_to(root).as_posix(): p.read_text() for p in sorted((root / "manifests").rglob("*.json"))}
+
+
+def test_the_tree_holds_the_data_sets_and_nothing_else(built: Path) -> None:
+    release = Layout(built).release
+    assert sorted(p.name for p in release.iterdir()) == DATASETS
+    for dataset in DATASETS:
+        assert sorted(p.name for p in (release / dataset).iterdir()) == sorted(RELEASED)
+        for split in RELEASED:
+            expected = {"clean.npz"} | {f"{c}_severity_{k}.npz" for c in CORRUPTIONS for k in SEVERITIES}
+            assert {p.name for p in (release / dataset / split).iterdir()} == expected
+
+
+def test_a_published_reader_sees_every_image(built: Path) -> None:
+    """The loop of downstream code: list folders, load, convert."""
+    seen = 0
+    for folder in (built / "data" / "MediMeta-C").iterdir():
+        for path in folder.rglob("*.npz"):
+            loaded = np.load(path)
+            images, labels = loaded["images"], loaded["labels"]
+            assert labels.dtype == np.int64
+            for i in range(len(images)):
+                picture = Image.fromarray(images[i].astype(np.uint8), mode="RGB")
+                assert picture.size == (224, 224)
+                seen += 1
+    assert seen == len(DATASETS) * (COUNTS["val"] + COUNTS["test"]) * (1 + len(CORRUPTIONS) * len(SEVERITIES))
+
+
+@pytest.mark.parametrize("corruption", CORRUPTIONS)
+def test_grey_images_are_corrupted_as_one_channel_then_replicated(built: Path, corruption: str) -> None:
+    layout = Layout(built)
+    clean = npz.read(layout.clean("oct", "test"))
+    made = npz.read(layout.cell("oct", "test", corruption, 4))
+    seed = settings.settings(built).seed
+    expected = corruptions.corrupt(clean.images[..., :1], corruption, 4, dataset="oct", split="test", seed=seed)
+    np.testing.assert_array_equal(made.images, np.repeat(expected, 3, axis=-1))
+    np.testing.assert_array_equal(made.labels, clean.labels)
+
+
+def test_workers_and_batches_change_nothing(built: Path, tmp_path: Path) -> None:
+    write_params(tmp_path)
+    build(tmp_path, workers=4, batch=1)
+    assert manifests(tmp_path) == manifests(built)
+    one = Layout(built).cell("pbc", "val", "motion_blur", 5)
+    other = Layout(tmp_path).cell("pbc", "val", "motion_blur", 5)
+    assert one.read_bytes() == other.read_bytes()
+
+
+def test_fewer_images_keep_their_bytes(built: Path, tmp_path: Path) -> None:
+    write_params(tmp_path, limit=2, datasets=["pbc"])
+    build(tmp_path, datasets=["pbc"])
+    for corruption in ("gaussian_noise", "motion_blur"):
+        few = npz.read(Layout(tmp_path).cell("pbc", "test", corruption, 3)).images
+        all_of_them = npz.read(Layout(built).cell("pbc", "test", corruption, 3)).images
+        np.testing.assert_array_equal(few, all_of_them[:2])
+
+
+def test_native_channels_keep_grey_as_one(built: Path, tmp_path: Path) -> None:
+    write_params(tmp_path, channels="native", datasets=["oct"])
+    build(tmp_path, datasets=["oct"])
+    for name in ("clean", "gaussian_noise_severity_2"):
+        native = npz.read(Layout(tmp_path).release / "oct" / "test" / f"{name}.npz").images
+        replicated = npz.read(Layout(built).release / "oct" / "test" / f"{name}.npz").images
+        assert native.shape[-1] == 1
+        np.testing.assert_array_equal(np.repeat(native, 3, axis=-1), replicated)
+
+
+def test_deflated_files_hold_the_same_arrays(built: Path, tmp_path: Path) -> None:
+    write_params(tmp_path, compression="deflated", datasets=["oct"])
+    build(tmp_path, datasets=["oct"], batch=2)
+    assert manifests(tmp_path).items() <= manifests(built).items()
+    size = [Layout(r).cell("oct", "test", "zoom_blur", 5).stat().st_size for r in (tmp_path, built)]
+    assert size[0] < size[1]
+
+
+def test_released_splits_come_from_the_named_ones(built: Path, tmp_path: Path) -> None:
+    write_params(tmp_path, datasets=["oct"], splits={"val": "test", "test": "val"})
+    prepare.prepare(Layout(tmp_path), "oct", settings.settings(tmp_path), workers=1)
+    swapped = npz.read(Layout(tmp_path).clean("oct", "test")).images
+    shared = min(COUNTS["val"], COUNTS["test"])
+    np.testing.assert_array_equal(swapped[:shared], npz.read(Layout(built).clean("oct", "val")).images[:shared])
+
+
+def test_rows_tell_where_every_image_came_from(built: Path) -> None:
+    layout = Layout(built)
+    with layout.rows("pbc").open(newline="") as handle:
+        rows = list(csv.DictReader(handle))
+    assert list(rows[0]) == ["split", "index", "label", "image_id"]
+    for split in RELEASED + PREPARED:
+        labels = [int(row["label"]) for row in rows if row["split"] == split]
+        assert labels == npz.read(layout.clean("pbc", split)).labels.tolist()
+
+
+def test_manifest_says_what_was_done(built: Path) -> None:
+    layout = Layout(built)
+    clean = manifest.read(layout, "pbc", manifest.CLEAN)
+    assert clean["class_names"][:2] == ["neutrophil", "eosinophil"]
+    assert sum(clean["splits"]["test"]["per_class"]) == clean["splits"]["test"]["count"] == COUNTS["test"]
+    made = manifest.read(layout, "pbc", "motion_blur")
+    assert made["strengths"][4] == {
+        "severity": 5,
+        "kernel": "motion_blur",
+        "parameters": {"radius": 20, "sigma": 15},
+        "source": "HD",
+    }
+    assert set(made["cells"]["val"]) == {"1", "2", "3", "4", "5"}
+
+
+def test_gallery_draws_every_cell(workspace: Path) -> None:
+    gallery.gallery(Layout(workspace), DATASETS)
+    with Image.open(workspace / "data" / "gallery" / "pbc.png") as sheet:
+        assert sheet.width > 6 * 112
+        assert len(np.unique(np.asarray(sheet))) > 200
+    with Image.open(workspace / "docs" / "gallery.png") as overview:
+        assert overview.height > len(DATASETS) * 112
+
+
+@pytest.mark.parametrize(
+    ("argv", "code", "sentence"),
+    [
+        (["--dataset", "brain", "--corruption", "contrast"], 1, "params.yaml has no data set 'brain'; have oct, pbc"),
+        (["--dataset", "pbc", "--corruption", "fog"], 2, "invalid choice: 'fog'"),
+        (["--dataset", "pbc", "--corruption", "contrast", "--workers", "0"], 2, "at least 1"),
+        (["--dataset", "../x", "--corruption", "contrast"], 1, "params.yaml has no data set '../x'"),
+    ],
+)
+def test_a_users_mistake_is_a_sentence(
+    workspace: Path, capsys: pytest.CaptureFixture[str], argv: list[str], code: int, sentence: str
+) -> None:
+    try:
+        ended = corrupt.main(["--root", str(workspace), *argv])
+    except SystemExit as stopped:  # argparse
+        ended = int(str(stopped.code))
+    said = capsys.readouterr().err
+    assert ended == code
+    assert sentence in said
+    assert "Traceback" not in said
+
+
+def test_corrupt_before_prepare_says_what_to_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_params(tmp_path)
+    assert corrupt.main(["--root", str(tmp_path), "--dataset", "pbc", "--corruption", "contrast"]) == 1
+    assert "run `dvc repro` first" in capsys.readouterr().err
+
+
+def test_every_stage_explains_itself(capsys: pytest.CaptureFixture[str]) -> None:
+    for stage in (prepare, corrupt, gallery):
+        with pytest.raises(SystemExit) as stopped:
+            stage.main(["--help"])
+        assert stopped.value.code == 0
+        assert stage.__doc__ is not None
+        assert stage.__doc__.splitlines()[0] in capsys.readouterr().out

@@ -1,0 +1,187 @@
+"""Every defect that verify knows is planted once and must be named."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pipeline import manifest, npz, verify
+from pipeline.layout import Layout
+from tests.pipeline.conftest import write_params
+
+
+@pytest.fixture
+def workspace(built: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return a copy with one data set, and take the SSIM of one image a file: these tests read much."""
+    monkeypatch.setattr(verify, "_SAMPLE", 1)
+    for part in ("data/MediMeta-C/pbc", "manifests/pbc"):
+        shutil.copytree(built / part, tmp_path / part)
+    write_params(tmp_path, datasets=["pbc"])
+    return tmp_path
+
+
+def found(root: Path, capsys: pytest.CaptureFixture[str]) -> tuple[int, str]:
+    code = verify.main(["--root", str(root), "--workers", "2"])
+    return code, capsys.readouterr().err
+
+
+def rewrite(path: Path, change: Callable[[np.ndarray, np.ndarray], npz.Arrays]) -> None:
+    read = npz.read(path)
+    made = change(np.array(read.images), np.array(read.labels))
+    np.savez(path, images=made.images, labels=made.labels)
+
+
+def accept(root: Path, dataset: str, corruption: str, severity: int) -> None:
+    """Write the checksums of a changed file into its manifest, to plant a defect that no checksum shows."""
+    layout = Layout(root)
+    facts = manifest.read(layout, dataset, corruption)
+    read = npz.read(layout.cell(dataset, "test", corruption, severity))
+    with npz.write(root / "again.npz", read.labels, read.images.shape[1:]) as writer:
+        writer.append(np.asarray(read.images))
+    facts["cells"]["test"][str(severity)] |= writer.sha256
+    manifest.write(layout, dataset, corruption, facts)
+    (root / "again.npz").unlink()
+
+
+def test_a_whole_build_is_clean(workspace: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert found(workspace, capsys) == (0, "")
+    metric = json.loads((workspace / "metrics" / "verify.json").read_text())
+    assert metric == {
+        "files": 2 * 36,
+        "images": (3 + 5) * 36,
+        "findings": 0,
+        "manifests": manifest.checksum(Layout(workspace)),
+    }
+
+
+def cell(root: Path) -> Path:
+    return Layout(root).cell("pbc", "test", "contrast", 2)
+
+
+def plant_missing(root: Path) -> None:
+    cell(root).unlink()
+
+
+def plant_truncated(root: Path) -> None:
+    cell(root).write_bytes(cell(root).read_bytes()[:-1000])
+
+
+def plant_shape(root: Path) -> None:
+    rewrite(cell(root), lambda images, labels: npz.Arrays(images[:, :200], labels))
+
+
+def plant_dtype(root: Path) -> None:
+    rewrite(cell(root), lambda images, labels: npz.Arrays(images.astype(np.int16), labels))
+
+
+def plant_count(root: Path) -> None:
+    rewrite(cell(root), lambda images, labels: npz.Arrays(images[:4], labels[:4]))
+
+
+def plant_labels(root: Path) -> None:
+    rewrite(cell(root), lambda images, labels: npz.Arrays(images, labels[::-1]))
+
+
+def plant_flipped_bit(root: Path) -> None:
+    def flip(images: np.ndarray, labels: np.ndarray) -> npz.Arrays:
+        images[3, 100, 100, 1] ^= 1
+        return npz.Arrays(images, labels)
+
+    rewrite(cell(root), flip)
+
+
+def plant_constant(root: Path) -> None:
+    def blank(images: np.ndarray, labels: np.ndarray) -> npz.Arrays:
+        images[1:3] = 7
+        return npz.Arrays(images, labels)
+
+    rewrite(cell(root), blank)
+    accept(root, "pbc", "contrast", 2)
+
+
+def plant_clean(root: Path) -> None:
+    shutil.copy(Layout(root).clean("pbc", "test"), cell(root))
+    accept(root, "pbc", "contrast", 2)
+
+
+def plant_swapped_severities(root: Path) -> None:
+    one, five = (Layout(root).cell("pbc", "test", "contrast", k) for k in (1, 5))
+    kept = one.read_bytes()
+    shutil.copy(five, one)
+    five.write_bytes(kept)
+    accept(root, "pbc", "contrast", 1)
+    accept(root, "pbc", "contrast", 5)
+
+
+def plant_label_out_of_range(root: Path) -> None:
+    def shift(images: np.ndarray, labels: np.ndarray) -> npz.Arrays:
+        labels[0] = 8
+        return npz.Arrays(images, labels)
+
+    rewrite(Layout(root).clean("pbc", "test"), shift)
+
+
+def plant_no_manifest(root: Path) -> None:
+    Layout(root).manifest("pbc", "contrast").unlink()
+
+
+def plant_stranger(root: Path) -> None:
+    (Layout(root).release / "notes").mkdir()
+
+
+def plant_stranger_file(root: Path) -> None:
+    (Layout(root).release / "pbc" / "test" / "fog_severity_1.npz").write_bytes(b"")
+
+
+def plant_leftover(root: Path) -> None:
+    (Layout(root).release / "pbc" / "test" / ".tmp-clean.npz.01234567").write_bytes(b"")
+
+
+def plant_other_seed(root: Path) -> None:
+    write_params(root, datasets=["pbc"], seed=1)
+
+
+@pytest.mark.parametrize(
+    ("plant", "sentences"),
+    [
+        (plant_missing, ["contrast_severity_2.npz is not there"]),
+        (plant_truncated, ["contrast_severity_2.npz is not a whole npz"]),
+        (plant_shape, ["images have shape (5, 200, 224, 3)", "another checksum"]),
+        (plant_dtype, ["images must be uint8 with 4 dimensions, not int16"]),
+        (plant_count, ["images have shape (4, 224, 224, 3), the manifest says (5, 224, 224, 3)"]),
+        (plant_labels, ["labels have another checksum", "labels are not those of clean.npz"]),
+        (plant_flipped_bit, ["images have another checksum"]),
+        (plant_constant, ["2 images are constant"]),
+        (plant_clean, ["5 images equal their clean image"]),
+        (plant_swapped_severities, ["contrast does not grow with severity"]),
+        (plant_label_out_of_range, ["..8 for 8 classes"]),
+        (plant_no_manifest, ["contrast.json: run `dvc repro`"]),
+        (plant_stranger, ["notes: not part of the release"]),
+        (plant_stranger_file, ["fog_severity_1.npz: not part of the release"]),
+        (plant_leftover, ["left by an interrupted run"]),
+        (plant_other_seed, ["seed is not that of params.yaml"]),
+    ],
+    ids=lambda value: value.__name__.removeprefix("plant_") if callable(value) else "",
+)
+def test_a_planted_defect_is_named(
+    workspace: Path, capsys: pytest.CaptureFixture[str], plant: Callable[[Path], None], sentences: list[str]
+) -> None:
+    plant(workspace)
+    code, said = found(workspace, capsys)
+    assert code == 1
+    for sentence in sentences:
+        assert sentence in said
+    assert not (workspace / "metrics" / "verify.json").exists()
+
+
+def test_one_run_lists_every_finding(workspace: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    plant_missing(workspace)
+    Layout(workspace).cell("pbc", "val", "pixelate", 1).write_bytes(b"")
+    plant_stranger(workspace)
+    _, said = found(workspace, capsys)
+    assert len(said.splitlines()) == 3
