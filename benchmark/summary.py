@@ -101,10 +101,16 @@ def _pooled(
 
 
 def _ece(own: Outcomes, collections: Collections, kind: str) -> float:
-    def of(one: Outcome) -> float:
-        return float(np.mean([value for cell, value in one.ece.items() if (cell == "clean") == (kind == "clean")]))
+    means = []
+    for names in collections.values():
+        by_set = [_ece_of(own[name], kind) for name in names]
+        means.append(sum(by_set) / len(by_set))
+    return sum(means) / len(means)
 
-    return float(np.mean([np.mean([of(own[name]) for name in names]) for names in collections.values()]))
+
+def _ece_of(one: Outcome, kind: str) -> float:
+    values = [value for cell, value in one.ece.items() if (cell == "clean") == (kind == "clean")]
+    return sum(values) / len(values)
 
 
 def comparisons(models: Mapping[str, Outcomes], *, samples: int, seed: int) -> list[dict[str, Any]]:

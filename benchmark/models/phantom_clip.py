@@ -36,7 +36,7 @@ RECORD = Record(
     view=View(size=224, mean=(0.5, 0.5, 0.5), std=(0.25, 0.25, 0.25), interpolation="bilinear", resize="squash"),
     context_length=32,
     embedding=EMBEDDING,
-    lora_targets=r"stages\.\d+\.\d+\.convolution|project",
+    lora_targets=r"stem\.0|stages\.\d+\.\d+\.convolution|project",
     licence="MIT",
     citation="This project",
     sources=("benchmark/models/phantom_clip.py",),

@@ -1,0 +1,73 @@
+"""What a tuning leaves behind: the adapter, its model card, its record and its curves."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from dvclive import Live
+
+from benchmark.models import Record
+from benchmark.places import Places
+from pipeline.whole import write_json
+
+
+def curves(folder: Path, history: Sequence[Mapping[str, float]]) -> None:
+    """Write a run's history with DVCLive: metrics.json and one table a curve in `folder`, which is made anew."""
+    shutil.rmtree(folder, ignore_errors=True)
+    with Live(str(folder), save_dvc_exp=False, dvcyaml=None, report=None) as live:
+        for line in history:
+            for name, value in line.items():
+                if name != "epoch":
+                    live.log_metric(name, value)
+            live.next_step()
+
+
+def keep(tower: Any, base: Record, places: Places, name: str, record: Mapping[str, Any]) -> None:
+    """Save the adapter of a PEFT `tower` with its model card, the folder whole or absent, then its record."""
+    target = places.adapter(name)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".tmp-", dir=target.parent) as made:
+        folder = Path(made) / "adapter"
+        tower.save_pretrained(str(folder))
+        (folder / "README.md").write_text(card(name, base, record), encoding="utf-8")
+        old = Path(made) / "old"
+        if target.exists():
+            target.rename(old)
+        folder.rename(target)
+    write_json(target.parent / "tune.json", record)
+
+
+def card(name: str, base: Record, record: Mapping[str, Any]) -> str:
+    """Return the adapter's model card, Markdown with the Hub's YAML head."""
+    how = record["settings"]
+    amount = f"{how['shots']} images a class" if how["shots"] else f"{how['percent']} % of each class"
+    seen = ", ".join(record["corruptions"]) or "none"
+    shots = sum(len(indices) for indices in record["shots"].values())
+    best = next(line for line in record["history"] if line["epoch"] == record["best_epoch"])
+    return f"""---
+base_model: {base.name}
+library_name: peft
+license: {base.licence.lower()}
+tags: [lora, medical, clip, robustness]
+---
+# {name}
+
+LoRA adapter for the image tower of {base.title} ({base.citation}); its text tower stays as it is.
+
+| | |
+|---|---|
+| rank, alpha | {how["rank"]}, {how["alpha"]} |
+| trained parameters | {record["parameters"]:,} |
+| tuned on | {amount} of the clean {how["split"]} split of {", ".join(record["shots"])}: {shots} images |
+| corruptions seen | {seen} |
+| seed | {how["seed"]} |
+| epochs | {how["epochs"]}, of which {record["best_epoch"]} was kept |
+| chosen on | {record["held_images"]} images ({record["chosen_on"]}), none of them tuned on or scored |
+| validation accuracy | {best["validation"]:.1%} |
+
+`tune.json` beside this folder has the indices of the images and the whole history. For research, not for diagnosis.
+"""

@@ -1,0 +1,47 @@
+"""Open a model of params.yaml by its name: one of the zoo, or one that this project tuned."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from benchmark import models
+from benchmark.models import Model, ModelError, phantom_clip
+from benchmark.places import Places
+from benchmark.plan import Plan
+from pipeline import UserError
+
+
+def load(places: Places, chosen: Plan, name: str, *, device: torch.device | str, merge: bool = True) -> Model:
+    """Return the model, its adapter merged into its weights if it was tuned here and `merge`; UserError if it can't be.
+
+    A tuned model is its base with the adapter in ``data/models/<name>/adapter``. Weights come from the folder that
+    params.yaml gives under ``weights``, else from the Hub or its cache; phantom-clip's from ``pretrain``.
+    """
+    tuned = chosen.tuned.get(name)
+    base = name if tuned is None else tuned.base
+    adapter = None if tuned is None else places.adapter(name)
+    try:
+        model = models.load(base, weights_dir=folder(places, chosen, base), adapter=adapter, device=device)
+    except ModelError as problem:
+        hint = "; run `python -m benchmark.pretrain` first" if base == phantom_clip.RECORD.name else ""
+        raise UserError(f"{problem}{hint}") from None
+    if adapter is not None and merge:
+        merged: torch.nn.Module = model.image_tower.merge_and_unload()  # type: ignore[operator]
+        model.image_tower = merged.eval()
+    return model
+
+
+def folder(places: Places, chosen: Plan, name: str) -> Path | None:
+    """Return the local folder of a model's files, or None to take them from the Hub."""
+    if name in chosen.weights:
+        return places.root / chosen.weights[name]
+    return places.model(name) if name == phantom_clip.RECORD.name else None
+
+
+def device(name: str) -> torch.device:
+    """Return the torch device for ``auto``, ``cpu`` or ``cuda``; UserError if CUDA was asked for and is not there."""
+    if name == "cuda" and not torch.cuda.is_available():
+        raise UserError("params.yaml asks for device: cuda, and torch sees none; have auto, cpu")
+    return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")

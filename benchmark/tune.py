@@ -1,0 +1,279 @@
+"""Tune a model's image tower with LoRA on a few clean shots of all data sets together: RMedCLIP (Imam et al. 2025).
+
+The text side stays frozen: cross entropy, with the model's own logit scale, against the text features of the classes.
+The epoch that is kept is the best on images that are neither tuned on nor scored: the rest of the split that the shots
+came from, and the val split. Writes data/models/<name>/adapter (PEFT), tune.json and DVCLive's curves in live/.
+Interrupted, it goes on from the last epoch, to the same weights on a CPU.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import pickle
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import peft
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
+
+from benchmark import loading, pool
+from benchmark.adapters import curves, keep
+from benchmark.models import Model
+from benchmark.places import Places
+from benchmark.plan import Plan, Tuned, plan
+from benchmark.pool import Part, Pool
+from benchmark.pretrain import warm_cosine
+from benchmark.prompts import Prompts, class_features, prompts
+from benchmark.views import Corrupting, Moving
+from pipeline import UserError, manifest, stage
+from pipeline.layout import Layout
+from pipeline.settings import Settings, settings
+from pipeline.whole import whole
+
+VALIDATION = 64
+"""Images a data set from the rest of the tuning split that the best epoch is chosen on, beside all of val."""
+
+
+class Tuning:
+    """One run: the model with its LoRA, what it sees, and where it stands."""
+
+    def __init__(self, root: Path | str, name: str) -> None:
+        self.layout, self.places, self.plan = Layout(root), Places(root), plan(root)
+        if name not in self.plan.tuned:
+            raise UserError(f"params.yaml tunes no {name!r}; have {', '.join(self.plan.tuned) or 'none'}")
+        given = settings(root)
+        self.name, self.tuned = name, self.plan.tuned[name]
+        self.device = loading.device(self.plan.device)
+        self.model = loading.load(self.places, self.plan, self.tuned.base, device=self.device)
+        self.named = [prompts(self.layout, d, templates=self.plan.prompts) for d in given.datasets]
+        self.shots, self.held = chosen_images(self.layout, given.datasets, self.plan, self.tuned.seed)
+        self.corrupting = _corrupting(self.plan, self.tuned, given)
+        self.moving = Moving(self.model.record.view.size, given.datasets)
+        self.key = _key(self.layout, self.plan, self.tuned, self.named, self.model)
+        self.features = torch.cat([class_features(self.model, p) for p in self.named])
+        sentences = [[group[0] for group in p.sentences] for p in self.named]
+        self.starts, self.allowed = pool.class_columns([p.class_names for p in self.named], sentences)
+        if self.plan.tune.classes == "own":
+            self.allowed = own_columns(self.starts, self.features.shape[0])
+        self._wrap()
+
+    def _wrap(self) -> None:
+        config = peft.LoraConfig(
+            r=self.tuned.rank,
+            lora_alpha=self.plan.tune.alpha,
+            lora_dropout=self.plan.tune.dropout,
+            target_modules=self.model.lora_targets,
+            base_model_name_or_path=self.model.record.name,
+        )
+        with torch.random.fork_rng():
+            torch.manual_seed(self.tuned.seed)
+            self.tower = peft.get_peft_model(self.model.image_tower, config)
+        self.model.image_tower = self.tower
+        self.weights = {n: p for n, p in self.tower.named_parameters() if p.requires_grad}
+        how = self.plan.tune
+        self.optimizer = torch.optim.AdamW(
+            self.weights.values(), lr=how.learning_rate, weight_decay=how.weight_decay, foreach=False
+        )
+        self.steps = math.ceil(len(self.shots) / how.batch)
+
+    def run(self, *, stop_after: int | None = None) -> dict[str, Any]:
+        """Train to the end, or until `stop_after` epochs are done; return the history. Resumes where a run stopped."""
+        how = self.plan.tune
+        state = self._resume()
+        first = state["epoch"]
+        for epoch in stage.progress(range(first, how.epochs), desc=f"tune {self.name}", unit="epoch"):
+            line: dict[str, float] = {"epoch": epoch + 1, "loss": self._epoch(epoch)}
+            if (epoch + 1) % how.validate_every == 0 or epoch + 1 == how.epochs:
+                line |= self.validate()
+                if line["validation"] > state["best_score"]:
+                    best = {n: w.detach().cpu().clone() for n, w in self.weights.items()}
+                    state |= {"best_score": line["validation"], "best_epoch": epoch + 1, "best": best}
+            state["history"].append(line)
+            state["epoch"] = epoch + 1
+            self._checkpoint(state)
+            if stop_after is not None and epoch + 1 >= stop_after:
+                return state
+        with torch.no_grad():
+            for name, weight in self.weights.items():
+                weight.copy_(state["best"][name])
+        return state
+
+    def _epoch(self, epoch: int) -> float:
+        """Train one epoch and return its mean loss; everything drawn depends on the seed and the epoch alone."""
+        how = self.plan.tune
+        order = np.random.default_rng((self.tuned.seed, epoch)).permutation(len(self.shots))
+        self.tower.eval()  # statistics and dropouts of the base stay as they are; only LoRA's own dropout is active
+        for name, module in self.tower.named_modules():
+            if "lora_dropout" in name:
+                module.train()
+        losses = []
+        with torch.random.fork_rng():
+            torch.manual_seed(self.tuned.seed * 100_003 + epoch)
+            for step, start in enumerate(range(0, len(order), how.batch)):
+                places = order[start : start + how.batch]
+                rate = warm_cosine(epoch * self.steps + step, how.epochs * self.steps, warmup=how.warmup)
+                for group in self.optimizer.param_groups:
+                    group["lr"] = rate * how.learning_rate
+                losses.append(self._step(places, (self.tuned.seed, epoch, step)))
+        return float(
+            np.average(losses, weights=[min(how.batch, len(order) - s) for s in range(0, len(order), how.batch)])
+        )
+
+    def _step(self, places: NDArray[np.int64], seed: tuple[int, ...]) -> float:
+        images = self.shots.read(places) if self.corrupting is None else self.corrupting(self.shots, places, seed)
+        sets = torch.from_numpy(self.shots.sets[places])
+        target = (self.starts[sets] + torch.from_numpy(self.shots.labels[places])).to(self.device)
+        prepared = self.moving(self.model.preprocess(images), sets)
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda"):
+            logits = self.model.logit_scale * self.model.encode_images(prepared) @ self.features.T
+        loss = functional.cross_entropy(logits.float().masked_fill(~self.allowed[sets].to(self.device), -1e4), target)
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        torch.nn.utils.clip_grad_norm_(list(self.weights.values()), self.plan.tune.clip)
+        self.optimizer.step()
+        return loss.item()
+
+    def validate(self) -> dict[str, float]:
+        """Return the mean accuracy over data sets of held images: clean, corrupted if trained so, and their mean."""
+        scores = {"clean": self._accuracy(None)}
+        if self.corrupting is not None:
+            scores["corrupted"] = self._accuracy(self.corrupting)
+        return {**scores, "validation": float(np.mean(list(scores.values())))}
+
+    def _accuracy(self, corrupting: Corrupting | None) -> float:
+        self.tower.eval()
+        hits = np.empty(len(self.held), bool)
+        own = own_columns(self.starts, len(self.features)).to(self.device)
+        for start in range(0, len(hits), 64):
+            places = np.arange(start, min(start + 64, len(hits)))
+            images = self.held.read(places) if corrupting is None else corrupting(self.held, places, (0, start))
+            sets = torch.from_numpy(self.held.sets[places])
+            with torch.inference_mode():
+                cosines = self.model.encode_images(self.model.preprocess(images)) @ self.features.T
+            guess = cosines.masked_fill(~own[sets.to(self.device)], -2).argmax(dim=1).cpu() - self.starts[sets]
+            hits[places] = guess.numpy() == self.held.labels[places]
+        return float(np.mean([hits[self.held.sets == k].mean() for k in np.unique(self.held.sets)]))
+
+    @property
+    def _checkpoint_path(self) -> Path:
+        return self.places.model(self.name) / "checkpoint.pt"
+
+    def _checkpoint(self, state: Mapping[str, Any]) -> None:
+        weights = {name: weight.detach().cpu() for name, weight in self.weights.items()}
+        with whole(self._checkpoint_path) as handle:
+            torch.save({**state, "weights": weights, "optimizer": self.optimizer.state_dict()}, handle)
+
+    def _resume(self) -> dict[str, Any]:
+        """Return the state of an interrupted run with the same key, its weights put back; else of a new one."""
+        fresh = {"key": self.key, "epoch": 0, "best_score": -1.0, "best_epoch": 0, "best": {}, "history": []}
+        if not self._checkpoint_path.is_file():
+            return fresh
+        try:
+            state: dict[str, Any] = torch.load(self._checkpoint_path, map_location="cpu", weights_only=True)
+        except (RuntimeError, EOFError, pickle.UnpicklingError):
+            return fresh  # damaged on the disk: a checkpoint is only ever a saving of time
+        if state.get("key") != self.key:
+            return fresh
+        with torch.no_grad():
+            for name, weight in self.weights.items():
+                weight.copy_(state["weights"][name])
+        self.optimizer.load_state_dict(state["optimizer"])
+        return {name: state[name] for name in fresh}
+
+
+def chosen_images(layout: Layout, datasets: Sequence[str], chosen: Plan, seed: int) -> tuple[Pool, Pool]:
+    """Return the shots, and the images that the best epoch is chosen on: neither tuned on nor scored."""
+    how = chosen.tune
+    tuned: list[Part] = []
+    held: list[Part] = []
+    for k, name in enumerate(datasets):
+        whole_split = pool.part(layout, name, how.split)
+        picked = pool.shots(whole_split.labels, count=how.shots, percent=how.percent, seed=(seed, k))
+        rest = np.setdiff1d(whole_split.indices, picked)
+        rest = np.random.default_rng((seed, k, 1)).permutation(rest)[:VALIDATION]
+        tuned.append(pool.part(layout, name, how.split, picked))
+        held.append(pool.part(layout, name, how.split, rest))
+        if how.split != "val":
+            held.append(pool.part(layout, name, "val"))
+    images = Pool(held)
+    if not len(images):
+        raise UserError(f"no image of {how.split} is left to choose the best epoch on; use fewer shots")
+    # Both parts of a data set count as one.
+    places = {name: k for k, name in enumerate(datasets)}
+    images.sets = np.array([places[images.parts[s].dataset] for s in images.sets])
+    return Pool(tuned), images
+
+
+def own_columns(starts: Tensor, columns: int) -> Tensor:
+    """Return which of all classes are a data set's own, bool (D, columns)."""
+    ends = torch.cat([starts[1:], torch.tensor([columns])])
+    column = torch.arange(columns)
+    return (column >= starts[:, None]) & (column < ends[:, None])
+
+
+def _corrupting(chosen: Plan, tuned: Tuned, given: Settings) -> Corrupting | None:
+    if not tuned.augment:
+        return None
+    return Corrupting(chosen.trained, strength=chosen.tune.strength, profile=given.profile, columns=given.columns)
+
+
+def _key(layout: Layout, chosen: Plan, tuned: Tuned, named: Sequence[Prompts], model: Model) -> str:
+    """Return a checksum of all that the weights depend on: a checkpoint with another one is not gone on with."""
+    digest = hashlib.sha256()
+    for name, tensor in model.image_tower.state_dict().items():
+        digest.update(name.encode() + tensor.cpu().contiguous().view(torch.uint8).numpy().tobytes())
+    facts = {
+        "tune": vars(chosen.tune),
+        "tuned": vars(tuned),
+        "trained": chosen.trained if tuned.augment else (),
+        "prompts": [p.record() for p in named],
+        "images": [manifest.read(layout, p.dataset, manifest.PREPARED)["splits"] for p in named],
+        "torch": torch.__version__,
+    }
+    digest.update(json.dumps(facts, sort_keys=True).encode())
+    return digest.hexdigest()
+
+
+def tune(root: Path | str, name: str) -> dict[str, Any]:
+    """Tune the model `name` of params.yaml and write its adapter, record and curves; return the record."""
+    run = Tuning(root, name)
+    epochs = run.plan.tune.epochs
+    print(f"tune {name}: {len(run.shots)} shots, {epochs} epochs, {len(run.held)} images to choose the epoch on")
+    state = run.run()
+    record = {
+        "base": run.tuned.base,
+        "best_epoch": state["best_epoch"],
+        "chosen_on": f"rest of {run.plan.tune.split}, and val",
+        "corruptions": list(run.corrupting.names) if run.corrupting else [],
+        "device": run.device.type,
+        "held_images": len(run.held),
+        "history": state["history"],
+        "key": run.key,
+        "parameters": sum(w.numel() for w in run.weights.values()),
+        "settings": {**vars(run.plan.tune), **vars(run.tuned)},
+        "shots": {part.dataset: part.indices.tolist() for part in run.shots.parts},
+    }
+    curves(run.places.model(name) / "live", state["history"])
+    keep(run.tower, run.model.record, run.places, name, record)
+    run._checkpoint_path.unlink(missing_ok=True)
+    return record
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the stage from a command line."""
+    parser = stage.parser(__doc__)
+    parser.add_argument("--model", required=True, help="a name under benchmark.tuned in params.yaml")
+    given = parser.parse_args(argv)
+    return stage.run(lambda: 0 if tune(given.root, given.model) else 1)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
