@@ -119,7 +119,7 @@ def comparisons(models: Mapping[str, Outcomes], *, samples: int, seed: int) -> l
     The score of an image is whether it is right, or the fraction of the corrupted cells in which it is; the difference
     is the first model's accuracy minus the second's, averaged over images, then data sets, in points.
     """
-    found = []
+    found: list[dict[str, Any]] = []
     for first, second in combinations(models, 2):
         for kind, cells in (("clean", slice(0, 1)), ("corrupted", slice(1, None))):
             differences = [
