@@ -11,7 +11,7 @@ from pipeline.sources.phantom import brush
 from pipeline.sources.phantom.camera import Camera
 from pipeline.sources.phantom.chance import Chance
 from pipeline.sources.phantom.morphology import AML, PBC, Cell, Granules
-from pipeline.sources.phantom.plane import CENTRE, Field, X, Y, cos_sin, mix, step, window
+from pipeline.sources.phantom.plane import CENTRE, Field, X, Y, cos_sin, mix, step, stroke, window
 from pipeline.sources.phantom.texture import texture
 
 CAMERAS = {
@@ -88,9 +88,9 @@ def _platelet(image: Field, chance: Chance, x: float, y: float, size: float, sta
     dx, dy = X[rows, columns] - x, Y[rows, columns] - y
     outside = np.sqrt(dx * dx + dy * dy) / size - 1.0 + wobble
     part = image[rows, columns]
-    mix(part, np.array((0.78, 0.68, 0.84)) + stain, 0.8 * step(outside, 0.4))
+    mix(part, np.array((0.78, 0.68, 0.84)) + stain, step(outside, 0.4), 0.8)
     speck = texture(chance, 4)[rows, columns]
-    mix(part, np.array((0.52, 0.28, 0.58)) + stain, 0.8 * step(outside + 0.25, 0.5) * step(-speck, 1.6))
+    mix(part, np.array((0.52, 0.28, 0.58)) + stain, step(outside + 0.25, 0.5) * step(-speck, 1.6), 0.8)
 
 
 def _platelets(image: Field, chance: Chance, x: float, y: float, size: float, stain: Field) -> None:
@@ -116,7 +116,7 @@ def _white_cell(image: Field, chance: Chance, cell: Cell, x: float, y: float, si
         inside = step(rim, 0.05)
         tone = np.array(cell.cytoplasm) * chance.uniform(0.95, 1.05) + stain
         depth = 1.0 + 0.035 * texture(chance, 8, octaves=2)[rows, columns] - 0.16 * step(np.abs(rim + 0.03), 0.1)
-        mix(part, tone * depth[..., None], inside)
+        brush.mix_shaded(part, tone, depth, inside)
     nucleus = _nucleus(chance, cell, u + 0.06 * bend_y, v + 0.06 * bend_x)
     _granules(part, chance, cell.granules, u, v, rim, nucleus, stain, under=True)
     blotch = texture(chance, cell.grain, octaves=2)[rows, columns]
@@ -125,7 +125,7 @@ def _white_cell(image: Field, chance: Chance, cell: Cell, x: float, y: float, si
     tone = (_NUCLEUS + stain + chance.uniform(-0.04, 0.04)) * (1.0 + 0.2 * chance.uniform(-0.3, 0.3))
     soft = 0.30 if cell.nucleus == "smudge" else 0.05
     cover = step(nucleus, soft)
-    mix(part, tone + (pattern + edge)[..., None] * np.array((1.3, 1.0, 1.0)), 0.97 * cover)
+    brush.mix_shaded(part, tone, 1.0 + 2.2 * (pattern + edge), 0.97 * cover)
     _spots(part, chance, cell.nucleoli, nucleus, u, v, size, (0.60, 0.50, 0.78), (0.11, 0.16), -0.14)
     _spots(
         part,
@@ -158,9 +158,9 @@ def _chain(points: list[tuple[float, float]], radii: Field) -> list[tuple[float,
 def _shape(chance: Chance, kind: str) -> tuple[list[tuple[float, ...]], float]:
     """Return capsules and the blend of one kind of nucleus, in any size."""
     if kind == "round":
-        return [(-0.03, 0.0, 0.03, 0.0, 0.7, 0.7)], 0.0
+        return [(-0.03, 0.0, 0.03, 0.0, 0.7, 0.7)], 0.01
     if kind == "oval":
-        return [(-0.16, 0.0, 0.16, 0.0, 0.58, 0.58 * chance.uniform(0.9, 1.0))], 0.0
+        return [(-0.16, 0.0, 0.16, 0.0, 0.58, 0.58 * chance.uniform(0.9, 1.0))], 0.01
     if kind == "kidney":
         return _chain(_arc(0.42, chance.uniform(0.34, 0.42), 6), chance.uniforms(6, 0.36, 0.40)), 0.05
     if kind == "folded":
@@ -236,7 +236,7 @@ def _spots(part, chance, count, outside, u, v, size, colour, radius, depth) -> N
         ):
             spots.append((j, i, j, i, r * size, r * size, 2.5, 0.85))
     if spots:
-        brush.stroke(cover, np.array(spots, np.float64))
+        stroke(cover, spots)
         mix(part, np.array(colour), cover)
 
 
@@ -249,7 +249,5 @@ def _granules(part, chance, granules: Granules, u, v, rim, nucleus, stain, *, un
     i, j, at = i[allowed], j[allowed], at[allowed]
     r = granules.radius[0] + (granules.radius[1] - granules.radius[0]) * at[:, 3]
     cover = np.zeros(rim.shape)
-    brush.stroke(
-        cover, np.stack([j, i, j, i, r, r, np.full(len(r), 1.2), np.full(len(r), 0.85)], axis=1).astype(np.float64)
-    )
+    stroke(cover, np.stack([j, i, j, i, r, r, np.full(len(r), 1.2), np.full(len(r), 0.85)], axis=1))
     mix(part, np.array(granules.colour) + stain, cover)

@@ -13,37 +13,67 @@ import numba
 import numpy as np
 
 
+@numba.vectorize(cache=True)
+def step(distance, soft):  # type: ignore[no-untyped-def]
+    """Return 1 where `distance` is below -soft/2, 0 above soft/2, a smooth cubic between; elementwise."""
+    t = min(max(0.5 - distance / soft, 0.0), 1.0)
+    return t * t * (3.0 - 2.0 * t)
+
+
 @numba.njit(nogil=True, cache=True, error_model="numpy")
-def stroke(cover, capsules):  # type: ignore[no-untyped-def]
+def stroke(cover, capsules, x, y, margin):  # type: ignore[no-untyped-def]
     """Raise `cover` to the weight of each capsule inside it; in place.
 
     Args:
         cover: float64 (H, W).
         capsules: float64 (n, 8): x0, y0, x1, y1, radius at each end, width of the soft edge, weight.
+        x, y: float64 (H, W), where each pixel looks: a bent plane gives crooked strokes.
+        margin: the farthest that a pixel looks from its own place, pixels.
     """
     height, width = cover.shape
     for n in range(capsules.shape[0]):
         x0, y0, x1, y1, r0, r1, soft, weight = capsules[n]
-        reach = max(r0, r1) + soft * 0.5
+        reach = max(r0, r1) + soft * 0.5 + margin
         left = max(int(math.floor(min(x0, x1) - reach)), 0)
         right = min(int(math.floor(max(x0, x1) + reach)) + 1, width - 1)
         top = max(int(math.floor(min(y0, y1) - reach)), 0)
         bottom = min(int(math.floor(max(y0, y1) + reach)) + 1, height - 1)
         dx, dy = x1 - x0, y1 - y0
-        length = dx * dx + dy * dy
+        length = max(dx * dx + dy * dy, 1e-12)
         for i in range(top, bottom + 1):
-            py = i - y0
             for j in range(left, right + 1):
-                px = j - x0
-                t = 0.0
-                if length > 0.0:
-                    t = min(max((px * dx + py * dy) / length, 0.0), 1.0)
+                px, py = x[i, j] - x0, y[i, j] - y0
+                t = min(max((px * dx + py * dy) / length, 0.0), 1.0)
                 ex, ey = px - t * dx, py - t * dy
                 distance = math.sqrt(ex * ex + ey * ey) - (r0 + (r1 - r0) * t)
                 c = min(max(0.5 - distance / soft, 0.0), 1.0)
-                c = c * c * (3.0 - 2.0 * c) * weight
-                if c > cover[i, j]:
-                    cover[i, j] = c
+                cover[i, j] = max(cover[i, j], c * c * (3.0 - 2.0 * c) * weight)
+
+
+@numba.njit(nogil=True, cache=True, error_model="numpy")
+def tubes(curves, count, soft):  # type: ignore[no-untyped-def]
+    """Return the capsules of cubic Bezier curves; float64 (n * count, 8).
+
+    Args:
+        curves: float64 (n, 10): x and y of four control points, radius at each end.
+        count: capsules a curve.
+        soft: width of the soft edge.
+    """
+    out = np.empty((curves.shape[0] * count, 8))
+    for n in range(curves.shape[0]):
+        for k in range(count + 1):
+            t = k / count
+            s = 1.0 - t
+            a, b, c, d = s * s * s, 3.0 * s * s * t, 3.0 * s * t * t, t * t * t
+            px = a * curves[n, 0] + b * curves[n, 2] + c * curves[n, 4] + d * curves[n, 6]
+            py = a * curves[n, 1] + b * curves[n, 3] + c * curves[n, 5] + d * curves[n, 7]
+            r = s * curves[n, 8] + t * curves[n, 9]
+            if k < count:
+                out[n * count + k, 0], out[n * count + k, 1], out[n * count + k, 4] = px, py, r
+                out[n * count + k, 6], out[n * count + k, 7] = soft, 1.0
+            if k > 0:
+                out[n * count + k - 1, 2], out[n * count + k - 1, 3], out[n * count + k - 1, 5] = px, py, r
+    return out
 
 
 @numba.njit(nogil=True, cache=True, error_model="numpy")
@@ -53,28 +83,54 @@ def union(x, y, capsules, blend):  # type: ignore[no-untyped-def]
     Args:
         x, y: float64 (H, W), coordinates of the points, in the units of the capsules.
         capsules: float64 (n, 6): x0, y0, x1, y1, radius at each end.
-        blend: how far the joint between two capsules reaches; 0 for none.
+        blend: how far the joint between two capsules reaches, above 0.
     """
-    out = np.empty(x.shape)
-    for i in range(x.shape[0]):
-        for j in range(x.shape[1]):
-            nearest = 1e9
-            for n in range(capsules.shape[0]):
-                px, py = x[i, j] - capsules[n, 0], y[i, j] - capsules[n, 1]
-                dx, dy = capsules[n, 2] - capsules[n, 0], capsules[n, 3] - capsules[n, 1]
-                length = dx * dx + dy * dy
-                t = 0.0
-                if length > 0.0:
-                    t = min(max((px * dx + py * dy) / length, 0.0), 1.0)
+    out = np.full(x.shape, 1e9)
+    for n in range(capsules.shape[0]):
+        x0, y0, x1, y1, r0, r1 = capsules[n]
+        dx, dy = x1 - x0, y1 - y0
+        length = max(dx * dx + dy * dy, 1e-12)
+        for i in range(x.shape[0]):
+            for j in range(x.shape[1]):
+                px, py = x[i, j] - x0, y[i, j] - y0
+                t = min(max((px * dx + py * dy) / length, 0.0), 1.0)
                 ex, ey = px - t * dx, py - t * dy
-                distance = math.sqrt(ex * ex + ey * ey) - (capsules[n, 4] + (capsules[n, 5] - capsules[n, 4]) * t)
-                if blend > 0.0:
-                    h = max(blend - abs(nearest - distance), 0.0) / blend
-                    nearest = min(nearest, distance) - h * h * blend * 0.25
-                else:
-                    nearest = min(nearest, distance)
-            out[i, j] = nearest
+                distance = math.sqrt(ex * ex + ey * ey) - (r0 + (r1 - r0) * t)
+                h = max(blend - abs(out[i, j] - distance), 0.0) / blend
+                out[i, j] = min(out[i, j], distance) - h * h * blend * 0.25
     return out
+
+
+@numba.njit(nogil=True, cache=True, error_model="numpy")
+def mix(image, colour, cover, strength):  # type: ignore[no-untyped-def]
+    """Paint `colour` (3,) over `image` (H, W, 3), as far as `strength` times `cover` (H, W) says; in place."""
+    for i in range(image.shape[0]):
+        for j in range(image.shape[1]):
+            c = cover[i, j] * strength
+            if c > 0.0:
+                for k in range(3):
+                    image[i, j, k] += (colour[k] - image[i, j, k]) * c
+
+
+@numba.njit(nogil=True, cache=True, error_model="numpy")
+def stain(image, colour, cover, strength):  # type: ignore[no-untyped-def]
+    """Multiply `image` (H, W, 3) by `colour` (3,), as far as `strength` times `cover` (H, W) says; in place."""
+    for i in range(image.shape[0]):
+        for j in range(image.shape[1]):
+            c = cover[i, j] * strength
+            for k in range(3):
+                image[i, j, k] *= 1.0 - c * (1.0 - colour[k])
+
+
+@numba.njit(nogil=True, cache=True, error_model="numpy")
+def mix_shaded(image, colour, shade, cover):  # type: ignore[no-untyped-def]
+    """Paint `colour` (3,) times `shade` (H, W) over `image` (H, W, 3) as far as `cover` (H, W) says; in place."""
+    for i in range(image.shape[0]):
+        for j in range(image.shape[1]):
+            c = cover[i, j]
+            if c > 0.0:
+                for k in range(3):
+                    image[i, j, k] += (colour[k] * shade[i, j] - image[i, j, k]) * c
 
 
 @numba.njit(nogil=True, cache=True, error_model="numpy")
@@ -105,34 +161,45 @@ def discs(image, cells, colour):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(nogil=True, cache=True, error_model="numpy")
-def soften(image, share, passes):  # type: ignore[no-untyped-def]
+def soften(image, channels, share, passes):  # type: ignore[no-untyped-def]
     """Blur in place: each pass mixes a pixel with its two neighbours, along both axes; edges are replicated.
 
     Args:
-        image: float64 (H, W, C).
+        image: float64 (H, W * channels), the channels of a pixel side by side.
+        channels: how many.
         share: what each neighbour gives, 0 to 1/3; the standard deviation is sqrt(2 * share * passes) pixels.
         passes: whole number.
     """
-    height, width, channels = image.shape
-    line = np.empty((max(height, width), channels))
+    height, length = image.shape
     keep = 1.0 - 2.0 * share
+    line = np.empty(length + 2 * channels)
+    above, here = np.empty(length), np.empty(length)
     for _ in range(passes):
         for i in range(height):
-            for j in range(width):
-                for k in range(channels):
-                    near = image[i, max(j - 1, 0), k] + image[i, min(j + 1, width - 1), k]
-                    line[j, k] = keep * image[i, j, k] + share * near
-            for j in range(width):
-                for k in range(channels):
-                    image[i, j, k] = line[j, k]
-        row = image[0].copy()
+            line[channels : length + channels] = image[i]
+            line[:channels] = image[i, :channels]
+            line[length + channels :] = image[i, length - channels :]
+            for j in range(length):
+                image[i, j] = keep * line[j + channels] + share * (line[j] + line[j + 2 * channels])
+        above[:] = image[0]
         for i in range(height):
-            for j in range(width):
-                for k in range(channels):
-                    old = image[i, j, k]
-                    near = row[j, k] + image[min(i + 1, height - 1), j, k]
-                    image[i, j, k] = keep * old + share * near
-                    row[j, k] = old
+            here[:] = image[i]
+            below = min(i + 1, height - 1)
+            for j in range(length):
+                image[i, j] = keep * here[j] + share * (above[j] + image[below, j])
+            above[:] = here
+
+
+@numba.njit(nogil=True, cache=True, error_model="numpy")
+def moments(image):  # type: ignore[no-untyped-def]
+    """Return the sums of a (H, W) array and of its squares, in units of 1/4096 and its square, as exact integers."""
+    total, squares = np.int64(0), np.int64(0)
+    for i in range(image.shape[0]):
+        for j in range(image.shape[1]):
+            whole = np.int64(math.floor(image[i, j] * 4096.0 + 0.5))
+            total += whole
+            squares += whole * whole
+    return total, squares
 
 
 @numba.njit(nogil=True, cache=True, error_model="numpy")
@@ -149,12 +216,22 @@ def noise(grain):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(nogil=True, cache=True, error_model="numpy")
-def develop(image, deviates, strength):  # type: ignore[no-untyped-def]
-    """Return `image`, fractions of the range, plus `strength` times `deviates`, as uint8 (H, W, C)."""
+def develop(image, deviates, gain, shift, curve, tint, strength):  # type: ignore[no-untyped-def]
+    """Return the picture, uint8 (H, W, C): exposure, tone curve, tint, noise and rounding.
+
+    Args:
+        image: float64 (H, W, C), any range.
+        deviates: float64 (H, W, C), noise of standard deviation 1.
+        gain, shift: make fractions of the range of `image`.
+        curve: what is added, times v(1 - v).
+        tint: float64 (C,), what each channel is multiplied by.
+        strength: of the noise, fractions of the range.
+    """
     out = np.empty(image.shape, np.uint8)
     for i in range(image.shape[0]):
         for j in range(image.shape[1]):
             for k in range(image.shape[2]):
-                value = math.floor((image[i, j, k] + strength * deviates[i, j, k]) * 255.0 + 0.5)
-                out[i, j, k] = np.uint8(min(max(value, 0.0), 255.0))
+                v = min(max(image[i, j, k] * gain + shift, 0.0), 1.0)
+                v = (v + curve * v * (1.0 - v)) * tint[k] + strength * deviates[i, j, k]
+                out[i, j, k] = np.uint8(min(max(math.floor(v * 255.0 + 0.5), 0.0), 255.0))
     return out

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from corruptions import draws
+from pipeline.layout import SIZE
 from pipeline.sources.phantom import brush
 from pipeline.sources.phantom.chance import Chance
 from pipeline.sources.phantom.plane import CENTRE, Field, X, Y
@@ -30,6 +31,7 @@ class Camera:
         tint: what each channel is multiplied with; for grey pictures one number three times.
         cast: how far the tint strays from image to image.
         coarse: share of the noise that neighbouring pixels have in common, 0 to 1/3.
+        black: keep black as it is: the exposure multiplies, so `spread` has no say.
     """
 
     blur: Range
@@ -41,6 +43,7 @@ class Camera:
     tint: Colour = (1.0, 1.0, 1.0)
     cast: float = 0.0
     coarse: float = 0.0
+    black: bool = False
 
 
 _FIELD = ((X - CENTRE) * (X - CENTRE) + (Y - CENTRE) * (Y - CENTRE)) / (2.0 * CENTRE * CENTRE)
@@ -48,9 +51,9 @@ _FIELD = ((X - CENTRE) * (X - CENTRE) + (Y - CENTRE) * (Y - CENTRE)) / (2.0 * CE
 
 def _moments(image: Field) -> tuple[float, float]:
     """Return mean and standard deviation; summed in integers, so the order of the sum does not matter."""
-    whole = np.rint(image * 4096.0).astype(np.int64)
-    mean = int(whole.sum()) / whole.size
-    return mean / 4096.0, math.sqrt(max(int((whole * whole).sum()) / whole.size - mean * mean, 1.0)) / 4096.0
+    total, squares = brush.moments(image)
+    mean = total / image.size
+    return mean / 4096.0, math.sqrt(max(squares / image.size - mean * mean, 1.0)) / 4096.0
 
 
 def expose(image: Field, camera: Camera, chance: Chance, stream: draws.Key, index: int) -> NDArray[np.uint8]:
@@ -67,24 +70,23 @@ def expose(image: Field, camera: Camera, chance: Chance, stream: draws.Key, inde
     """
     sigma = chance.uniform(*camera.blur)
     passes = 1 + int(sigma * sigma / 0.6)
-    brush.soften(image, sigma * sigma / (2.0 * passes), passes)
+    flat = image.reshape(SIZE, -1)
+    brush.soften(flat, image.shape[2], sigma * sigma / (2.0 * passes), passes)
     image *= (1.0 - chance.uniform(*camera.vignette) * _FIELD)[..., None]
-    mean, spread = _moments(image)
-    gain = chance.uniform(*camera.spread) / spread
-    image -= mean
-    image *= gain
-    image += chance.uniform(*camera.mean)
-    np.clip(image, 0.0, 1.0, out=image)
-    image += chance.uniform(*camera.curve) * image * (1.0 - image)
+    mean, spread = _moments(flat)
+    if camera.black:
+        gain, shift = chance.uniform(*camera.mean) / mean, 0.0
+    else:
+        gain = chance.uniform(*camera.spread) / spread
+        shift = chance.uniform(*camera.mean) - gain * mean
+    curve = chance.uniform(*camera.curve)
     channels = image.shape[2]
-    if channels == 3:
-        stray = chance.uniforms(3, 1.0 - camera.cast, 1.0 + camera.cast)
-        image *= np.array(camera.tint) * stray
+    tint = np.array(camera.tint[:channels]) * (1.0 + camera.cast * chance.uniforms(channels, -1.0, 1.0))
     deviates = brush.noise(draws.uniforms(stream, [index], image.size).reshape(image.shape))
     strength = chance.uniform(*camera.grain) / 255.0
     if camera.coarse:
-        brush.soften(deviates, camera.coarse, 1)
+        brush.soften(deviates.reshape(SIZE, -1), channels, camera.coarse, 1)
         keep = 1.0 - 2.0 * camera.coarse
         strength /= keep * keep + 2.0 * camera.coarse * camera.coarse
-    picture: NDArray[np.uint8] = brush.develop(image, deviates, strength)
+    picture: NDArray[np.uint8] = brush.develop(image, deviates, gain, shift, curve, tint, strength)
     return picture

@@ -40,7 +40,8 @@ class Chance:
 
     def uniform(self, low: float = 0.0, high: float = 1.0) -> float:
         """Return one number between `low` and `high`."""
-        return float(self.uniforms(1, low, high)[0])
+        self._next += 1
+        return low + (high - low) * float(self._numbers[self._next - 1])
 
     def integer(self, low: int, high: int) -> int:
         """Return one whole number from `low` to `high`, both included."""

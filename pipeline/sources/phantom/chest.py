@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from pipeline.layout import SIZE
 from pipeline.sources.phantom import brush
 from pipeline.sources.phantom.camera import Camera
 from pipeline.sources.phantom.chance import Chance
-from pipeline.sources.phantom.plane import CENTRE, Field, X, Y, bell, cos_sin, frame, step
+from pipeline.sources.phantom.plane import CENTRE, Field, X, Y, bell, cos_sin, frame, step, stroke, strokes, total
 from pipeline.sources.phantom.texture import texture
 
 CAMERAS = (
-    Camera((0.5, 0.9), (1.5, 3), (0.44, 0.52), (0.20, 0.24), (-0.2, 0.2)),
+    Camera((0.5, 0.9), (1.5, 3), (0.42, 0.54), (0.19, 0.24), (-0.3, 0.3)),
     Camera((1.0, 1.5), (4, 8), (0.38, 0.54), (0.17, 0.22), (-0.5, 0.3), (0.0, 0.35), coarse=0.2),
 )
 NORMAL, BACTERIA, VIRUS = range(3)
@@ -42,31 +41,32 @@ def radiograph(chance: Chance, label: int) -> Field:
     both = np.minimum(air[0], air[1])
 
     flank = np.abs(X - middle) / wide - (96.0 + 0.10 * (Y - 60.0))
-    neck = np.maximum(np.abs(X - middle) - 30.0, 0.0) * 0.55
-    shoulder = (26.0 + neck - 0.002 * (X - middle) * (X - middle)) - Y
+    rise = np.maximum(np.abs(X - middle) - 24.0, 0.0)
+    shoulder = 46.0 * rise / (rise + 10.0) + 0.12 * rise - 22.0 - Y
     body = step(np.maximum(flank, shoulder), 10.0)
     image = 0.04 + 0.56 * body * (1.0 + 0.04 * texture(chance, 64, octaves=4))
     image += 0.10 * body * step(base - 8 - Y, 50.0)
     clear = step(both, 7.0)
-    image += (0.20 + 0.02 * texture(chance, 32, octaves=3) - image) * 0.92 * clear
+    image += (chance.uniform(0.15, 0.27) + 0.02 * texture(chance, 32, octaves=3) - image) * 0.92 * clear
     _spine(image, chance, middle, wide)
     _heart(image, chance, middle, base, wide)
     _vessels(image, chance, middle, top, base, wide, clear)
-    amount = chance.uniform(0.85, 1.15)
     if label == BACTERIA:
-        _consolidation(image, chance, air, middle, top, base, wide, amount)
+        added = _consolidation(chance, air, middle, top, base, wide)
     elif label == VIRUS:
-        _interstitium(image, chance, air, middle, top, base, wide, amount)
+        added = _interstitium(chance, clear, middle, top, base, wide)
     else:
-        _veil(image, chance, clear, middle, top, base, amount)
+        added = _veil(chance, clear, middle, top, base)
+    image += added * (chance.uniform(750, 1100) / total(added)) * (1.0 - image) * 1.6
     _bones(image, chance, middle, top, base, wide, body)
+    _marker(image, chance)
     return image[..., None]
 
 
 def _spine(image, chance, middle, wide) -> None:
     column = step(np.abs(X - middle) - 13 * wide, 12.0)
     pitch = chance.uniform(12, 15)
-    phase = (Y + chance.uniform(0, 15)) / pitch
+    phase = (Y[:, :1] + chance.uniform(0, 15)) / pitch
     wave, _ = cos_sin(phase)
     image += column * (0.16 + 0.025 * wave) * step(20.0 - Y, 20.0)
     image -= 0.08 * step(np.abs(X - middle) - 4.5, 4.0) * step(Y - 78.0, 20.0)  # windpipe
@@ -99,45 +99,31 @@ def _vessels(image, chance, middle, top, base, wide, clear) -> None:
             for _ in range(2):
                 c2, s2 = cos_sin((turn if side > 0 else turn + 0.5) + chance.uniform(-0.07, 0.07))
                 twigs.append((px, py, px + length * 0.6 * c2, py + length * 0.6 * s2, start * 0.8, 0.3, 2.5, 0.7))
-    cover = np.zeros((SIZE, SIZE))
-    brush.stroke(cover, np.array(twigs))
+    cover = strokes(twigs)
     image += 0.16 * cover * clear
 
 
 def _bones(image, chance, middle, top, base, wide, body) -> None:
     """Draw ribs, the lower edge brighter, and the collar bones."""
-    ribs, edges = np.zeros((SIZE, SIZE)), np.zeros((SIZE, SIZE))
     pitch = (base - top) / 8.2
-    t = np.arange(15) / 14.0
+    arcs, clavicles = [], []
     for side in (-1.0, 1.0):
         for n in range(10):
             start = top - 8 + pitch * n + chance.uniform(-1, 1)
             reach = (46 + 40 * min(1.0, 0.45 + 0.11 * n)) * wide
             drop = chance.uniform(20, 26) + 1.5 * n
-            px = middle + side * (10 + reach * (1.4 * t - 0.4 * t * t))
-            py = start - 9 * t * (1.0 - t) * 2.2 + drop * t * t
-            for target, r, soft in ((ribs, 3.4, 2.5), (edges, 0.7, 1.8)):
-                shift = 0.0 if target is ribs else 3.2
-                brush.stroke(
-                    target,
-                    np.stack(
-                        [
-                            px[:-1],
-                            py[:-1] + shift,
-                            px[1:],
-                            py[1:] + shift,
-                            np.full(14, r),
-                            np.full(14, r),
-                            np.full(14, soft),
-                            np.ones(14),
-                        ],
-                        axis=1,
-                    ),
-                )
+            first, last = middle + side * 10, middle + side * (10 + reach)
+            bow = middle + side * (10 + 0.47 * reach), middle + side * (10 + 0.8 * reach)
+            arcs.append((first, start, bow[0], start - 9, bow[1], start - 4 + 0.2 * drop, last, start + drop, 3.4, 3.4))
         a, b = middle + side * 9, top + 4 + chance.uniform(-3, 3)
         c, d = middle + side * 82 * wide, top - 12 + chance.uniform(-5, 5)
         m = (0.5 * (a + c), 0.5 * (b + d) + 4)
-        brush.stroke(ribs, np.array([(a, b, *m, 4.2, 3.4, 2.0, 1.5), (*m, c, d, 3.4, 4.0, 2.0, 1.5)]))
+        clavicles += [(a, b, *m, 4.2, 3.4, 2.0, 1.5), (*m, c, d, 3.4, 4.0, 2.0, 1.5)]
+    curves = np.array(arcs)
+    ribs = stroke(strokes(brush.tubes(curves, 14, 2.5)), clavicles)
+    curves[:, 1:8:2] += 3.2
+    curves[:, 8:] = 0.7
+    edges = strokes(brush.tubes(curves, 14, 1.8))
     image += (0.095 * ribs + 0.06 * edges) * body
 
 
@@ -148,7 +134,7 @@ def _lobe(chance, middle, top, base, wide) -> tuple[int, float, float]:
     return side, middle + (side * 2 - 1) * wide * chance.uniform(42, 52), y
 
 
-def _consolidation(image, chance, air, middle, top, base, wide, amount) -> None:
+def _consolidation(chance: Chance, air: list[Field], middle: float, top: float, base: float, wide: float) -> Field:
     """Fill one lobe of one lung, with the bronchi that stay open dark in it."""
     side, x, y = _lobe(chance, middle, top, base, wide)
     u, v = frame(x, y, chance.uniform(-0.08, 0.08), 34.0 * wide, 29.0)
@@ -160,33 +146,37 @@ def _consolidation(image, chance, air, middle, top, base, wide, amount) -> None:
     for _ in range(5):
         c, s = cos_sin((0.0 if side else 0.5) + chance.uniform(-0.13, 0.13))
         twigs.append((root_x, y, root_x + 46 * c, y + 46 * s, 1.9, 0.8, 2.0, 1.0))
-    open_ = np.zeros((SIZE, SIZE))
-    brush.stroke(open_, np.array(twigs))
-    image += 0.36 * amount * cover * (1.0 + 0.12 * texture(chance, 16, octaves=2)) * (1.0 - 0.4 * open_)
+    open_ = strokes(twigs)
+    return cover * (1.0 + 0.12 * texture(chance, 16, octaves=2)) * (1.0 - 0.4 * open_)
 
 
-def _interstitium(image, chance, air, middle, top, base, wide, amount) -> None:
+def _interstitium(chance: Chance, clear: Field, middle: float, top: float, base: float, wide: float) -> Field:
     """Lay a net of fine lines and thickened bronchi over both lungs."""
-    clear = step(np.minimum(air[0], air[1]), 6.0)
     net = np.maximum(1.0 - np.abs(texture(chance, 16, octaves=2)) * 2.2, 0.0)
     net2 = np.maximum(1.0 - np.abs(texture(chance, 8)) * 2.2, 0.0)
     u = (np.abs(X - middle) - 34.0) / 56.0
     v = (Y - 0.5 * (top + base)) / 72.0
     near = 0.35 + 0.65 * bell(0.5 * (u * u + v * v))
     rings = []
-    for _ in range(16):
+    for _ in range(9):
         px = middle + chance.sign() * wide * chance.uniform(26, 62)
         py = 0.5 * (top + base) + chance.uniform(-38, 40)
-        rings.append((px, py, px, py, 4.2, 4.2, 1.8, 1.0))
-    walls, holes = np.zeros((SIZE, SIZE)), np.zeros((SIZE, SIZE))
-    brush.stroke(walls, np.array(rings))
-    brush.stroke(holes, np.array([(a, b, a, b, 2.2, 2.2, 1.6, 1.0) for a, b, *_ in rings]))
-    haze = 0.05 + 0.16 * net + 0.10 * net2 + 0.16 * np.maximum(walls - holes, 0.0)
-    image += amount * haze * near * clear
+        rings.append((px, py, px, py, 3.8, 3.8, 1.8, 1.0))
+    walls, holes = strokes(rings), strokes([(a, b, a, b, 2.2, 2.2, 1.8, 1.0) for a, b, *_ in rings])
+    haze = 0.05 + 0.16 * net + 0.10 * net2 + 0.10 * np.maximum(walls - holes, 0.0)
+    return np.asarray(haze * near * clear)
 
 
-def _veil(image, chance, clear, middle, top, base, amount) -> None:
+def _veil(chance: Chance, clear: Field, middle: float, top: float, base: float) -> Field:
     """Add as much grey without a structure of its own: soft tissue in front of one lung, a turned patient."""
     side = chance.sign()
     u, v = frame(middle + side * 54, 0.5 * (top + base) + chance.uniform(-10, 30), 0.0, 90.0, 105.0)
-    image += 0.16 * amount * bell(u * u + v * v) * clear
+    return np.asarray((0.4 + bell(u * u + v * v)) * clear)
+
+
+def _marker(image: Field, chance: Chance) -> None:
+    """Put the lead letter R beside the patient's right shoulder, in some pictures."""
+    if chance.happens(0.6):
+        x, y = chance.uniform(10, 24), chance.uniform(14, 34)
+        lines = ((0, 0, 0, 12), (0, 0, 5, 0), (5, 0, 7, 3), (7, 3, 5, 6), (5, 6, 0, 6), (3, 6, 7, 12))
+        image += (0.95 - image) * strokes([(x + a, y + b, x + c, y + d, 0.9, 0.9, 1.4, 1.0) for a, b, c, d in lines])

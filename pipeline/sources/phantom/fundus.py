@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from pipeline.layout import SIZE
 from pipeline.sources.phantom import brush
 from pipeline.sources.phantom.camera import Camera
 from pipeline.sources.phantom.chance import Chance
-from pipeline.sources.phantom.plane import CENTRE, Field, X, Y, bell, cos_sin, frame, mix, step
+from pipeline.sources.phantom.plane import CENTRE, Field, X, Y, bell, cos_sin, frame, mix, stain, step
 from pipeline.sources.phantom.texture import texture
 
 CAMERAS = (
-    Camera((0.5, 0.9), (1.5, 3), (0.31, 0.37), (0.22, 0.26), (-0.1, 0.2), (0.0, 0.05), (1.0, 1.0, 1.0), 0.05),
-    Camera((0.9, 1.4), (3, 6), (0.27, 0.36), (0.20, 0.26), (-0.2, 0.3), (0.1, 0.35), (0.92, 1.04, 1.25), 0.08, 0.2),
+    Camera((0.5, 0.9), (1.5, 3), (0.30, 0.37), (0.2, 0.2), (-0.1, 0.2), (0.0, 0.05), (1.0, 1.0, 1.0), 0.06, black=True),
+    Camera((0.9, 1.4), (3, 6), (0.26, 0.36), (0.2, 0.2), (-0.2, 0.3), (0.1, 0.4), (0.92, 1.04, 1.25), 0.09, 0.2, True),
 )
 _VEIN = np.array((0.60, 0.34, 0.36))
 _ARTERY = np.array((0.78, 0.50, 0.46))
-_BLOOD = np.array((0.44, 0.20, 0.22))
-_LIPID = np.array((1.0, 0.84, 0.42))
+_LIPID = np.array((1.0, 0.82, 0.44))
+NORMAL, ABNORMAL = range(2)
+Place = tuple[float, float]
 
 
 def fundus(chance: Chance, label: int) -> Field:
@@ -37,15 +40,17 @@ def fundus(chance: Chance, label: int) -> Field:
     image: Field = light[..., None] * pigment
     image[..., 1:] *= (1.0 - 0.12 * square)[..., None]
 
-    amounts = chance.uniform(500, 900), chance.uniform(350, 650)
-    strength = chance.uniform(0.75, 0.95)
-    if label == 0:
-        _sheen(image, chance, disc_x, disc_y, macula_x, radius, side, amounts, strength)
+    dark, bright = chance.uniform(800, 1500), chance.uniform(600, 1100)
+    disc = disc_x, disc_y
+    if label == NORMAL:
+        _fibres(image, chance, disc, radius, bright)
     _disc(image, chance, disc_x, disc_y, radius)
-    _vessels(image, chance, disc_x, disc_y, macula_x, macula_y, radius, side)
-    if label == 1:
-        _lesions(image, chance, x, y, (disc_x, disc_y), radius, amounts, strength)
-    image *= step(np.sqrt(square) * radius - radius, 2.5)[..., None]
+    thicker = dark / (9.0 * radius) if label == NORMAL else 0.0
+    _vessels(image, chance, disc_x, disc_y, macula_x, radius, side, thicker)
+    if label == ABNORMAL:
+        _haemorrhages(image, chance, (x, y), disc, radius, dark)
+        _exudates(image, chance, (x, y), disc, radius, bright)
+    stain(image, (0.0, 0.0, 0.0), 1.0 - step(np.sqrt(square) * radius - radius, 2.5))
     return image
 
 
@@ -54,25 +59,8 @@ def _disc(image: Field, chance: Chance, x: float, y: float, radius: float) -> No
     size = radius * chance.uniform(0.145, 0.175)
     u, v = frame(x, y, chance.uniform(), size, size * chance.uniform(1.0, 1.12))
     away = np.sqrt(u * u + v * v)
-    mix(image, np.array((0.98, 0.74, 0.44)), 0.9 * step(away - 1.0, 0.3))
-    mix(image, np.array((1.0, 0.90, 0.68)), 0.85 * step(away - chance.uniform(0.35, 0.55), 0.3))
-
-
-def _curve(points: Field, count: int) -> Field:
-    """Return `count` + 1 points of the cubic Bezier curve of four control points."""
-    t = (np.arange(count + 1) / count)[:, None]
-    s = 1.0 - t
-    return s * s * s * points[0] + 3.0 * s * s * t * points[1] + 3.0 * s * t * t * points[2] + t * t * t * points[3]
-
-
-def _tube(path: Field, start: float, end: float, soft: float = 1.3, weight: float = 1.0) -> Field:
-    """Return the capsules of a path whose radius goes from `start` to `end`."""
-    count = len(path) - 1
-    radii = start + (end - start) * np.arange(count + 1) / count
-    fixed = np.ones(count)
-    return np.stack(
-        [path[:-1, 0], path[:-1, 1], path[1:, 0], path[1:, 1], radii[:-1], radii[1:], fixed * soft, fixed * weight], 1
-    )
+    mix(image, np.array((0.98, 0.74, 0.44)), step(away - 1.0, 0.3), 0.9)
+    mix(image, np.array((1.0, 0.90, 0.68)), step(away - chance.uniform(0.35, 0.55), 0.3), 0.85)
 
 
 def _arcade(x: float, y: float, target_x: float, radius: float, side: float, up: float, reach: float) -> Field:
@@ -88,92 +76,115 @@ def _arcade(x: float, y: float, target_x: float, radius: float, side: float, up:
     )
 
 
-def _vessels(image, chance, x, y, target_x, target_y, radius, side) -> None:
+def _at(points: Field, t: float) -> tuple[float, float]:
+    """Return the point of a cubic Bezier curve at `t` from 0 to 1."""
+    s = 1.0 - t
+    a, b, c, d = s * s * s, 3.0 * s * s * t, 3.0 * s * t * t, t * t * t
+    (x0, y0), (x1, y1), (x2, y2), (x3, y3) = points
+    return a * x0 + b * x1 + c * x2 + d * x3, a * y0 + b * y1 + c * y2 + d * y3
+
+
+def _vessels(
+    image: Field, chance: Chance, x: float, y: float, target_x: float, radius: float, side: float, thicker: float
+) -> None:
     """Draw the arcades, an artery and a vein each, with two generations of branches."""
+    bend_x, bend_y = X + 1.6 * texture(chance, 16), Y + 1.6 * texture(chance, 16)
     for colour, wide in ((_VEIN, 1.0), (_ARTERY, 0.72)):
-        capsules = []
+        trunks, twigs = [], []
         for up in (-1.0, 1.0):
             for reach in (1.0, -1.0):
                 points = _arcade(x, y, target_x, radius, side, up, reach)
                 points[1:] += chance.uniforms(6, -0.09, 0.09).reshape(3, 2) * radius
-                path = _curve(points, 26)
-                path[1:-1] += chance.uniforms(50, -0.5, 0.5).reshape(25, 2)
-                start = chance.uniform(1.9, 2.4) * wide * (1.0 if reach > 0 else 0.8)
-                capsules.append(_tube(path, start, 0.7 * wide))
-                _branches(capsules, chance, path, start, radius, 2)
+                start = (chance.uniform(1.8, 2.5) + thicker) * wide * (1.0 if reach > 0 else 0.8)
+                trunks.append((*points.reshape(-1), start, 0.7 * wide + 0.5 * thicker))
+                _branches(twigs, chance, points.tolist(), start, radius, 2)
         for _ in range(2):
-            points = np.array([(x, y)] * 4)
-            points[:, 0] -= side * radius * np.array((0.0, 0.12, 0.26, 0.38))
-            points[:, 1] += chance.uniforms(4, -0.16, 0.16) * radius * np.array((0.0, 1.0, 1.2, 1.0))
-            capsules.append(_tube(_curve(points, 12), 0.8 * wide, 0.4))
+            ends = np.array([(x, y)] * 4)
+            ends[:, 0] -= side * radius * np.array((0.0, 0.12, 0.26, 0.38))
+            ends[:, 1] += chance.uniforms(4, -0.16, 0.16) * radius * np.array((0.0, 1.0, 1.2, 1.0))
+            twigs.append((*ends.reshape(-1), 0.8 * wide, 0.4))
         cover = np.zeros((SIZE, SIZE))
-        brush.stroke(cover, np.concatenate(capsules))
-        image *= 1.0 - (0.9 * cover)[..., None] * (1.0 - colour)
+        brush.stroke(cover, brush.tubes(np.array(trunks), 22, 1.3), bend_x, bend_y, 6.0)
+        brush.stroke(cover, brush.tubes(np.array(twigs), 7, 1.3), bend_x, bend_y, 6.0)
+        stain(image, colour, cover, 0.9)
 
 
-def _branches(capsules, chance, path, start, radius, depth) -> None:
-    count = len(path) - 1
+def _branches(twigs: list, chance: Chance, points: list, start: float, radius: float, depth: int) -> None:
+    """Add the branches of a vessel, and theirs, to both sides in turn."""
     for n in range(4 if depth == 2 else 2):
-        at = int(count * min(0.9, 0.16 + 0.2 * n + chance.uniform(0.0, 0.14)))
-        step_x, step_y = path[at + 1] - path[at]
-        length = float(np.sqrt(step_x * step_x + step_y * step_y))
+        t = min(0.9, 0.16 + 0.2 * n + chance.uniform(0.0, 0.14))
+        (px, py), (qx, qy) = _at(points, t), _at(points, t + 0.03)
+        dx, dy = qx - px, qy - py
+        length = max(math.sqrt(dx * dx + dy * dy), 1e-6)
         c, s = cos_sin((1.0 if n % 2 else -1.0) * chance.uniform(0.08, 0.16))
-        ahead = np.array((step_x * c - step_y * s, step_y * c + step_x * s)) / max(length, 1e-6)
-        across = np.array((-ahead[1], ahead[0])) * chance.uniform(-0.3, 0.3)
-        far = radius * chance.uniform(0.22, 0.5) * (1.0 if depth == 2 else 0.55)
-        points = path[at] + np.array((0.0, 0.33, 0.66, 1.0))[:, None] * far * ahead
-        points += np.array((0.0, 0.0, 0.5, 1.0))[:, None] * far * across
-        branch = _curve(points, 10)
-        wide = start * (1.0 - 0.6 * at / count) * chance.uniform(0.45, 0.7)
-        capsules.append(_tube(branch, wide, 0.35))
+        far = radius * chance.uniform(0.22, 0.5) * (1.0 if depth == 2 else 0.55) / length
+        ax, ay = (dx * c - dy * s) * far, (dy * c + dx * s) * far
+        sway = chance.uniform(-0.3, 0.3)
+        ends = [
+            (px, py),
+            (px + 0.33 * ax, py + 0.33 * ay),
+            (px + 0.66 * ax - 0.5 * sway * ay, py + 0.66 * ay + 0.5 * sway * ax),
+            (px + ax - sway * ay, py + ay + sway * ax),
+        ]
+        wide = start * (1.0 - 0.6 * t) * chance.uniform(0.45, 0.7)
+        twigs.append((*ends[0], *ends[1], *ends[2], *ends[3], wide, 0.35))
         if depth > 1:
-            _branches(capsules, chance, branch, wide, radius, depth - 1)
+            _branches(twigs, chance, ends, wide, radius, depth - 1)
 
 
-def _sheen(image, chance, x, y, target_x, radius, side, amounts, strength) -> None:
-    """Put what a healthy eye has of dark and bright: streaks of pigment, reflexes of the nerve fibres."""
-    dark, bright = amounts
-    for area, colour, wide in ((dark, _BLOOD, 4.5), (bright, _LIPID, 3.5)):
-        cover = np.zeros((SIZE, SIZE))
-        length = 0.5 * area / (2.0 * wide)
-        for up in (-1.0, 1.0):
-            points = _arcade(x, y, target_x, radius, side, up, 1.0)
-            points[1:] += chance.uniforms(6, -0.16, 0.16).reshape(3, 2) * radius
-            path = _curve(points, 40)
-            start = chance.integer(4, 8)
-            steps = max(int(length / (radius * 0.045)), 4)
-            brush.stroke(cover, _tube(path[start : start + steps], wide * 0.6, wide, 9.0, 1.0))
-        mix(image, colour * image.max(axis=(0, 1)), 0.5 * strength * cover)
+def _fibres(image: Field, chance: Chance, disc: Place, radius: float, area: float) -> None:
+    """Put myelinated nerve fibres: a harmless white, feathery ring beside the disc, as bright as exudates."""
+    size = radius * 0.16
+    away = math.sqrt(size * size + area / 3.1416) / size
+    bend_x, bend_y = 0.22 * texture(chance, 8, octaves=2), 0.22 * texture(chance, 8, octaves=2)
+    u, v = frame(*disc, chance.uniform(), size, size)
+    u, v = u + bend_x - chance.uniform(0.0, 0.3), v + bend_y
+    mix(image, _LIPID, step(np.sqrt(u * u + v * v) - away, 0.2), 0.9)
 
 
-def _lesions(image, chance, x, y, disc, radius, amounts, strength) -> None:
-    """Put haemorrhages (dark, irregular) and hard exudates (bright, in clusters)."""
-    bend = 3.0 * texture(chance, 8, octaves=2), 3.0 * texture(chance, 8, octaves=2)
-    dark, bright = amounts
-    for area, colour in ((dark, _BLOOD), (bright, _LIPID)):
-        blots = []
-        home_x, home_y = x, y
-        for n in range(60):
-            if area <= 0.0:
-                break
-            if colour is _BLOOD:
-                c, s = cos_sin(chance.uniform())
-                away = radius * chance.uniform(0.1, 0.8)
-                px, py, r = x + away * c, y + away * s, chance.uniform(3.5, 8.5)
-            else:
-                if n % 14 == 0:
-                    c, s = cos_sin(chance.uniform())
-                    away = radius * chance.uniform(0.1, 0.55)
-                    home_x, home_y = x + away * c, y + away * s
-                px, py = home_x + chance.uniform(-17, 17), home_y + chance.uniform(-17, 17)
-                r = chance.uniform(1.6, 4.0)
-            gap = (px - disc[0]) * (px - disc[0]) + (py - disc[1]) * (py - disc[1])
-            if gap < (0.22 * radius + r) * (0.22 * radius + r):
-                continue
-            long, turn = chance.uniform(0.0, 0.8) * r, chance.uniform()
-            c, s = cos_sin(turn)
-            blots.append((px - long * c, py - long * s, px + long * c, py + long * s, r * 0.75, r * 0.75))
-            area -= 3.1416 * 0.5625 * r * r + 3.0 * long * r
-        distance = brush.union(X + bend[0] * 0.5, Y + bend[1] * 0.5, np.array(blots), 2.0)
-        soft = 2.0 if colour is _BLOOD else 1.4
-        mix(image, colour * image.max(axis=(0, 1)), strength * step(distance, soft))
+def _far(place: Place, other: Place, reach: float) -> bool:
+    dx, dy = place[0] - other[0], place[1] - other[1]
+    return dx * dx + dy * dy > reach * reach
+
+
+def _blots(chance: Chance, spots: list[tuple[float, float, float]], soft: float) -> Field:
+    """Return how far irregular spots (x, y, radius) cover the plane."""
+    capsules = []
+    for x, y, r in spots:
+        c, s = cos_sin(chance.uniform())
+        long = 0.45 * r
+        capsules.append((x - long * c, y - long * s, x + long * c, y + long * s, 0.8 * r, 0.8 * r, soft, 1.0))
+    bend_x, bend_y = X + 1.6 * texture(chance, 8, octaves=2), Y + 1.6 * texture(chance, 8, octaves=2)
+    cover = np.zeros((SIZE, SIZE))
+    brush.stroke(cover, np.array(capsules), bend_x, bend_y, 7.0)
+    return cover
+
+
+def _haemorrhages(image: Field, chance: Chance, middle: Place, disc: Place, radius: float, area: float) -> None:
+    """Put irregular pools of blood, as dark as the veins, anywhere but on the disc."""
+    spots = []
+    while area > 0.0:
+        c, s = cos_sin(chance.uniform())
+        away, r = radius * chance.uniform(0.1, 0.82), chance.uniform(4.0, 10.0)
+        place = middle[0] + away * c, middle[1] + away * s
+        if _far(place, disc, 0.24 * radius + r):
+            spots.append((*place, r))
+            area -= 3.1416 * r * r
+    stain(image, _VEIN, _blots(chance, spots, 2.0), 0.9)
+
+
+def _exudates(image: Field, chance: Chance, middle: Place, disc: Place, radius: float, area: float) -> None:
+    """Put deposits of lipid, bright and sharp, in clusters."""
+    spots: list[tuple[float, float, float]] = []
+    home = middle
+    while area > 0.0:
+        if len(spots) % 11 == 0:
+            c, s = cos_sin(chance.uniform())
+            away = radius * chance.uniform(0.1, 0.55)
+            home = middle[0] + away * c, middle[1] + away * s
+        r = chance.uniform(2.0, 5.0)
+        place = home[0] + chance.uniform(-20, 20), home[1] + chance.uniform(-20, 20)
+        if _far(place, disc, 0.24 * radius + r):
+            spots.append((*place, r))
+            area -= 3.1416 * r * r
+    mix(image, _LIPID, _blots(chance, spots, 1.4), 0.9)

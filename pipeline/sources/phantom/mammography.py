@@ -5,10 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from pipeline.layout import SIZE
-from pipeline.sources.phantom import brush
 from pipeline.sources.phantom.camera import Camera
 from pipeline.sources.phantom.chance import Chance
-from pipeline.sources.phantom.plane import CENTRE, Field, X, Y, cos_sin, step
+from pipeline.sources.phantom.plane import CENTRE, Field, X, Y, cos_sin, step, strokes
 from pipeline.sources.phantom.texture import texture
 
 CAMERAS = (
@@ -23,7 +22,6 @@ def _tissue(chance: Chance) -> Field:
     dense = step(-0.8 * texture(chance, 128, octaves=3) - chance.uniform(-0.4, 0.5), 2.4)
     fine = 1.0 - np.abs(texture(chance, 32, octaves=4))
     base += 0.10 * dense + (0.05 + 0.06 * dense) * fine
-    cover = np.zeros((SIZE, SIZE))
     strands = []
     for _ in range(chance.integer(9, 14)):
         c, s = cos_sin(chance.uniform())
@@ -36,20 +34,17 @@ def _tissue(chance: Chance) -> Field:
             point = (past[0] + 0.2 * length * c, past[1] + 0.2 * length * s)
             strands.append((*past, *point, wide, wide, 2.5, weight))
             past = point
-    brush.stroke(cover, np.array(strands))
-    base += 0.13 * cover
+    base += 0.13 * strokes(strands)
     return base
 
 
 def calcifications(chance: Chance, label: int) -> Field:
     """Draw calcifications: 0 round, smooth and scattered; 1 pleomorphic, clustered or in branching lines."""
     image = _tissue(chance)
-    area = chance.uniform(420, 640)
+    area = chance.uniform(380, 720)
     x, y = CENTRE + chance.uniform(-22, 22), CENTRE + chance.uniform(-22, 22)
-    cover = np.zeros((SIZE, SIZE))
     grains = _scattered(chance, area) if label == 0 else _clustered(chance, x, y, area)
-    brush.stroke(cover, np.array(grains))
-    image += chance.uniform(0.38, 0.50) * cover
+    image += chance.uniform(0.30, 0.48) * strokes(grains)
     return image[..., None]
 
 
@@ -61,7 +56,7 @@ def _scattered(chance: Chance, area: float) -> list[tuple[float, ...]]:
             break
         r, px, py = chance.uniform(2.6, 5.2), chance.uniform(14, SIZE - 14), chance.uniform(14, SIZE - 14)
         if all((px - a) * (px - a) + (py - b) * (py - b) > 700.0 for a, b, *_ in grains):
-            grains.append((px, py, px, py, r, r, 1.6, chance.uniform(0.75, 1.0)))
+            grains.append((px, py, px, py, r, r, 3.0, chance.uniform(0.6, 0.9)))
             area -= 3.1416 * r * r
     return grains
 
@@ -85,7 +80,7 @@ def _clustered(chance: Chance, x: float, y: float, area: float) -> list[tuple[fl
             away *= chance.uniform(0.2, 1.0)
             px, py, along = x + away * c, y + away * s, chance.uniform()
         c, s = cos_sin(along)
-        r, half = chance.uniform(0.8, 1.5), chance.uniform(0.0, 3.4)
+        r, half = chance.uniform(1.1, 1.8), chance.uniform(0.0, 3.4)
         grains.append(
             (px - half * c, py - half * s, px + half * c, py + half * s, r, r * 0.6, 1.3, chance.uniform(0.6, 1.0))
         )
@@ -108,9 +103,7 @@ def mass(chance: Chance, label: int) -> Field:
     lit = 0.85 + 0.15 * texture(chance, 16, octaves=3)
     cover = step(distance, 5.0) * lit
     rays = _spicules(chance, x, y, size) if label == 1 else _ligaments(chance, x, y, size)
-    lines = np.zeros((SIZE, SIZE))
-    brush.stroke(lines, np.array(rays))
-    image += density * np.maximum(cover, 0.85 * lines)
+    image += density * np.maximum(cover, 0.85 * strokes(rays))
     return image[..., None]
 
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from pipeline.layout import SIZE
-from pipeline.sources.phantom import brush
 from pipeline.sources.phantom.camera import Camera
 from pipeline.sources.phantom.chance import Chance
-from pipeline.sources.phantom.plane import Field, Y, bell, step
+from pipeline.sources.phantom.plane import Field, Y, bell, step, strokes
 from pipeline.sources.phantom.texture import texture
 
 CAMERAS = (
@@ -57,9 +56,9 @@ def tomogram(chance: Chance, label: int) -> Field:
     swell = chance.uniform(0, 12) * bell(t * t * 3.0)
     lift, gap = np.zeros(SIZE), np.zeros(SIZE)
     if label == DRUSEN:
-        count = chance.integer(3, 6)
-        centres = chance.uniform(20, 50) + np.arange(count) * chance.uniform(28, 36) + chance.uniforms(count, -6, 6)
-        lift = _bumps(centres, chance.uniforms(count, 12, 20), chance.uniforms(count, 8, 15))
+        count = chance.integer(3, 5)
+        centres = chance.uniform(20, 50) + np.arange(count) * chance.uniform(32, 40) + chance.uniforms(count, -6, 6)
+        lift = _bumps(centres, chance.uniforms(count, 14, 21), chance.uniforms(count, 11, 19))
     if label == CNV:
         place = middle + chance.uniform(-30, 30)
         lift = _bumps(np.array([place]), np.array([chance.uniform(34, 48)]), np.array([chance.uniform(9, 15)]))
@@ -125,10 +124,5 @@ def _cysts(image, chance, top, plexiform, outer, middle) -> None:
         if chance.happens(0.4):
             a, b = x + chance.uniform(-16, 16), y + chance.uniform(-8, 8)
             dots.append((a, b, a, b, 1.6, 1.6, 1.5, 1.0))
-    cover = np.zeros((SIZE, SIZE))
-    brush.stroke(cover, np.array(cysts))
-    image += (0.07 - image) * 0.95 * cover
-    if dots:
-        cover[:] = 0.0
-        brush.stroke(cover, np.array(dots))
-        image += (0.95 - image) * cover
+    image += (0.07 - image) * 0.95 * strokes(cysts)
+    image += (0.95 - image) * strokes(dots)

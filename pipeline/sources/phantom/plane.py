@@ -6,12 +6,14 @@ bytes. Lengths are pixels, angles are turns (1 is a full circle), grey levels ar
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.layout import SIZE
+from pipeline.sources.phantom import brush
 
 Field = NDArray[np.float64]
 
@@ -25,7 +27,8 @@ _TWO_PI = 6.283185307179586
 
 def cos_sin(turns: Any) -> tuple[Any, Any]:
     """Return cosine and sine of an angle in turns, by Taylor polynomials (libm's last digit differs by machine)."""
-    x = (turns - np.floor(turns + 0.5)) * _TWO_PI
+    nearest = math.floor(turns + 0.5) if isinstance(turns, float) else np.floor(turns + 0.5)
+    x = (turns - nearest) * _TWO_PI
     square = x * x
     cosine, sine = 1.0, 1.0
     for k in range(22, 0, -2):
@@ -36,8 +39,7 @@ def cos_sin(turns: Any) -> tuple[Any, Any]:
 
 def step(distance: Any, soft: float = 1.5) -> Any:
     """Return 1 where `distance` is below -soft/2, 0 above soft/2, a smooth cubic between."""
-    t = np.clip(0.5 - distance / soft, 0.0, 1.0)
-    return t * t * (3.0 - 2.0 * t)
+    return brush.step(distance, soft)
 
 
 def bell(square: Any) -> Any:
@@ -59,6 +61,28 @@ def window(x: float, y: float, reach: float) -> tuple[slice, slice]:
     return slice(top, max(int(y + reach) + 2, top)), slice(left, max(int(x + reach) + 2, left))
 
 
-def mix(image: Field, colour: Any, cover: Field) -> None:
-    """Paint `colour` over `image` where `cover` is 1; in place."""
-    image += (colour - image) * (cover if image.ndim == cover.ndim else cover[..., None])
+def stroke(cover: Field, capsules: Any) -> Field:
+    """Raise `cover` to the weight of each capsule (`brush.stroke`) inside it, in place; return it."""
+    if len(capsules):
+        brush.stroke(cover, np.asarray(capsules, np.float64), X, Y, 0.0)
+    return cover
+
+
+def strokes(capsules: Any) -> Field:
+    """Return how far capsules cover an empty plane; float64 (224, 224)."""
+    return stroke(np.zeros((SIZE, SIZE)), capsules)
+
+
+def mix(image: Field, colour: Any, cover: Field, strength: float = 1.0) -> None:
+    """Paint `colour` over a colour image where `cover` is 1; in place."""
+    brush.mix(image, np.asarray(colour, np.float64), cover, strength)
+
+
+def stain(image: Field, colour: Any, cover: Field, strength: float = 1.0) -> None:
+    """Let `colour` filter a colour image where `cover` is 1; in place."""
+    brush.stain(image, np.asarray(colour, np.float64), cover, strength)
+
+
+def total(field: Field) -> float:
+    """Return the sum of a field, in steps of 1/4096, so that the order of the sum does not matter."""
+    return float(brush.moments(field)[0]) / 4096.0
