@@ -31,18 +31,18 @@ _BACKGROUND = np.array((0.96, 0.94, 0.93))
 
 def aml(chance: Chance, label: int) -> Field:
     """Draw a cell of one of the 15 morphological classes; float64 (224, 224, 3)."""
-    return _smear(chance, AML[label], radius=(50.0, 62.0), red=(29.0, 34.0))
+    return _smear(chance, AML[label], radius=(58.0, 72.0), red=(30.0, 36.0))
 
 
 def pbc(chance: Chance, label: int) -> Field:
     """Draw a normal blood cell of one of the eight classes; float64 (224, 224, 3)."""
     kinds = PBC[label]
-    return _smear(chance, kinds[chance.integer(0, len(kinds) - 1)], radius=(44.0, 56.0), red=(25.0, 30.0))
+    return _smear(chance, kinds[chance.integer(0, len(kinds) - 1)], radius=(52.0, 66.0), red=(27.0, 33.0))
 
 
 def _smear(chance: Chance, cell: Cell, radius: tuple[float, float], red: tuple[float, float]) -> Field:
     size, red_size = chance.uniform(*radius), chance.uniform(*red)
-    x, y = CENTRE + chance.uniform(-10, 10), CENTRE + chance.uniform(-10, 10)
+    x, y = CENTRE + chance.uniform(-8, 8), CENTRE + chance.uniform(-8, 8)
     stain = np.array((chance.uniform(-0.05, 0.05), chance.uniform(-0.04, 0.04), chance.uniform(-0.05, 0.05)))
     image = np.empty((SIZE, SIZE, 3))
     image[:] = _BACKGROUND + 0.5 * stain
@@ -84,7 +84,7 @@ def _red_cells(image: Field, chance: Chance, x: float, y: float, size: float, re
 
 def _platelet(image: Field, chance: Chance, x: float, y: float, size: float, stain: Field) -> None:
     rows, columns = window(x, y, size * 1.8)
-    wobble = 0.3 * texture(chance, 8)[rows, columns]
+    wobble = 0.22 * texture(chance, 16)[rows, columns]
     dx, dy = X[rows, columns] - x, Y[rows, columns] - y
     outside = np.sqrt(dx * dx + dy * dy) / size - 1.0 + wobble
     part = image[rows, columns]
@@ -98,8 +98,8 @@ def _platelets(image: Field, chance: Chance, x: float, y: float, size: float, st
     count = chance.integer(3, 6)
     for n in range(count):
         c, s = cos_sin(turn + (n + chance.uniform(-0.3, 0.3)) / count)
-        away = size * chance.uniform(0.25, 0.6)
-        _platelet(image, chance, x + away * c, y + away * s, size * chance.uniform(0.22, 0.36), stain)
+        away = size * chance.uniform(0.25, 0.62)
+        _platelet(image, chance, x + away * c, y + away * s, size * chance.uniform(0.26, 0.40), stain)
 
 
 def _white_cell(image: Field, chance: Chance, cell: Cell, x: float, y: float, size: float, stain: Field) -> None:
@@ -122,7 +122,7 @@ def _white_cell(image: Field, chance: Chance, cell: Cell, x: float, y: float, si
     blotch = texture(chance, cell.grain, octaves=2)[rows, columns]
     pattern = cell.clumps * 0.10 * np.clip(blotch * (1.6 if cell.clumps > 0.6 else 1.0), -1.3, 1.3)
     edge = -0.10 * step(np.abs(nucleus + 0.03), 0.08)
-    tone = (_NUCLEUS + stain + chance.uniform(-0.04, 0.04)) * (1.0 + 0.2 * chance.uniform(-0.3, 0.3))
+    tone = (_NUCLEUS + stain) * chance.uniform(0.84, 1.18)
     soft = 0.30 if cell.nucleus == "smudge" else 0.05
     cover = step(nucleus, soft)
     brush.mix_shaded(part, tone, 1.0 + 2.2 * (pattern + edge), 0.97 * cover)

@@ -6,7 +6,7 @@ class; a row says only how the cell is built.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pipeline.sources.phantom.camera import Colour
 
@@ -14,6 +14,7 @@ LILAC: Colour = (0.86, 0.78, 0.87)
 PINK: Colour = (0.93, 0.78, 0.80)
 BLUE: Colour = (0.62, 0.68, 0.86)
 DEEP_BLUE: Colour = (0.45, 0.54, 0.80)
+ROSE: Colour = (0.84, 0.72, 0.80)
 GREY_BLUE: Colour = (0.70, 0.72, 0.80)
 
 
@@ -27,10 +28,11 @@ class Granules:
     over: float = 0.0
 
 
-ORANGE = Granules((0.90, 0.42, 0.26), (2.4, 3.4), (70, 110), 0.12)
-DARK = Granules((0.22, 0.10, 0.36), (2.4, 4.2), (35, 60), 1.0)
-FINE = Granules((0.74, 0.50, 0.66), (0.9, 1.3), (90, 150), 0.0)
-AZURE = Granules((0.52, 0.14, 0.42), (1.3, 2.0), (60, 100), 0.5)
+ORANGE = Granules((0.92, 0.44, 0.24), (3.0, 4.2), (190, 250), 0.10)
+DARK = Granules((0.17, 0.07, 0.30), (3.2, 5.2), (70, 100), 1.0)
+FINE = Granules((0.76, 0.50, 0.66), (1.0, 1.5), (120, 180), 0.0)
+AZURE = Granules((0.50, 0.12, 0.40), (1.7, 2.5), (110, 160), 0.5)
+SPARSE = Granules((0.50, 0.12, 0.40), (1.5, 2.2), (60, 90), 0.0)
 NONE = Granules((0.5, 0.2, 0.5), (1.0, 1.4), (0, 6), 0.0)
 
 
@@ -62,32 +64,32 @@ class Cell:
     offset: float = 0.05
 
 
-SEGMENTED = Cell("segmented", (0.33, 0.42), PINK, FINE, 0.7)
-BAND = Cell("band", (0.33, 0.42), PINK, FINE, 0.7)
-EOSINOPHIL = Cell("two_lobed", (0.33, 0.42), PINK, ORANGE, 0.6)
-BASOPHIL = Cell("two_lobed", (0.36, 0.46), LILAC, DARK, 0.4)
-LYMPHOCYTE = Cell("round", (0.56, 0.68), BLUE, NONE, 1.0, 16, ragged=0.02)
-MONOCYTE = Cell("folded", (0.42, 0.52), GREY_BLUE, NONE, 0.8, 4, vacuoles=(4, 8), ragged=0.07)
-ERYTHROBLAST = Cell("round", (0.30, 0.38), (0.80, 0.70, 0.78), NONE, 2.0, 8, ragged=0.02, offset=0.1)
+SEGMENTED = Cell("segmented", (0.36, 0.44), PINK, FINE, 0.7)
+BAND = Cell("band", (0.36, 0.44), PINK, FINE, 0.7)
+EOSINOPHIL = Cell("two_lobed", (0.36, 0.44), PINK, ORANGE, 0.6)
+BASOPHIL = Cell("two_lobed", (0.38, 0.46), LILAC, DARK, 0.4)
+LYMPHOCYTE = Cell("round", (0.50, 0.60), BLUE, NONE, 1.0, 16, ragged=0.02)
+MONOCYTE = Cell("folded", (0.40, 0.48), GREY_BLUE, NONE, 0.8, 4, vacuoles=(6, 10), ragged=0.08)
+ERYTHROBLAST = Cell("round", (0.36, 0.44), ROSE, NONE, 1.6, 8, ragged=0.02, offset=0.1)
 METAMYELOCYTE = Cell("kidney", (0.40, 0.48), PINK, FINE, 0.7, offset=0.12)
-MYELOCYTE = Cell("oval", (0.40, 0.48), (0.88, 0.76, 0.84), FINE, 0.9, 16, offset=0.26)
-PROMYELOCYTE = Cell("oval", (0.46, 0.54), BLUE, AZURE, 0.4, 4, (1, 2), offset=0.22)
+MYELOCYTE = Cell("oval", (0.40, 0.48), ROSE, SPARSE, 0.9, 16, offset=0.28)
+PROMYELOCYTE = Cell("oval", (0.44, 0.52), BLUE, AZURE, 0.4, 4, (1, 2), offset=0.22)
 
 AML: tuple[Cell, ...] = (
     BASOPHIL,
     ERYTHROBLAST,
     EOSINOPHIL,
-    Cell("smudge", (0.55, 0.70), LILAC, NONE, 0.9, 16),
+    Cell("smudge", (0.46, 0.60), LILAC, NONE, 0.9, 16),
     Cell("oval", (0.38, 0.46), DEEP_BLUE, NONE, 0.9, 16, ragged=0.16, offset=0.12),
     LYMPHOCYTE,
     METAMYELOCYTE,
-    Cell("oval", (0.48, 0.56), GREY_BLUE, NONE, 0.25, 4, (1, 1), (4, 8), 0.06, 0.1),
+    Cell("oval", (0.46, 0.54), GREY_BLUE, NONE, 0.25, 4, (1, 1), (6, 10), 0.08, 0.1),
     MONOCYTE,
     MYELOCYTE,
-    Cell("round", (0.56, 0.68), BLUE, NONE, 0.25, 4, (2, 4), ragged=0.03),
+    Cell("round", (0.50, 0.60), BLUE, NONE, 0.25, 4, (3, 4), ragged=0.03),
     BAND,
     SEGMENTED,
-    Cell("cleft", (0.48, 0.56), BLUE, AZURE, 0.4, 4, (1, 2)),
+    Cell("cleft", (0.44, 0.52), BLUE, AZURE, 0.4, 4, (1, 2)),
     PROMYELOCYTE,
 )
 """In MedIMeta's label order: cards/aml.yaml has the names."""
@@ -98,7 +100,7 @@ PBC: tuple[tuple[Cell, ...], ...] = (
     (BASOPHIL,),
     (LYMPHOCYTE,),
     (MONOCYTE,),
-    (METAMYELOCYTE, MYELOCYTE, PROMYELOCYTE),
+    tuple(replace(kind, granules=AZURE) for kind in (METAMYELOCYTE, MYELOCYTE, PROMYELOCYTE)),
     (ERYTHROBLAST,),
     (Cell("none", (0.36, 0.50), LILAC, AZURE),),
 )
