@@ -52,6 +52,8 @@ class Model:
         self.record = record
         self.device = torch.device(device)
         self.image_tower = towers.image.to(self.device).eval()
+        # PEFT writes it into an adapter's configuration as the model that it is for
+        vars(self.image_tower)["name_or_path"] = record.base or record.name
         self.text_tower = towers.text.to(self.device).eval().requires_grad_(False)
         self.logit_scale = float(towers.logit_scale)
         self._tokenize = towers.tokenize
@@ -62,7 +64,7 @@ class Model:
         return self.record.lora_targets
 
     def preprocess(self, images: NDArray[np.uint8] | Tensor) -> Tensor:
-        """Return uint8 (N, H, W, 3) images as the image tower wants them: float32 (N, 3, S, S) on the model's device."""
+        """Return uint8 (N, H, W, 3) images as the image tower takes them: float32 (N, 3, S, S) on its device."""
         return pixels.prepare(images, self.record.view, device=self.device)
 
     def encode_images(self, prepared: Tensor) -> Tensor:
@@ -99,7 +101,7 @@ def load(
     """Make a model.
 
     Args:
-        name: one of `RECORDS`; ``open_clip:ARCHITECTURE`` or ``hub:OWNER/NAME@COMMIT`` for any other; or a record.
+        name: one of `NAMES`; ``open_clip:ARCHITECTURE/TAG@COMMIT`` or ``hub:OWNER/NAME@COMMIT``; or a record.
         weights_dir: a folder that holds the model's files under the names in its record; if not given they come from
             the Hub's cache, or from the Hub.
         adapter: a folder with a PEFT adapter for the image tower (``tune`` and ``robustmedclip`` write such).
@@ -108,14 +110,15 @@ def load(
         offline: never ask the network.
 
     Raises:
-        ModelError: one sentence: no such model, a missing package, file or network, a wrong checksum, weights of another
-            architecture.
+        ModelError: one sentence: no such model, a missing package, file or network, a wrong checksum, weights of
+            another architecture.
     """
-    chosen = find(name) if isinstance(name, str) else name
+    folder = None if weights_dir is None else Path(weights_dir)
+    chosen = find(name, folder=folder, offline=offline) if isinstance(name, str) else name
     if chosen.base is not None and adapter is None and not random_init:
         raise ModelError(f"{chosen.name} is {chosen.base} with an adapter: say which folder holds it (adapter=)")
     family: Any = importlib.import_module(f"benchmark.models.{chosen.family}")
-    files = weights.Files(chosen, folder=None if weights_dir is None else Path(weights_dir), offline=offline)
+    files = weights.Files(chosen, folder=folder, offline=offline)
     model = Model(chosen, family.build(chosen, files, random_init=random_init), device=device)
     if adapter is not None:
         weights.put_adapter(model, Path(adapter))

@@ -18,7 +18,8 @@ def prepare(images: NDArray[np.uint8] | Tensor, view: View, *, device: torch.dev
     """Return uint8 (N, H, W, 3) images as float32 (N, 3, S, S) on `device`, resized, cropped and normalised.
 
     Equal to Pillow's resize and torchvision's crop and normalisation but for one grey level where Pillow's fixed-point
-    sum falls on the other side of a half. Images that already have the view's size are not resized at all.
+    sum falls on the other side of a half. The order is across and then down, as in every Pillow that the models were
+    trained with; Pillow 13 shrinks the other way round. Images of the view's own size are not resized at all.
 
     Raise ModelError for anything but uint8 (N, H, W, 3).
     """

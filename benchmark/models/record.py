@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Literal
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")
@@ -62,6 +62,22 @@ class View:
 
 
 @dataclass(frozen=True)
+class Bert:
+    """Size of a BERT text encoder and how its tokenizer reads.
+
+    Attributes:
+        vocabulary: rows of the table of word vectors, if no weights say otherwise.
+        width, layers: of the encoder; heads are 64 wide.
+        lowercase: whether text is lowercased before it is cut into words.
+    """
+
+    vocabulary: int
+    width: int
+    layers: int
+    lowercase: bool = True
+
+
+@dataclass(frozen=True)
 class Record:
     """One model.
 
@@ -75,11 +91,12 @@ class Record:
         context_length: tokens of a prompt at most; longer ones are cut.
         embedding: length of its feature vectors.
         lora_targets: modules of its image tower that LoRA is put on: a regular expression over their whole names.
-        logit_scale: what cosines are multiplied by if the weights do not say; else None.
+        bert: its text encoder, if that is one.
         base: the record whose towers this one is an adapter on.
         licence: of the weights, an SPDX name where there is one.
         citation: the paper, in one line.
         sources: where the numbers above come from.
+        notes: what a reader of the table should know, in a sentence.
     """
 
     name: str
@@ -94,9 +111,9 @@ class Record:
     licence: str
     citation: str
     sources: tuple[str, ...]
-    logit_scale: float | None = None
+    bert: Bert | None = None
     base: str | None = None
-    notes: str = field(default="")
+    notes: str = ""
 
     def but(self, **changes: object) -> Record:
         """Return a copy with some attributes changed."""

@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 import hashlib
-import importlib
 import pickle
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
+from benchmark.models.extras import package
 from benchmark.models.record import File, ModelError, Record
 
 if TYPE_CHECKING:
     from benchmark.models.model import Model
-
-ZOO = ("open_clip", "timm", "torchvision")
-"""Packages of the extra ``zoo``; everything else that a family needs comes with the extra ``benchmark``."""
 
 
 class Files:
@@ -56,11 +52,9 @@ class Files:
         hub = package("huggingface_hub")
         name = file.path or file.name
         try:
-            return Path(
-                hub.hf_hub_download(file.repo, name, revision=file.revision, local_files_only=self.offline)
-            )
-        except (OSError, hub.errors.HfHubHTTPError, hub.errors.EntryNotFoundError) as error:
-            # no network, no such file or no permission: all of them mean that the file is not to be had here
+            return Path(hub.hf_hub_download(file.repo, name, revision=file.revision, local_files_only=self.offline))
+        except (OSError, package("huggingface_hub.errors").HTTPError) as error:
+            # no network or proxy, no such file, no permission: all of them mean that the file is not to be had here
             raise ModelError(
                 f"{self.record.name} needs {name} of {file.repo}@{file.revision}, which is neither in the Hub's cache"
                 f" nor to be had ({type(error).__name__}); give a folder that holds it"
@@ -87,7 +81,9 @@ def read(path: Path) -> dict[str, Tensor]:
         foreign = torch.serialization.get_unsafe_globals_in_checkpoint(str(path))
         with torch.serialization.safe_globals([(_stand_in(name), name) for name in foreign]):
             content = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, ValueError, EOFError, KeyError, pickle.UnpicklingError, _safetensors_error()) as error:
+    except pickle.UnpicklingError as error:  # what torch never reads, such as a call of the operating system
+        raise ModelError(f"{path} is damaged, or would run something to be read") from error
+    except (OSError, RuntimeError, ValueError, EOFError, KeyError, _safetensors_error()) as error:
         # each reader has its own error for bytes that it can't read
         raise ModelError(f"{path} can't be read as weights: {str(error).splitlines()[0]}") from error
     state = content.get("state_dict", content) if isinstance(content, Mapping) else {}
@@ -142,43 +138,6 @@ def fill(module: nn.Module, tensors: Mapping[str, Tensor], *, of: str, but: Iter
         more = f", and {len(wrong) - 3} more" if len(wrong) > 3 else ""
         raise ModelError(f"the weights are not those of {of}: {', '.join(wrong[:3])}{more}")
     module.load_state_dict(have, strict=False)
-
-
-def package(name: str) -> ModuleType:
-    """Import a package that only some models need, or say in a sentence how to install it."""
-    top = name.partition(".")[0]
-    try:
-        if top in ZOO:
-            _declare_box_operators()
-        return importlib.import_module(name)
-    except ModuleNotFoundError as error:
-        if error.name != top and error.name not in ZOO:
-            raise
-        extra = "zoo" if top in ZOO else "benchmark"
-        raise ModelError(f"this model needs {top}: pip install 'medimeta-c[{extra}]'") from error
-
-
-def _declare_box_operators() -> None:
-    """Let torchvision's CUDA wheel, the one on PyPI, be imported beside a CPU build of torch.
-
-    Its compiled operators can't be loaded there, and its import then stops at two of box detection that were never
-    declared. No model here detects boxes, so declaring them without an implementation is enough; a call would fail.
-    """
-    spec = importlib.util.find_spec("torchvision")
-    if spec is None or spec.submodule_search_locations is None or "torchvision::nms" in _declared:
-        return
-    _declared.add("torchvision::nms")
-    for library in Path(spec.submodule_search_locations[0]).glob("_C*.so"):
-        try:
-            torch.ops.load_library(str(library))
-        except OSError:  # libcudart and libtorch_cuda are not there
-            _operators.extend([torch.library.Library("torchvision", "DEF")])
-            for operator in ("nms", "qnms"):
-                _operators[-1].define(f"{operator}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
-
-
-_declared: set[str] = set()
-_operators: list[Any] = []
 
 
 def put_adapter(model: Model, folder: Path) -> None:
