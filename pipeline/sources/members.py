@@ -33,7 +33,7 @@ ZIP_FAILURES = (
 
 _BLOCK = 1 << 20
 _DEFLATE_LIMIT = 1032  # deflate makes at most 1032 bytes of one (zlib's technical notes)
-_EVERY = 16 << 20  # bytes of the array from one checkpoint to the next; a checkpoint takes about 50 kB
+_EVERY = 8 << 20  # bytes of the array from one checkpoint to the next; a checkpoint takes about 50 kB
 
 
 @dataclass(frozen=True)
