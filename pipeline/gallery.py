@@ -13,7 +13,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from corruptions import CORRUPTIONS, SEVERITIES
 from pipeline import manifest, npz, stage
-from pipeline.layout import Layout
+from pipeline.layout import SIZE, Layout
 from pipeline.settings import settings
 from pipeline.whole import whole
 
@@ -21,7 +21,8 @@ _GAP = 4
 _HEAD = 24  # height of the column titles, pixels
 _SIDE = 118  # width of the row titles, pixels
 _INK, _PAPER = (40, 44, 52), (255, 255, 255)
-_OVERVIEW_SEVERITY = 3
+_OVERVIEW_SEVERITY = 4
+_OVERVIEW_SIDE = 128  # the sheets of single data sets are not scaled: half size would hide pixelate
 
 
 def gallery(layout: Layout, datasets: Sequence[str]) -> None:
@@ -32,14 +33,14 @@ def gallery(layout: Layout, datasets: Sequence[str]) -> None:
             for corruption in CORRUPTIONS
         ]
         columns = ["clean", *(f"severity {k}" for k in SEVERITIES)]
-        sheet = _sheet(rows, [c.replace("_", " ") for c in CORRUPTIONS], columns, side=112)
+        sheet = _sheet(rows, [c.replace("_", " ") for c in CORRUPTIONS], columns, side=SIZE)
         _save(sheet, layout, f"data/gallery/{dataset}.png")
     rows = [
         [_picture(layout, dataset, c, _OVERVIEW_SEVERITY if c else 0) for c in ("", *CORRUPTIONS)]
         for dataset in datasets
     ]
     columns = ["clean", *(c.replace("_", " ") for c in CORRUPTIONS)]
-    _save(_sheet(rows, list(datasets), columns, side=112), layout, "docs/gallery.png")
+    _save(_sheet(rows, list(datasets), columns, side=_OVERVIEW_SIDE), layout, "docs/gallery.png")
 
 
 def _picture(layout: Layout, dataset: str, corruption: str, severity: int) -> Image.Image:
@@ -62,8 +63,8 @@ def _sheet(rows: list[list[Image.Image]], row_titles: list[str], column_titles: 
         top = _HEAD + step * row
         draw.text((_SIDE - 8, top + side / 2), title, _INK, font, anchor="rm")
         for column, picture in enumerate(pictures):
-            small = picture.convert("RGB").resize((side, side), Image.Resampling.BOX)
-            sheet.paste(small, (_SIDE + step * column, top))
+            scaled = picture.convert("RGB").resize((side, side), Image.Resampling.BOX)
+            sheet.paste(scaled, (_SIDE + step * column, top))
     return sheet
 
 

@@ -1,0 +1,110 @@
+"""The pipeline as a user runs it: real DVC on a copy of the project, two data sets, a few images."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from corruptions import CORRUPTIONS
+from tests.pipeline.conftest import DATASETS, REPOSITORY, write_params
+
+UPSTREAM_OF_SCORES = ["verify", "gallery"]
+
+
+def run(root: Path, *command: str) -> str:
+    environment = os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+    ended = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    return ended.stdout + ended.stderr
+
+
+def repro(root: Path, *arguments: str) -> list[str]:
+    """Run `dvc repro` and return the stages that ran."""
+    said = run(root, "dvc", "repro", *(arguments or UPSTREAM_OF_SCORES))
+    return re.findall(r"Running stage '([^']+)'", said)
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a copy of the project in which the pipeline has run once."""
+    root = tmp_path_factory.mktemp("project")
+    listed = run(REPOSITORY, "git", "ls-files", "-co", "--exclude-standard").splitlines()
+    for name in listed:
+        if (REPOSITORY / name).is_file() and not name.startswith(("tests/", "manifests/", "dvc.lock")):
+            (root / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(REPOSITORY / name, root / name)
+    write_params(root)
+    for command in (["git", "init", "-q"], ["git", "add", "-A"]):
+        run(root, *command)
+    ran = repro(root)
+    corrupted = {f"corrupt@{d}-{c}" for d in DATASETS for c in CORRUPTIONS}
+    assert set(ran) == {"fetch", *(f"prepare@{d}" for d in DATASETS), *corrupted, "verify", "gallery"}
+    return root
+
+
+def test_a_second_run_does_nothing(project: Path) -> None:
+    assert repro(project) == []
+    assert json.loads((project / "metrics" / "verify.json").read_text())["findings"] == 0
+    assert "metrics/verify.json" in run(project, "dvc", "metrics", "show")
+
+
+def test_one_severity_reruns_its_corruption_alone(project: Path) -> None:
+    table = project / "corruptions" / "table.py"
+    before = table.read_text()
+    changed = before.replace('"delta": [0.1, 0.2, 0.3, 0.4, 0.5]', '"delta": [0.1, 0.2, 0.3, 0.4, 0.55]')
+    assert changed != before
+    table.write_text(changed)
+    assert set(repro(project)) == {*(f"corrupt@{d}-brightness" for d in DATASETS), "verify", "gallery"}
+    table.write_text(before)
+    assert repro(project) == [], "the earlier result comes from the cache"
+
+
+def test_a_deleted_file_comes_back_and_nothing_else_runs(project: Path) -> None:
+    lost = project / "data" / "MediMeta-C" / "pbc" / "test" / "zoom_blur_severity_3.npz"
+    before = hashlib.sha256(lost.read_bytes()).hexdigest()
+    lost.unlink()
+    assert set(repro(project)) <= {"corrupt@pbc-zoom_blur"}
+    assert hashlib.sha256(lost.read_bytes()).hexdigest() == before
+
+
+def test_without_the_cache_one_stage_rebuilds_the_same_bytes(project: Path) -> None:
+    manifest = project / "manifests" / "pbc" / "contrast.json"
+    before = manifest.read_text()
+    shutil.rmtree(project / ".dvc" / "cache")
+    lost = project / "data" / "MediMeta-C" / "pbc" / "val" / "contrast_severity_1.npz"
+    lost.unlink()
+    assert repro(project, "-s", "corrupt@pbc-contrast") == ["corrupt@pbc-contrast"]
+    assert lost.exists()
+    assert manifest.read_text() == before
+
+
+def test_a_checkout_without_data_has_nothing_to_run(project: Path, tmp_path: Path) -> None:
+    repro(project)
+    bare = tmp_path / "bare"
+    shutil.copytree(project, bare, ignore=shutil.ignore_patterns("cache", "MediMeta-C", "prepared", "gallery", ".git"))
+    run(bare, "git", "init", "-q")
+    said = run(bare, "dvc", "repro", "--allow-missing", "--dry", *UPSTREAM_OF_SCORES)
+    assert "Running stage" not in said, said
+
+
+def test_the_cache_is_never_written_in_place(project: Path) -> None:
+    """What DVC links into the workspace may share its bytes with the cache."""
+    repro(project)
+    cache = project / ".dvc" / "cache" / "files"
+
+    def checksums() -> dict[str, str]:
+        return {str(p): hashlib.md5(p.read_bytes()).hexdigest() for p in cache.rglob("*") if p.is_file()}
+
+    before = checksums()
+    run(project, sys.executable, "-m", "pipeline.corrupt", "--dataset", "oct", "--corruption", "contrast")
+    run(project, sys.executable, "-m", "pipeline.prepare", "--dataset", "oct")
+    assert before
+    assert checksums() == before
