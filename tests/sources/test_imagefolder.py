@@ -58,13 +58,13 @@ def test_photographs_become_a_verified_benchmark(tmp_path: Path) -> None:
     layout = Layout(tmp_path)
     root = layout.raw("imagefolder") / "photographs"
     shown: dict[str, list[Any]] = {
-        "retina": tiles(skimage.data.retina())[14:17],
-        "immunohistochemistry": tiles(skimage.data.immunohistochemistry())[:3],
-        "microaneurysms": [skimage.data.microaneurysms()[y:, y:] for y in range(3)],  # smaller than 224 and grey
+        "retina": tiles(skimage.data.retina())[7:13],
+        "immunohistochemistry": [*tiles(skimage.data.immunohistochemistry()), *tiles(skimage.data.retina())[:2]],
+        "microaneurysms": [skimage.data.microaneurysms()[y:, y:] for y in range(6)],  # smaller than 224 and grey
     }
     for name, photographs in shown.items():
         for number, image in enumerate(photographs):
-            put(root / ("train", "val", "test")[number] / name, f"{number}.png", image)
+            put(root / ("train", "val", "test")[number % 3] / name, f"{number}.png", image)
     params = yaml.safe_load((REPOSITORY / "params.yaml").read_text())
     params |= {"source": "imagefolder", "datasets": ["photographs"], "columns": {"photographs": "fundus"}}
     params |= {"profile": "modality", "limit": None}
@@ -76,9 +76,9 @@ def test_photographs_become_a_verified_benchmark(tmp_path: Path) -> None:
         corrupt.corrupt(layout, "photographs", corruption, chosen, workers=2)
     assert verify.findings(layout, chosen, workers=2).findings == []
     images, labels = npz.read(layout.clean("photographs", "test"))
-    assert labels.tolist() == [0, 1, 2]  # folders sorted: immunohistochemistry, microaneurysms, retina
+    assert labels.tolist() == [0, 0, 1, 1, 2, 2]  # folders sorted: immunohistochemistry, microaneurysms, retina
     np.testing.assert_array_equal(images[0], shown["immunohistochemistry"][2])
-    np.testing.assert_array_equal(images[2], shown["retina"][2])
+    np.testing.assert_array_equal(images[5], shown["retina"][5])
 
 
 def test_a_split_is_sorted_by_class_and_number(tmp_path: Path) -> None:
