@@ -40,7 +40,7 @@ DRAWINGS: dict[str, tuple[Draw, tuple[Camera, Camera]]] = {
 """For each data set what draws it, and its two cameras."""
 
 
-def load(dataset: str, split: str, *, root: Path | None = None, count: int | None = None, seed: int = 0) -> Clean:
+def load(dataset: str, split: str, *, root: Path = Path(), count: int | None = None, seed: int = 0) -> Clean:
     """Return the first `count` images of `split` of `dataset`; nothing is drawn before `Clean.read` is called.
 
     Args:

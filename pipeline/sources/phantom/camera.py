@@ -25,7 +25,7 @@ class Camera:
     Attributes:
         blur: standard deviation, pixels.
         grain: standard deviation of the noise, grey levels of 255.
-        mean, spread: mean and standard deviation of the whole picture, fractions of the range.
+        level, spread: mean and standard deviation of the whole picture, fractions of the range.
         curve: tone curve, added v(1 - v) times this: below 0 darkens the middle tones.
         vignette: loss of light in the corners, fraction.
         tint: what each channel is multiplied with; for grey pictures one number three times.
@@ -36,7 +36,7 @@ class Camera:
 
     blur: Range
     grain: Range
-    mean: Range
+    level: Range
     spread: Range
     curve: Range = (0.0, 0.0)
     vignette: Range = (0.0, 0.0)
@@ -75,10 +75,10 @@ def expose(image: Field, camera: Camera, chance: Chance, stream: draws.Key, inde
     image *= (1.0 - chance.uniform(*camera.vignette) * _FIELD)[..., None]
     mean, spread = _moments(flat)
     if camera.black:
-        gain, shift = chance.uniform(*camera.mean) / mean, 0.0
+        gain, shift = chance.uniform(*camera.level) / mean, 0.0
     else:
         gain = chance.uniform(*camera.spread) / spread
-        shift = chance.uniform(*camera.mean) - gain * mean
+        shift = chance.uniform(*camera.level) - gain * mean
     curve = chance.uniform(*camera.curve)
     channels = image.shape[2]
     tint = np.array(camera.tint[:channels]) * (1.0 + camera.cast * chance.uniforms(channels, -1.0, 1.0))
