@@ -13,7 +13,7 @@ arrays than NumPy's has two more: ``take(array, device)`` brings images and draw
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from types import ModuleType
 from typing import Any, NamedTuple
 
@@ -44,6 +44,7 @@ SEVERITIES = (1, 2, 3, 4, 5)
 BACKENDS = ("cpu", "gpu", "literature")
 
 Images = NDArray[np.uint8]
+Indices = draws.Indices
 
 
 class BackendUnavailable(RuntimeError):
@@ -89,7 +90,7 @@ def corrupt(
     *,
     dataset: str,
     split: str,
-    indices: Sequence[int] | None = None,
+    indices: Indices | None = None,
     seed: int,
     profile: str = "imagenet-c",
     column: str | None = None,
@@ -129,7 +130,7 @@ def sweep(
     *,
     dataset: str,
     split: str,
-    indices: Sequence[int] | None = None,
+    indices: Indices | None = None,
     seed: int,
     profile: str = "imagenet-c",
     column: str | None = None,
@@ -152,7 +153,7 @@ class _Call:
         name: str,
         dataset: str,
         split: str,
-        indices: Sequence[int] | None,
+        indices: Indices | None,
         seed: int,
         backend: str,
         device: str | None,
@@ -212,7 +213,7 @@ def _checked(images: Images) -> Images:
     return np.ascontiguousarray(images)
 
 
-def _checked_indices(indices: Sequence[int] | None, count: int) -> Any:
+def _checked_indices(indices: Indices | None, count: int) -> Any:
     checked = np.arange(count) if indices is None else np.asarray(indices)
     if checked.shape != (count,):
         raise ValueError(f"indices must be one per image: {count} images, indices of shape {checked.shape}")

@@ -12,6 +12,7 @@ import functools
 import hashlib
 import statistics
 from collections.abc import Sequence
+from typing import Any
 
 import numba
 import numpy as np
@@ -25,6 +26,7 @@ _W0, _W1 = np.uint32(0x9E3779B9), np.uint32(0xBB67AE85)
 _HALF = np.uint64(32)
 
 Key = tuple[int, int]
+Indices = Sequence[int] | NDArray[np.integer[Any]]
 
 
 def key(seed: int, dataset: str, split: str, corruption: str) -> Key:
@@ -63,20 +65,20 @@ def _fill(words, indices, k0, k1):  # type: ignore[no-untyped-def]
             image[4 * block], image[4 * block + 1], image[4 * block + 2], image[4 * block + 3] = w0, w1, w2, w3
 
 
-def _words(key: Key, indices: Sequence[int], blocks: int) -> NDArray[np.uint32]:
+def _words(key: Key, indices: Indices, blocks: int) -> NDArray[np.uint32]:
     words = np.empty((len(indices), 4 * blocks), np.uint32)
     _fill(words, np.array(indices, np.uint32), np.uint32(key[0]), np.uint32(key[1]))
     return words
 
 
-def uniforms(key: Key, indices: Sequence[int], size: int) -> NDArray[np.uint16]:
+def uniforms(key: Key, indices: Indices, size: int) -> NDArray[np.uint16]:
     """Draw `size` 16-bit uniforms for each image index; uint16 (N, size), element e in C-order of the image."""
     # Low half first: on a little-endian machine the words in memory are the uniforms already.
     halves = _words(key, indices, -(-size // 8)).astype("<u4", copy=False).view("<u2")
     return np.ascontiguousarray(halves[:, :size], np.uint16)
 
 
-def angles(key: Key, indices: Sequence[int]) -> NDArray[np.uint8]:
+def angles(key: Key, indices: Indices) -> NDArray[np.uint8]:
     """Draw one motion direction for each image index; uint8 (N,), 256 steps of 45/128 degree around 0."""
     return (_words(key, indices, 1)[:, 0] >> 24).astype(np.uint8)
 

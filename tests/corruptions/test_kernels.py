@@ -129,9 +129,7 @@ def test_no_images_give_no_images(name: str) -> None:
 @pytest.mark.parametrize(("profile", "column"), [("imagenet-c", None), *[("modality", column) for column in COLUMNS]])
 def test_impulse_masks_nest(profile: str, column: str | None) -> None:
     images = np.full((3, 40, 40, 3), 128, np.uint8)
-    made = dict(
-        sweep(images, "impulse_noise", dataset="mine", split="val", seed=5, profile=profile, column=column)
-    )
+    made = dict(sweep(images, "impulse_noise", dataset="mine", split="val", seed=5, profile=profile, column=column))
     for severity in SEVERITIES[:-1]:
         hit = made[severity] != 128
         np.testing.assert_array_equal(made[severity + 1][hit], made[severity][hit])

@@ -52,7 +52,9 @@ def test_goldens_are_of_this_version_and_complete() -> None:
 def test_goldens() -> None:
     goldens = json.loads(remake_goldens.PATH.read_text())["digests"]
     changed = [name for name, digests in remake_goldens.rows() if goldens.get(name) != digests]
-    assert not changed, f"the bytes changed: see tests/corruptions/remake_goldens.py; {len(changed)} rows: {changed[:9]}"
+    assert not changed, (
+        f"the bytes changed: see tests/corruptions/remake_goldens.py; {len(changed)} rows: {changed[:9]}"
+    )
 
 
 def test_goldens_are_not_remade_without_the_flag(monkeypatch: pytest.MonkeyPatch) -> None:

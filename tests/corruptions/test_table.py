@@ -1,0 +1,112 @@
+"""The severity table: literals that DVC can read, complete, sourced, and matched by a kernel in every backend."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import inspect
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+
+import corruptions
+from corruptions import BACKENDS, CORRUPTIONS, PROFILES, SEVERITIES, strength, table
+
+ROWS: list[tuple[str, dict[str, Any]]] = []
+for _name in CORRUPTIONS:
+    ROWS.append((f"imagenet-c {_name}", dict(table.IMAGENET_C[_name])))
+    _columns: Any = table.MODALITY[_name]
+    if _columns != "imagenet-c":
+        ROWS.extend((f"modality {_name} {column}", dict(row)) for column, row in _columns.items())
+
+
+def _assignments() -> Iterator[tuple[str, Any]]:
+    for statement in ast.parse(inspect.getsource(table)).body:
+        if isinstance(statement, ast.Assign):
+            (target,) = statement.targets
+            assert isinstance(target, ast.Name)
+            yield target.id, ast.literal_eval(statement.value)
+        else:
+            # DVC reads assignments; anything else would be a rule that it cannot see.
+            assert isinstance(statement, ast.Expr)
+            assert isinstance(statement.value, ast.Constant)
+
+
+def test_every_assignment_is_a_literal() -> None:
+    literals = dict(_assignments())
+    assert set(literals) == {"BYTES_VERSION", "IMAGENET_C", "MODALITY", "COLUMNS", "DRAWS"}
+    assert {name: getattr(table, name) for name in literals} == literals
+
+
+def test_dvc_reads_the_table_as_parameters() -> None:
+    serialize = pytest.importorskip("dvc.utils.serialize")
+    read = serialize.parse_py(inspect.getsource(table), "corruptions/table.py")
+    assert read["IMAGENET_C"] == table.IMAGENET_C
+    assert read["MODALITY"] == table.MODALITY
+
+
+@pytest.mark.parametrize(("title", "row"), ROWS, ids=[title for title, _ in ROWS])
+def test_row_has_a_kernel_a_source_and_five_strengths(title: str, row: dict[str, Any]) -> None:
+    assert row["kernel"]
+    assert isinstance(row["source"], str)
+    strengths = {name: values for name, values in row.items() if name not in ("kernel", "source")}
+    assert strengths
+    for values in strengths.values():
+        assert len(values) == len(SEVERITIES)
+    grades = list(zip(*strengths.values(), strict=True))
+    assert len({str(grade) for grade in grades}) == len(SEVERITIES), f"{title}: two severities are the same"
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize(("title", "row"), ROWS, ids=[title for title, _ in ROWS])
+def test_every_backend_has_the_kernel_with_the_parameters_of_the_row(
+    title: str, row: dict[str, Any], backend: str
+) -> None:
+    try:
+        module = importlib.import_module(f"corruptions.{backend}")
+    except corruptions.BackendUnavailable as missing:
+        pytest.skip(str(missing))
+    kernel = getattr(module, row["kernel"], None)
+    assert kernel is not None, f"{title}: write the function {row['kernel']} in corruptions/{backend}.py"
+    parameters = inspect.signature(kernel).parameters
+    named = [name for name, parameter in parameters.items() if parameter.kind is parameter.KEYWORD_ONLY]
+    drawn = {"uniforms": ["uniforms"], "angles": ["angles"], None: []}[table.DRAWS.get(row["kernel"])]
+    assert list(parameters) == ["images", *drawn, *named]
+    assert set(row) - {"kernel", "source"} <= set(named)
+    required = {name for name in named if parameters[name].default is inspect.Parameter.empty}
+    assert required == set(row) - {"kernel", "source"}
+
+
+def test_every_data_set_has_a_column_in_every_row() -> None:
+    for name in CORRUPTIONS:
+        for dataset in table.COLUMNS:
+            for severity in SEVERITIES:
+                assert strength(name, severity, profile="modality", column=dataset).parameters
+    assert set(table.MODALITY) == set(table.IMAGENET_C)
+
+
+def test_strengths_of_both_profiles_at_places_that_are_easy_to_swap() -> None:
+    assert strength("motion_blur", 5).parameters == {"radius": 20, "sigma": 15}
+    assert strength("contrast", 1).kernel == "channel_mean"
+    assert strength("pixelate", 3).parameters == {"percent": 40}
+    assert strength("zoom_blur", 5).parameters["percents"] == list(range(100, 131, 3))
+    assert strength("zoom_blur", 2, profile="modality", column="oct") == strength("zoom_blur", 2)
+    assert strength("brightness", 1, profile="modality", column="fundus") == ("scale", {"percent": 90}, "MM")
+    assert strength("motion_blur", 4, profile="modality", column="pbc").parameters == {"radius": 10, "sigma": 9}
+    assert strength("impulse_noise", 4, profile="modality", column="pneumonia").parameters == {"amount": 0.017}
+
+
+def test_a_row_whose_kernel_is_missing_says_where_to_write_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    row = {"kernel": "fog", "density": [1, 2, 3, 4, 5], "source": "new"}
+    monkeypatch.setitem(table.IMAGENET_C, "fog", row)  # type: ignore[arg-type]
+    monkeypatch.setattr(corruptions, "CORRUPTIONS", (*CORRUPTIONS, "fog"))
+    images = np.zeros((1, 4, 4, 3), np.uint8)
+    with pytest.raises(NotImplementedError, match=r"corruptions\.cpu has no kernel 'fog', which the table names"):
+        corruptions.corrupt(images, "fog", 1, dataset="oct", split="val", seed=0)
+
+
+def test_profiles_and_backends_are_the_documented_ones() -> None:
+    assert PROFILES == ("imagenet-c", "modality")
+    assert BACKENDS == ("cpu", "gpu", "literature")
