@@ -32,13 +32,13 @@ Floats = NDArray[np.float64]
 
 
 def gaussian_noise(images: Images, uniforms: NDArray[np.uint16], *, std: float) -> Images:
-    """Add normal noise of standard deviation `std`, a fraction of the full range [HD].\"\"\"
+    """Add normal noise of standard deviation `std`, a fraction of the full range [HD]."""
     normal = special.ndtri((uniforms + 0.5) / 65536)
     return _levels(images / 255 + std * normal)
 
 
 def impulse_noise(images: Images, uniforms: NDArray[np.uint16], *, amount: float) -> Images:
-    """Replace a fraction `amount` of the elements, salt and pepper alike. [HD], scikit-image's random_noise."""
+    """Replace a fraction `amount` of the elements, salt and pepper alike [HD]; scikit-image's random_noise."""
     chance = (uniforms + 0.5) / 65536
     return np.where(chance < amount / 2, 0, np.where(chance > 1 - amount / 2, 255, images)).astype(np.uint8)
 
@@ -100,7 +100,7 @@ def motion_blur_in_float(images: Images, angles: NDArray[np.uint8], *, radius: i
 
 
 def zoom_blur(images: Images, *, percents: Sequence[int]) -> Images:
-    """Average the image with itself zoomed about the centre, by scipy.ndimage.zoom of order 1 [HD].\"\"\"
+    """Average the image with itself zoomed about the centre, by scipy.ndimage.zoom of order 1 [HD]."""
     scaled = images / 255
     total = scaled.copy()
     for percent in percents:
@@ -121,7 +121,7 @@ def _zoomed(image: Floats, factor: float) -> Floats:
 
 
 def add_value(images: Images, *, delta: float) -> Images:
-    """Add `delta`, a fraction of the full range, to the value of scikit-image's HSV [HD].\"\"\"
+    """Add `delta`, a fraction of the full range, to the value of scikit-image's HSV [HD]."""
     if images.shape[-1] == 1:
         return _levels(images / 255 + delta)
     hsv = color.rgb2hsv(images / 255)
@@ -137,12 +137,12 @@ def channel_mean(images: Images, *, percent: int) -> Images:
 
 
 def scale(images: Images, *, percent: int) -> Images:
-    """Scale the levels: Pillow's ImageEnhance.Brightness, blending with black [MM].\"\"\"
+    """Scale the levels: Pillow's ImageEnhance.Brightness, blending with black [MM]."""
     return _levels(images / 255 * (percent / 100))
 
 
 def luma_mean(images: Images, *, percent: int) -> Images:
-    """Blend with the image's mean grey: Pillow's ImageEnhance.Contrast [MM].\"\"\"
+    """Blend with the image's mean grey: Pillow's ImageEnhance.Contrast [MM]."""
     out = np.empty_like(images)
     for image, blended in zip(images, out, strict=True):
         mean = int(ImageStat.Stat(_picture(image).convert("L")).mean[0] + 0.5)
@@ -151,7 +151,7 @@ def luma_mean(images: Images, *, percent: int) -> Images:
 
 
 def pixelate(images: Images, *, percent: int) -> Images:
-    """Shrink with Pillow's box filter, and enlarge with its nearest one [HD], [MM].\"\"\"
+    """Shrink with Pillow's box filter, and enlarge with its nearest one [HD], [MM]."""
     out = np.empty_like(images)
     height, width = images.shape[1:3]
     size = (max(1, width * percent // 100), max(1, height * percent // 100))
