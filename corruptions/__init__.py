@@ -15,13 +15,16 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable, Iterator
 from types import ModuleType
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from corruptions import draws
 from corruptions.table import BYTES_VERSION, COLUMNS, DRAWS, IMAGENET_C, MODALITY
+
+if TYPE_CHECKING:
+    from corruptions.augment import Augment as Augment
 
 __version__ = "1.0.0"
 
@@ -220,3 +223,10 @@ def _checked_indices(indices: Indices | None, count: int) -> Any:
     if count and (checked.dtype.kind not in "iu" or checked.min() < 0 or checked.max() >= 2**32):
         raise ValueError("indices must be integers from 0 to 2^32 - 1, positions in the split's clean.npz")
     return checked
+
+
+def __getattr__(name: str) -> Any:
+    # Augment needs torch, and generating on a CPU does not.
+    if name == "Augment":
+        return importlib.import_module("corruptions.augment").Augment
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

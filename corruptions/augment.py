@@ -17,14 +17,20 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
-from torch.utils.data import get_worker_info
 
 import corruptions
-from corruptions import CORRUPTIONS, SEVERITIES, Strength, draws
+from corruptions import CORRUPTIONS, SEVERITIES, BackendUnavailable, Strength, draws
 from corruptions.table import DRAWS
+
+try:
+    import torch
+    from torch import Tensor
+    from torch.utils.data import get_worker_info
+except ImportError as missing:
+    raise BackendUnavailable(
+        f"corruptions.Augment needs torch ({missing}); install it with: pip install 'medimeta-c[gpu]'"
+    ) from missing
 
 
 class Choice(NamedTuple):
