@@ -7,7 +7,9 @@ bytes depend on nothing but the clean images, the severity table and params.yaml
 from __future__ import annotations
 
 import sys
+from collections import deque
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from typing import Any
 
@@ -115,10 +117,11 @@ def _write_split(
         bar = stack.enter_context(
             stage.progress(total=count * len(SEVERITIES), unit="img", desc=f"{dataset} {split} {corruption}")
         )
+        files = stack.enter_context(ThreadPoolExecutor(min(workers, len(writers)), "files"))
         for made in ordered(task, numbered(), workers=workers):
-            for writer, images in zip(writers, made, strict=True):
-                writer.append(images)
-                bar.update(len(images))
+            deque(files.map(npz.Writer.append, writers, made), 0)
+            bar.update(sum(map(len, made)))
+        deque(files.map(npz.Writer.sync, writers), 0)
     return {str(k): {"count": count, **w.sha256} for k, w in zip(SEVERITIES, writers, strict=True)}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import warnings
 from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
 
@@ -26,4 +27,12 @@ def ordered(task: Callable[[A], B], items: Iterable[A], *, workers: int) -> Iter
         return
     with Parallel(workers, prefer="threads", return_as="generator", pre_dispatch="all") as pool:
         while window := list(itertools.islice(remaining, workers * _AHEAD)):
-            yield from pool(delayed(task)(item) for item in window)
+            results = pool(delayed(task)(item) for item in window)
+            try:
+                for result in results:
+                    yield result  # noqa: UP028 `yield from` would close the results before the except
+            except GeneratorExit:
+                with warnings.catch_warnings():  # the consumer says why it stopped; joblib's advice would bury that
+                    warnings.simplefilter("ignore", UserWarning)
+                    results.close()
+                raise

@@ -114,7 +114,7 @@ def _check_corruption(layout: Layout, chosen: Settings, dataset: str, corruption
     }
     checked.findings += _stale(layout, dataset, corruption, facts, expected)
     try:
-        clean = npz.read(layout.clean(dataset, split))
+        clean = npz.Npz(layout.clean(dataset, split))
     except npz.NpzError:
         clean = None  # reported by the clean split's own check
     similarities: list[NDArray[np.float64]] = []
@@ -152,7 +152,7 @@ def _check_file(
     path: Path,
     entry: dict[str, Any],
     channels: int,
-    clean: npz.Arrays | None,
+    clean: npz.Npz | None,
     similarities: list[NDArray[np.float64]],
     checked: Checked,
 ) -> NDArray[np.int64] | None:
@@ -174,23 +174,25 @@ def _read_back(
     opened: npz.Npz,
     entry: dict[str, Any],
     channels: int,
-    clean: npz.Arrays | None,
+    clean: npz.Npz | None,
     similarities: list[NDArray[np.float64]],
 ) -> Iterator[str]:
     expected = (entry["count"], SIZE, SIZE, channels)
     if opened.shape != expected:
         yield f"{path}: images have shape {opened.shape}, the manifest says {expected}"
-    compared = clean is not None and clean.images.shape == opened.shape
+    compared = clean.chunks(_BATCH) if clean is not None and clean.shape == opened.shape else None
     sample = set(np.linspace(0, opened.shape[0] - 1, _SAMPLE, dtype=int).tolist())
     digest, start, constant, unchanged = hashlib.sha256(), 0, 0, 0
     for images in opened.chunks(_BATCH):
+        originals = None if compared is None else next(compared)
         digest.update(np.ascontiguousarray(images).reshape(-1).data)
         for index, image in enumerate(images, start):
             constant += bool(image.min() == image.max())
-            if compared and clean is not None:
-                unchanged += np.array_equal(image, clean.images[index])
+            if originals is not None:
+                original = originals[index - start]
+                unchanged += np.array_equal(image, original)
                 if index in sample:
-                    similarities.append(_ssim(clean.images[index], image))
+                    similarities.append(_ssim(original, image))
         start += len(images)
     if constant:
         yield f"{path}: {constant} images are constant"

@@ -23,10 +23,8 @@ def whole(path: Path) -> Iterator[BinaryIO]:
     What a killed writer of the same file left behind is removed.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f"{_MARK}{path.name}.{secrets.token_hex(4)}")
-    handle = beside.open("x+b")
+    beside, handle = _open_beside(path)
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
         yield handle
         handle.flush()
         os.fsync(handle.fileno())
@@ -52,6 +50,16 @@ def is_temporary(path: Path) -> bool:
     return path.name.startswith(_MARK)
 
 
+def _open_beside(path: Path) -> tuple[Path, BinaryIO]:
+    while True:
+        beside = path.with_name(f"{_MARK}{path.name}.{secrets.token_hex(4)}")
+        handle = beside.open("x+b")
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        if os.fstat(handle.fileno()).st_nlink:
+            return beside, handle
+        handle.close()  # another writer of the same file took it for a leftover, before it was locked
+
+
 def _umask() -> int:
     mask = os.umask(0)
     os.umask(mask)
@@ -69,8 +77,8 @@ def _sync_folder(folder: Path) -> None:
 def _remove_leftovers(path: Path) -> None:
     for leftover in path.parent.glob(f"{_MARK}{path.name}.????????"):
         try:
-            with leftover.open("rb") as handle:
+            with leftover.open("r+b") as handle:  # NFS locks only what may be written
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 leftover.unlink()
-        except (BlockingIOError, FileNotFoundError):
-            continue  # its writer lives, or has just finished
+        except (BlockingIOError, FileNotFoundError, PermissionError):
+            continue  # its writer lives, has just finished, or is another user
