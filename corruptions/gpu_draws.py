@@ -75,7 +75,7 @@ def _uniforms(images: Tensor, blocks: Tensor, rounds: Tensor) -> Tensor:
     zero = torch.zeros_like(counter0)
     words = torch.stack(philox((counter0, counter1, zero, zero), rounds), dim=2)
     halves = torch.stack((words & 0xFFFF, words >> 16), dim=3).to(torch.int32)
-    return halves.reshape(len(images), -1)
+    return halves.reshape(len(images), 8 * len(blocks))
 
 
 def angles(key: Key, indices: Sequence[int] | Tensor, device: torch.device) -> Tensor:

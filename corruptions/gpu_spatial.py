@@ -88,7 +88,7 @@ def _gathered(planes: Tensor, shifts: Tensor, weights: tuple[int, ...], reach: t
     padded = _padded(planes, *reach)
     row = torch.arange(height, dtype=torch.int64, device=planes.device)[:, None] * padded.shape[2]
     pixel = (row + torch.arange(width, dtype=torch.int64, device=planes.device)[None, :]).reshape(1, -1, 1)
-    flat = padded.reshape(count, -1, channels)
+    flat = padded.flatten(1, 2)
     total = torch.full((count, height * width, channels), 32768, dtype=torch.int32, device=planes.device)
     for step, weight in enumerate(weights):
         index = pixel + shifts[:, step].reshape(-1, 1, 1)
