@@ -169,7 +169,7 @@ def stray(root: Path) -> list[str]:
         ([dropped(20 * PIECE)], [0, 20 * PIECE]),
         ([dropped(20 * PIECE), dropped(9 * PIECE), dropped(1)], [0, 20 * PIECE, 29 * PIECE, 29 * PIECE]),
         ([dropped(20 * PIECE), deaf], [0, 20 * PIECE]),
-        ([dropped(20 * PIECE), elsewhere], [0, 20 * PIECE, 0]),
+        ([dropped(20 * PIECE), elsewhere] * 2, [0, 20 * PIECE, 0, 20 * PIECE, 0]),
         ([status(500), status(503, Retry_After="0"), silent], [0, 0, 0, 0]),
         ([dropped(20 * PIECE), status(502), status(416)], [0, 20 * PIECE, 20 * PIECE, 0]),
         ([truncated], [0, 0]),
