@@ -1,20 +1,18 @@
-"""The cells of one data set as batches of images: read from the release, or made in memory with the same bytes."""
+"""What a data set's cells depend on, and their images in batches, read or made ahead of the model."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
-import numpy as np
-from numpy.typing import NDArray
+from torch import Tensor
 
+from benchmark import data
 from benchmark.places import CLEAN, cell_name
-from benchmark.pool import Images, rgb
-from corruptions import BYTES_VERSION, CORRUPTIONS, SEVERITIES, strength, sweep
+from corruptions import BYTES_VERSION, CORRUPTIONS, SEVERITIES, strength
 from pipeline import UserError, manifest, npz
 from pipeline.layout import Layout
 from pipeline.settings import Settings
@@ -24,13 +22,12 @@ AHEAD = 3
 """Batches that are read or made while the model works on one."""
 
 
-@dataclass(frozen=True)
-class Batch:
-    """Some images of one cell: uint8 (n, 224, 224, 3), the first of them at `start`."""
+class Batch(NamedTuple):
+    """Some images of one cell, uint8 (n, 224, 224, 3), the first of them at `start`."""
 
     cell: str
     start: int
-    images: Images
+    images: Tensor
 
 
 class Cells:
@@ -38,82 +35,59 @@ class Cells:
 
     Attributes:
         labels: int64 (N,), of the clean images.
-        checksums: what each cell's pixels depend on, by cell.
+        checksums: what each cell's pixels depend on, by cell: those of the manifests, or of the recipe.
     """
 
-    def __init__(self, layout: Layout, given: Settings, dataset: str, split: str, *, on_the_fly: bool) -> None:
-        self._layout, self._given, self.dataset, self.split = layout, given, dataset, split
-        self._facts = manifest.read(layout, dataset, manifest.CLEAN)
-        self._clean = npz.Npz(layout.clean(dataset, split))
-        self._on_the_fly = on_the_fly
-        self.labels = self._clean.labels
-        expected = self._facts["splits"][split]
+    def __init__(self, layout: Layout, given: Settings, dataset: str, split: str, *, made: str = "files") -> None:
+        self._layout, self._given, self._made = layout, given, made
+        self.dataset, self.split = dataset, split
+        expected = manifest.read(layout, dataset, manifest.CLEAN)["splits"][split]
+        self.labels = npz.Npz(layout.clean(dataset, split)).labels
         if hashlib.sha256(self.labels.astype("<i8").tobytes()).hexdigest() != expected["labels"]:
             raise UserError(f"{layout.clean(dataset, split)} has other labels than its manifest; run `dvc repro`")
         self.checksums = {CLEAN: str(expected["images"])}
+        self._cells: dict[str, tuple[str | None, int]] = {CLEAN: (None, 0)}
         for corruption in CORRUPTIONS:
-            self.checksums |= self._made(corruption) if on_the_fly else self._read(corruption)
+            released = None if made != "files" else manifest.read(layout, dataset, corruption)["cells"][split]
+            for severity in SEVERITIES:
+                name = cell_name(corruption, severity)
+                self._cells[name] = corruption, severity
+                recipe = self._recipe(corruption, severity) if released is None else released[str(severity)]["images"]
+                self.checksums[name] = recipe
 
-    def _read(self, corruption: str) -> dict[str, str]:
-        cells = manifest.read(self._layout, self.dataset, corruption)["cells"][self.split]
-        return {cell_name(corruption, s): cells[str(s)]["images"] for s in SEVERITIES}
-
-    def _made(self, corruption: str) -> dict[str, str]:
+    def _recipe(self, corruption: str, severity: int) -> str:
         column = self._given.column(self.dataset)
-        recipe = [self.checksums[CLEAN], BYTES_VERSION, self._given.seed, self.dataset, self.split, corruption]
-        return {
-            cell_name(corruption, s): hashlib.sha256(
-                json.dumps([*recipe, strength(corruption, s, profile=self._given.profile, column=column)]).encode()
-            ).hexdigest()
-            for s in SEVERITIES
-        }
+        how = strength(corruption, severity, profile=self._given.profile, column=column)
+        facts = [self.checksums[CLEAN], BYTES_VERSION, self._given.seed, self.dataset, self.split, corruption, how]
+        return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
 
     def batches(self, wanted: Sequence[str], size: int) -> Iterator[Batch]:
         """Yield the images of the `wanted` cells, `size` at a time, each cell's in order."""
-        for corruption, cells in by_corruption(wanted).items():
-            if corruption == CLEAN:
-                yield from _chunks(CLEAN, self._clean, size)
-            elif self._on_the_fly:
-                yield from self._sweep(corruption, cells, size)
-            else:
-                for cell, severity in cells.items():
-                    opened = npz.Npz(self._layout.cell(self.dataset, self.split, corruption, severity))
-                    if not np.array_equal(opened.labels, self.labels):
-                        raise UserError(f"{opened.path} has other labels than clean.npz; run `dvc repro`")
-                    yield from _chunks(cell, opened, size)
-
-    def _sweep(self, corruption: str, cells: Mapping[str, int], size: int) -> Iterator[Batch]:
-        names = {severity: cell for cell, severity in cells.items()}
-        grey = self._facts["native_channels"] == 1
-        for start, images in _starts(self._clean.chunks(size)):
-            levels = sweep(
-                images[..., :1] if grey else images,
+        for name in wanted:
+            corruption, severity = self._cells[name]
+            cell = data.cell(
+                self._layout,
+                self.dataset,
+                self.split,
                 corruption,
-                dataset=self.dataset,
-                split=self.split,
-                indices=range(start, start + len(images)),
+                severity,
+                made=self._made,
                 seed=self._given.seed,
                 profile=self._given.profile,
                 column=self._given.column(self.dataset),
             )
-            for severity, corrupted in levels:
-                if severity in names:
-                    yield Batch(names[severity], start, np.ascontiguousarray(rgb(corrupted)))
-
-
-def by_corruption(cells: Sequence[str]) -> dict[str, dict[str, int]]:
-    """Group names of cells by corruption, with their severities; ``clean`` is a group of its own, at severity 0."""
-    groups: dict[str, dict[str, int]] = {}
-    for cell in cells:
-        corruption, _, severity = cell.rpartition("_severity_")
-        groups.setdefault(corruption or CLEAN, {})[cell] = int(severity) if corruption else 0
-    return groups
+            if cell.labels.tolist() != self.labels.tolist():
+                raise UserError(f"{name} of {self.dataset} has other labels than clean.npz; run `dvc repro`")
+            start = 0
+            for images, _ in cell.batches(size):
+                yield Batch(name, start, images if images.shape[-1] == 3 else images.repeat(1, 1, 1, 3))
+                start += len(images)
 
 
 def ahead(items: Iterator[T]) -> Iterator[T]:
     """Yield `items`, making up to `AHEAD` of them in a thread while the caller works on one."""
+    end: Any = object()
     with ThreadPoolExecutor(1) as thread:
-        end: Any = object()
         waiting = [thread.submit(next, items, end) for _ in range(AHEAD)]
         try:
             while (item := waiting.pop(0).result()) is not end:
@@ -122,15 +96,3 @@ def ahead(items: Iterator[T]) -> Iterator[T]:
         finally:
             for future in waiting:
                 future.cancel()
-
-
-def _chunks(cell: str, opened: npz.Npz, size: int) -> Iterator[Batch]:
-    for start, images in _starts(opened.chunks(size)):
-        yield Batch(cell, start, np.ascontiguousarray(rgb(np.array(images))))
-
-
-def _starts(chunks: Iterator[NDArray[np.uint8]]) -> Iterator[tuple[int, Images]]:
-    start = 0
-    for images in chunks:
-        yield start, images
-        start += len(images)

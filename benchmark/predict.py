@@ -45,7 +45,8 @@ class Predicting:
     def __init__(self, root: Path | str, name: str, *, device: torch.device, on_the_fly: bool, split: str) -> None:
         self.layout, self.places, self.plan = Layout(root), Places(root), plan(root)
         self.given: Settings = settings(root)
-        self.name, self.split, self.on_the_fly = name, split, on_the_fly
+        self.name, self.split = name, split
+        self.made = ("gpu" if device.type == "cuda" else "cpu") if on_the_fly else "files"
         self.model: Model = loading.load(self.places, self.plan, name, device=device)
         self.weights = tower_checksum(self.model)
 
@@ -53,7 +54,7 @@ class Predicting:
         """Write the logits of the cells of `dataset` that are not there yet, or of a shard of them; return how many."""
         chosen = prompts(self.layout, dataset, templates=self.plan.prompts)
         features = class_features(self.model, chosen)
-        cells = Cells(self.layout, self.given, dataset, self.split, on_the_fly=self.on_the_fly)
+        cells = Cells(self.layout, self.given, dataset, self.split, made=self.made)
         keys = {cell: self._key(features, checksum) for cell, checksum in cells.checksums.items()}
         pending = [c for c in cell_names() if stored_key(self._path(dataset, c)) != keys[c]][shard[0] :: shard[1]]
         logits = np.empty((len(cells.labels), len(chosen.class_names)), np.float32)
@@ -72,9 +73,9 @@ class Predicting:
 
     def _logits(self, batch: Batch, features: Tensor) -> NDArray[np.float32]:
         device = self.model.device
-        images: Any = batch.images
-        if device.type == "cuda":
-            images = torch.from_numpy(batch.images).pin_memory().to(device, non_blocking=True)
+        images = batch.images
+        if device.type == "cuda" and images.device.type == "cpu":
+            images = images.pin_memory().to(device, non_blocking=True)
         with torch.autocast(device.type, torch.float16, enabled=device.type == "cuda"):
             encoded = self.model.encode_images(self.model.preprocess(images))
         found: NDArray[np.float32] = (self.model.logit_scale * encoded.float() @ features.T).cpu().numpy()

@@ -36,7 +36,7 @@ SHIFT = 16
 """Pixels that an image is moved at most, edges replicated."""
 
 
-def pretrain(root: Path | str, *, progress: bool = True) -> dict[str, Any]:
+def pretrain(root: Path | str) -> dict[str, Any]:
     """Train both towers and write the checkpoint and its record; return the record.
 
     The same parameters, images, machine and thread count give the same weights.
@@ -48,7 +48,7 @@ def pretrain(root: Path | str, *, progress: bool = True) -> dict[str, Any]:
     named = [prompts(layout, name, templates="ensemble") for name in given.datasets]
     images = Pool([pool.part(layout, name, "pretrain") for name in given.datasets])
     started = time.monotonic()
-    image, text, scale = train(images, named, chosen.pretrain, progress=progress)
+    image, text, scale = train(images, named, chosen.pretrain)
     seconds = time.monotonic() - started
     held = Pool([pool.part(layout, name, "pretest") for name in given.datasets])
     record: dict[str, Any] = {
@@ -64,7 +64,7 @@ def pretrain(root: Path | str, *, progress: bool = True) -> dict[str, Any]:
 
 
 def train(
-    images: Pool, named: Sequence[Prompts], how: Pretrain, *, progress: bool = True
+    images: Pool, named: Sequence[Prompts], how: Pretrain
 ) -> tuple[phantom_clip.ImageTower, phantom_clip.TextTower, Tensor]:
     """Return the towers and the logarithm of the logit scale, trained on `images` of the data sets `named`."""
     image, text = phantom_clip.towers(seed=how.seed)
@@ -80,8 +80,9 @@ def train(
         for t in range(len(TEMPLATES["ensemble"]))
     }
     rng = np.random.default_rng((how.seed, 1))
-    with stage.progress(total=steps, desc="pretrain", unit="step", disable=None if progress else True) as bar:
-        for _ in range(how.epochs):
+    with stage.progress(total=steps, desc="pretrain", unit="step") as bar:
+        for epoch in range(how.epochs):
+            losses = []
             order = rng.permutation(len(images))
             for start in range(0, len(order), how.batch):
                 places = order[start : start + how.batch]
@@ -97,8 +98,9 @@ def train(
                 schedule.step()
                 with torch.no_grad():
                     log_scale.clamp_(max=math.log(100.0))  # as CLIP does (Radford et al. 2021, section 2.5)
+                losses.append(loss.item())
                 bar.update()
-                bar.set_postfix(loss=f"{loss.item():.2f}", refresh=False)
+            bar.write(f"epoch {epoch + 1} of {how.epochs}: loss {np.mean(losses):.3f}")
     return image.eval(), text.eval(), log_scale.detach()
 
 

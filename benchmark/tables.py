@@ -1,0 +1,124 @@
+"""The report's tables: rows of text once, then as Markdown, LaTeX or CSV."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+
+class Column(NamedTuple):
+    """One column of the main table.
+
+    Attributes:
+        key: name in ``summary`` of scores.json.
+        title: what stands above it.
+        unit: under the title.
+        better: the direction of a better model, ``low``, ``high`` or nothing.
+        help: one sentence.
+    """
+
+    key: str
+    title: str
+    unit: str
+    better: str
+    help: str
+
+
+MAIN = (
+    Column("clean_error", "Clean error", "%", "low", "Wrong top-1 answers on clean images."),
+    Column("corrupted_error", "Corrupted error", "%", "low", "Wrong top-1 answers, mean over all cells."),
+    Column("gap", "Gap", "points", "low", "Clean minus corrupted accuracy: what the corruptions alone cost."),
+    Column("mce", "mCE", "base = 100", "low", "Corruption error over the baseline's, mean over corruptions."),
+    Column("mce_pooled", "Pooled mCE", "base = 100", "low", "The same, errors summed over data sets first."),
+    Column("relative_mce", "Relative mCE", "base = 100", "low", "Rise of the error over clean, over the baseline's."),
+    Column("auroc_clean", "AUROC clean", "%", "high", "Area under the ROC curve, one against the rest."),
+    Column("auroc_corrupted", "AUROC corrupted", "%", "high", "The same, mean over all cells."),
+)
+
+MORE = (
+    Column("mce_trained", "mCE, trained", "base = 100", "low", "Corruptions that augmentation may draw from."),
+    Column("mce_held_out", "mCE, held out", "base = 100", "low", "Corruptions that no tuning has seen."),
+    Column("clean_ratio", "Clean error ratio", "base = 100", "low", "Clean error over the baseline's."),
+    Column("clean_balanced_error", "Balanced error", "%", "low", "One minus the mean recall over classes, clean."),
+    Column("mbe", "BE", "base = 100", "low", "Balanced error over the baseline's (Di Salvo et al. 2024)."),
+    Column("mrbe", "rBE", "base = 100", "low", "Rise of the balanced error, over the baseline's."),
+    Column("ece_clean", "ECE clean", "%", "low", "Expected calibration error, 15 bins."),
+    Column("ece_corrupted", "ECE corrupted", "%", "low", "The same, mean over all cells."),
+)
+
+
+class Cell(NamedTuple):
+    """A value, its interval as text (empty if it has none), and whether no model is better."""
+
+    value: str
+    interval: str
+    best: bool
+
+
+def cells(models: Mapping[str, Mapping[str, Any]], columns: Sequence[Column]) -> dict[str, list[Cell]]:
+    """Return the cells of a table by model; columns that no model has must be left out by the caller."""
+    best = {column.key: _best(models, column) for column in columns}
+    rows: dict[str, list[Cell]] = {}
+    for name, found in models.items():
+        row = []
+        for column in columns:
+            line = found["summary"][column.key]
+            value, low, high = line["value"], line.get("low"), line.get("high")
+            shown = "–" if value is None else f"{value:.1f}"
+            interval = "" if low is None or high is None else f"{low:.1f}–{high:.1f}"
+            row.append(Cell(shown, interval, value is not None and shown == best[column.key]))
+        rows[name] = row
+    return rows
+
+
+def present(models: Mapping[str, Mapping[str, Any]], columns: Sequence[Column]) -> list[Column]:
+    """Return the columns that the models have."""
+    return [column for column in columns if all(column.key in found["summary"] for found in models.values())]
+
+
+def _best(models: Mapping[str, Mapping[str, Any]], column: Column) -> str:
+    values = [found["summary"][column.key]["value"] for found in models.values()]
+    known = [value for value in values if value is not None]
+    if not known or not column.better:
+        return ""
+    return f"{min(known) if column.better == 'low' else max(known):.1f}"
+
+
+def markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Return a Markdown table, numbers to the right, pipes escaped."""
+    lines = [header, ["---", *["---:"] * (len(header) - 1)], *rows]
+    return "\n".join("| " + " | ".join(word.replace("|", r"\|") for word in line) + " |" for line in lines) + "\n"
+
+
+def latex(header: Sequence[str], rows: Sequence[Sequence[str]], *, caption: str, label: str) -> str:
+    """Return a booktabs table; words between ** are bold."""
+
+    def line(words: Sequence[str]) -> str:
+        return " & ".join(_bold(word) for word in words) + r" \\"
+
+    body = "\n".join(line(row) for row in rows)
+    return (
+        "\\begin{table}\n\\centering\n"
+        f"\\caption{{{_tex(caption)}}}\n\\label{{{label}}}\n"
+        f"\\begin{{tabular}}{{l{'r' * (len(header) - 1)}}}\n\\toprule\n{line(header)}\n\\midrule\n{body}\n"
+        "\\bottomrule\n\\end{tabular}\n\\end{table}\n"
+    )
+
+
+def comma_separated(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Return a CSV table, numbers as they are shown."""
+    out = io.StringIO()
+    csv.writer(out, lineterminator="\n").writerows([header, *rows])
+    return out.getvalue()
+
+
+def _bold(word: str) -> str:
+    parts = [_tex(part) for part in word.split("**")]
+    return "".join(rf"\textbf{{{part}}}" if place % 2 else part for place, part in enumerate(parts))
+
+
+def _tex(words: str) -> str:
+    special = {c: "\\" + c for c in "&%$#_{}"} | {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "–": "--"}
+    return "".join(special.get(character, character) for character in words)

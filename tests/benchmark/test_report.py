@@ -1,0 +1,125 @@
+import json
+import re
+from html.parser import HTMLParser
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+
+from benchmark import figures, report, score, svg, tables
+from benchmark.figures import Interval
+from benchmark.places import Places
+from corruptions import CORRUPTIONS
+from pipeline import npz
+from pipeline.layout import Layout
+
+from .conftest import CLASSES, COUNT, labels_of
+
+
+@pytest.fixture
+def reported(workspace):
+    layout = Layout(workspace)
+    for name in CLASSES:
+        images = np.random.default_rng(0).integers(0, 256, (COUNT, 224, 224, 3), np.uint8)
+        with npz.write(layout.clean(name, "test"), labels_of(name), (224, 224, 3)) as writer:
+            writer.append(images)
+    assert score.main(["--root", str(workspace)]) == 0
+    assert report.main(["--root", str(workspace)]) == 0
+    return Places(workspace).reports
+
+
+class Page(HTMLParser):
+    """Collects what a page would load, and its nesting."""
+
+    def __init__(self):
+        super().__init__()
+        self.loads, self.open, self.ids, self.links = [], [], set(), []
+
+    def handle_starttag(self, tag, attrs):
+        values = dict(attrs)
+        self.loads += [values[key] for key in ("src", "srcset", "data", "poster") if key in values]
+        if tag == "link":
+            self.loads.append(values.get("href"))
+        if "id" in values:
+            self.ids.add(values["id"])
+        if tag == "a" and values["href"].startswith("#"):
+            self.links.append(values["href"][1:])
+        if tag not in ("meta", "img", "br", "link", "path", "line", "circle", "rect"):
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        pass
+
+    def handle_endtag(self, tag):
+        if self.open and self.open[-1] == tag:
+            self.open.pop()
+
+
+def test_the_page_needs_nothing_else(reported):
+    html = (reported / "index.html").read_text()
+    page = Page()
+    page.feed(html)
+    assert page.loads
+    assert all(load.startswith("data:image/jpeg;base64,") for load in page.loads)
+    assert "<script" not in html
+    assert not re.search(r"url\(|@import", html)
+    assert set(page.links) <= page.ids
+    assert page.open == []
+    for drawing in re.findall(r"<svg.*?</svg>", html, re.DOTALL):
+        ElementTree.fromstring(drawing)
+    assert len(re.findall("<svg", html)) >= 12
+
+
+def test_the_page_shows_the_scores(reported):
+    html = (reported / "index.html").read_text()
+    assert "75.0<small>" in html
+    assert "say nothing of clinical use" in html
+    assert len(re.findall("<img", html)) == len(CLASSES) * (1 + len(CORRUPTIONS))
+    for name in CLASSES["oct"]:
+        assert name in html
+
+
+def test_the_tables_agree_in_every_form(reported):
+    values = json.loads((reported / "scores.json").read_text())["models"]["better"]["summary"]
+    mce, low, high = (f"{values['mce'][key]:.1f}" for key in ("value", "low", "high"))
+    assert f"**{mce}** ({low}–{high})" in (reported / "report.md").read_text()
+    assert rf"\textbf{{{mce}}} ({low}--{high})" in (reported / "report.tex").read_text()
+    assert f"{mce} ({low}–{high})" in (reported / "report.csv").read_text()
+
+
+def test_a_report_without_scores_says_what_to_run(workspace, capsys):
+    assert report.main(["--root", str(workspace)]) == 1
+    assert "run `python -m benchmark.score` first" in capsys.readouterr().err
+
+
+def test_an_undefined_value_is_a_dash():
+    models = {"m": {"summary": {column.key: {"value": None, "low": None, "high": None} for column in tables.MAIN}}}
+    assert {cell.value for cell in tables.cells(models, tables.MAIN)["m"]} == {"–"}
+    assert not any(cell.best for cell in tables.cells(models, tables.MAIN)["m"])
+    drawing = figures.forest({"m": Interval(None, None, None)}, mark=100, label="x")
+    assert "undefined" in drawing
+    ElementTree.fromstring(figures.heat_map(["a"], ["b"], [[None]], top=50, label="x"))
+
+
+def test_best_is_the_lowest_or_the_highest():
+    summary = {column.key: {"value": 10.0} for column in tables.MAIN}
+    other = {column.key: {"value": 20.0} for column in tables.MAIN}
+    rows = tables.cells({"a": {"summary": summary}, "b": {"summary": other}}, tables.MAIN)
+    best = {c.key: (a.best, b.best) for c, a, b in zip(tables.MAIN, rows["a"], rows["b"], strict=True)}
+    assert best["mce"] == (True, False)
+    assert best["auroc_clean"] == (False, True)
+
+
+def test_tables_escape_what_they_must():
+    assert tables.markdown(["a", "b"], [["x|y", "1"]]).splitlines()[2] == r"| x\|y | 1 |"
+    assert r"a\_b\% & \textbf{1--2} \\" in tables.latex(["h", "v"], [["a_b%", "**1–2**"]], caption="c", label="l")
+
+
+def test_drawings_escape_names():
+    drawing = figures.confusion(["<b>", "&"], [[1, 0], [0, 2]], label='"quoted"')
+    assert ElementTree.fromstring(drawing).attrib["aria-label"] == '"quoted"'
+
+
+@pytest.mark.parametrize(("value", "top"), [(0, 1), (7, 10), (61, 100), (0.3, 0.5), (23, 25)])
+def test_nice_ceiling(value, top):
+    assert svg.nice_ceiling(value) == pytest.approx(top)
