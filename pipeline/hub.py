@@ -73,15 +73,19 @@ class Plan:
         """Size of the files to upload; what the Hub has already is not sent again."""
         return sum(file.size for file in (*self.added, *self.changed))
 
+    @property
+    def total(self) -> str:
+        """The numbers of files and bytes, in a line."""
+        return (
+            f"{len(self.added)} to add, {len(self.changed)} to change, {len(self.deleted)} to delete,"
+            f" {self.same} unchanged; {self.bytes:,} bytes to upload"
+        )
+
     def __str__(self) -> str:
         lines = [f"  add     {file.path}  {file.size:,} bytes" for file in self.added]
         lines += [f"  change  {file.path}  {file.size:,} bytes" for file in self.changed]
         lines += [f"  delete  {path}" for path in self.deleted]
-        total = (
-            f"{len(self.added)} to add, {len(self.changed)} to change, {len(self.deleted)} to delete,"
-            f" {self.same} unchanged; {self.bytes:,} bytes to upload"
-        )
-        return "\n".join([*lines, total])
+        return "\n".join([*lines, self.total])
 
 
 class Repository:

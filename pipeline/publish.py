@@ -113,7 +113,8 @@ def publish(
     """Print what would change and, if `push`, change it; return the commit pushed."""
     remote = repository.look()
     plan = hub.changes(files, remote)
-    print(plan if not plan.empty else f"{repository.name} holds all {plan.same} files already")
+    listed = plan.total if push else str(plan)
+    print(f"{repository.name} holds all {plan.same} files already" if plan.empty else listed)
     if tag:
         hub.check_tag(tag, plan, remote, repository.name)
     if not push:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import re
-import warnings
 from pathlib import Path
 from typing import Any
 
+import mlcroissant
 import pytest
 import yaml
 
@@ -16,6 +16,9 @@ from corruptions import CORRUPTIONS, SEVERITIES
 from pipeline import cards, datacard, export, facts, npz
 from pipeline.layout import Layout
 from tests.hub import workspace
+
+# mlcroissant 1.1 itself reads with a class that rdflib calls deprecated
+pytestmark = pytest.mark.filterwarnings("ignore:ConjunctiveGraph is deprecated:DeprecationWarning")
 
 SECTIONS = [
     "Use",
@@ -116,10 +119,6 @@ def test_the_severities_of_the_card_are_the_tables(real: Layout) -> None:
 
 
 def test_croissant_is_valid_by_mlcroissants_own_validator(real: Layout) -> None:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # of the libraries that it imports
-        import mlcroissant
-
     described = json.loads((facts.export_folder(real) / "croissant.json").read_text())
     dataset = mlcroissant.Dataset(jsonld=described)
     assert not dataset.metadata.ctx.issues.errors
@@ -127,9 +126,8 @@ def test_croissant_is_valid_by_mlcroissants_own_validator(real: Layout) -> None:
     assert {part.id for part in dataset.metadata.record_sets} >= set(workspace.CLASSES)
 
 
+@pytest.mark.filterwarnings("ignore:The inplace keyword in DataFrame:DeprecationWarning")  # mlcroissant's own, too
 def test_croissant_gives_the_rows_and_the_class_names(real: Layout) -> None:
-    import mlcroissant
-
     folder = facts.export_folder(real)
     described = json.loads((folder / "croissant.json").read_text())
     dataset = mlcroissant.Dataset(jsonld=described, mapping={"repository": str(folder)})

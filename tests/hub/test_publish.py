@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import json
 import shutil
+import signal
+import subprocess
+import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -12,13 +16,14 @@ from corruptions import SEVERITIES
 from pipeline import export, publish
 from pipeline.layout import RELEASED, Layout
 from tests.hub import workspace
-from tests.hub.conftest import REPO, change
+from tests.hub.conftest import REPO, change, environment
 from tests.hub.conftest import push as pushed
 from tests.hub.server import READ, WRITE, Fault, Hub
 
 # huggingface_hub 2.4 itself uploads in a way that its HTTP library calls deprecated
 pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")
 
+PROJECT = Path(__file__).parents[2]
 Streams = pytest.CaptureFixture[str]
 
 
@@ -160,6 +165,38 @@ def test_a_push_survives_dropped_connections(work: Layout, hub: Hub, request_lin
     repo = hub.store.repos[f"datasets/{REPO}"]
     assert len(repo.messages) == 2
     assert repo.tags == {"v1": repo.main}
+
+
+def test_a_push_killed_in_the_middle_leaves_the_revision_and_is_finished_by_another(
+    work: Layout, hub: Hub, tmp_path: Path
+) -> None:
+    assert pushed(work, "--tag", "v1") == 0
+    repo = hub.store.repos[f"datasets/{REPO}"]
+    first, tree = repo.main, repo.tree
+    change(work, "contrast")
+    reached, killed = threading.Event(), threading.Event()
+
+    def hold() -> int:
+        reached.set()
+        killed.wait(60)
+        return 500
+
+    sent = 6
+    hub.faults.append(Fault("^PUT /storage", act=hold, skip=sent, times=1000))
+    hub.requests.clear()
+    command = [sys.executable, "-m", "pipeline.publish", "--root", str(work.root), "--repo", REPO, "--push", "--tag", "v2"]
+    env = {**environment(tmp_path, hub), "PYTHONPATH": str(PROJECT)}
+    with subprocess.Popen(command, env=env, cwd=tmp_path, stdout=subprocess.DEVNULL) as process:
+        assert reached.wait(60)
+        process.send_signal(signal.SIGKILL)
+    killed.set()
+    hub.faults.clear()
+    assert (repo.main, repo.tree, repo.tags) == (first, tree, {"v1": first})
+    hub.requests.clear()
+    assert run(work, "--push", "--tag", "v2") == 0
+    assert len(hub.asked("^PUT")) == 2 * len(RELEASED) * len(SEVERITIES) - sent
+    assert repo.tags == {"v1": first, "v2": repo.main}
+    assert len(repo.messages) == 3
 
 
 def test_an_export_that_verify_has_not_passed_is_refused(work: Layout, hub: Hub, capsys: Streams) -> None:
