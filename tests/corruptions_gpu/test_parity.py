@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from corruptions import CORRUPTIONS, PROFILES, SEVERITIES, corrupt, draws, gpu, gpu_draws, strength, sweep
+from corruptions import CORRUPTIONS, PROFILES, SEVERITIES, corrupt, draws, gpu, gpu_draws, gpu_levels, strength, sweep
 from corruptions.table import COLUMNS, DRAWS
 from tests.corruptions_gpu.settings import SETTINGS
 
@@ -121,6 +121,16 @@ def test_motion_blur_by_kornia_is_motion_blur(height: int, width: int, channels:
         gathered = gpu.motion_blur(images, angles, **chosen)
         for batch in (images, images.permute(0, 3, 1, 2).contiguous().permute(0, 2, 3, 1)):
             assert torch.equal(gpu.motion_blur(batch, angles, **chosen, route="kornia"), gathered)
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_luma_by_kornia_is_exact_for_every_sum_of_levels(device: str) -> None:
+    levels = torch.tensor([0, 1, 2, 3, 84, 127, 128, 200, 253, 254, 255], dtype=torch.uint8)
+    colours = torch.cartesian_prod(torch.arange(256, dtype=torch.uint8), levels, levels)
+    red, green, blue = colours.to(torch.int64).unbind(1)
+    expected = (19595 * red + 38470 * green + 7471 * blue + 32768) >> 16
+    luma = gpu_levels._luma(colours.reshape(1, 256, -1, 3).to(device))
+    assert torch.equal(luma.cpu().flatten().to(torch.int64), expected)
 
 
 @pytest.mark.parametrize("device", DEVICES)
