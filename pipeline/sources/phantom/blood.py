@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import numpy as np
 
 from pipeline.layout import SIZE
 from pipeline.sources.phantom import brush
-from pipeline.sources.phantom.camera import Camera
+from pipeline.sources.phantom.camera import Camera, Colour, Range
 from pipeline.sources.phantom.chance import Chance
 from pipeline.sources.phantom.morphology import AML, PBC, Cell, Granules
-from pipeline.sources.phantom.plane import CENTRE, Field, X, Y, cos_sin, mix, step, stroke, window
+from pipeline.sources.phantom.plane import CENTRE, Capsules, Field, X, Y, cos_sin, mix, step, stroke, window
 from pipeline.sources.phantom.texture import texture
 
 CAMERAS = {
@@ -26,6 +27,8 @@ CAMERAS = {
 }
 _RED = np.array((0.86, 0.62, 0.60))
 _NUCLEUS = np.array((0.40, 0.20, 0.55))
+_NUCLEOLUS: tuple[Colour, Range, float] = (0.68, 0.60, 0.84), (0.14, 0.19), -0.16
+_VACUOLE: tuple[Colour, Range, float] = (0.97, 0.95, 0.97), (0.05, 0.09), -0.04
 _BACKGROUND = np.array((0.96, 0.94, 0.93))
 
 
@@ -43,7 +46,7 @@ def pbc(chance: Chance, label: int) -> Field:
 def _smear(chance: Chance, cell: Cell, radius: tuple[float, float], red: tuple[float, float]) -> Field:
     size, red_size = chance.uniform(*radius), chance.uniform(*red)
     x, y = CENTRE + chance.uniform(-8, 8), CENTRE + chance.uniform(-8, 8)
-    stain = np.array((chance.uniform(-0.05, 0.05), chance.uniform(-0.04, 0.04), chance.uniform(-0.05, 0.05)))
+    stain = np.array((chance.uniform(-0.04, 0.04), chance.uniform(-0.03, 0.03), chance.uniform(-0.04, 0.04)))
     image = np.empty((SIZE, SIZE, 3))
     image[:] = _BACKGROUND + 0.5 * stain
     image += 0.012 * texture(chance, 64, octaves=3)[..., None]
@@ -118,28 +121,16 @@ def _white_cell(image: Field, chance: Chance, cell: Cell, x: float, y: float, si
         depth = 1.0 + 0.035 * texture(chance, 8, octaves=2)[rows, columns] - 0.16 * step(np.abs(rim + 0.03), 0.1)
         brush.mix_shaded(part, tone, depth, inside)
     nucleus = _nucleus(chance, cell, u + 0.06 * bend_y, v + 0.06 * bend_x)
-    _granules(part, chance, cell.granules, u, v, rim, nucleus, stain, under=True)
     blotch = texture(chance, cell.grain, octaves=2)[rows, columns]
     pattern = cell.clumps * 0.10 * np.clip(blotch * (1.6 if cell.clumps > 0.6 else 1.0), -1.3, 1.3)
     edge = -0.10 * step(np.abs(nucleus + 0.03), 0.08)
     tone = (_NUCLEUS + stain) * chance.uniform(0.84, 1.18)
-    soft = 0.30 if cell.nucleus == "smudge" else 0.05
-    cover = step(nucleus, soft)
+    smudge = cell.nucleus == "smudge"
+    cover = step(nucleus, 0.5) * 0.85 if smudge else step(nucleus, 0.05)
     brush.mix_shaded(part, tone, 1.0 + 2.2 * (pattern + edge), 0.97 * cover)
-    _spots(part, chance, cell.nucleoli, nucleus, u, v, size, (0.60, 0.50, 0.78), (0.11, 0.16), -0.14)
-    _spots(
-        part,
-        chance,
-        cell.vacuoles,
-        np.maximum(rim, -nucleus - 0.04),
-        u,
-        v,
-        size,
-        (0.97, 0.95, 0.97),
-        (0.05, 0.09),
-        -0.04,
-    )
-    _granules(part, chance, cell.granules, u, v, rim, nucleus, stain, under=False)
+    _spots(part, chance, cell.nucleoli, nucleus, size, _NUCLEOLUS)
+    _spots(part, chance, cell.vacuoles, np.maximum(rim, -nucleus - 0.04), size, _VACUOLE)
+    _granules(part, chance, cell.granules, rim, nucleus, stain)
 
 
 def _arc(radius: float, span: float, count: int) -> list[tuple[float, float]]:
@@ -151,11 +142,11 @@ def _arc(radius: float, span: float, count: int) -> list[tuple[float, float]]:
     return points
 
 
-def _chain(points: list[tuple[float, float]], radii: Field) -> list[tuple[float, ...]]:
-    return [(*a, *b, radii[n], radii[n + 1]) for n, (a, b) in enumerate(zip(points, points[1:], strict=False))]
+def _chain(points: list[tuple[float, float]], radii: Field) -> Capsules:
+    return [(*a, *b, radii[n], radii[n + 1]) for n, (a, b) in enumerate(itertools.pairwise(points))]
 
 
-def _shape(chance: Chance, kind: str) -> tuple[list[tuple[float, ...]], float]:
+def _shape(chance: Chance, kind: str) -> tuple[Capsules, float]:
     """Return capsules and the blend of one kind of nucleus, in any size."""
     if kind == "round":
         return [(-0.03, 0.0, 0.03, 0.0, 0.7, 0.7)], 0.01
@@ -167,7 +158,7 @@ def _shape(chance: Chance, kind: str) -> tuple[list[tuple[float, ...]], float]:
         points = _arc(0.42, chance.uniform(0.52, 0.62), 5)
         return _chain(points, chance.uniforms(5, 0.26, 0.40)), 0.15
     if kind == "band":
-        return _chain(_arc(0.48, chance.uniform(0.50, 0.66), 9), chance.uniforms(9, 0.19, 0.23)), 0.04
+        return _chain(_arc(0.48, chance.uniform(0.50, 0.66), 9), chance.uniforms(9, 0.17, 0.20)), 0.04
     if kind == "segmented":
         lobes = chance.integer(3, 5)
         points = _arc(0.55, chance.uniform(0.62, 0.8), lobes)
@@ -187,13 +178,14 @@ def _shape(chance: Chance, kind: str) -> tuple[list[tuple[float, ...]], float]:
             (away - tilt[1], -0.12, away + tilt[1], 0.12, right, right),
         ], 0.04
     if kind == "cleft":
-        away = chance.uniform(0.36, 0.40)
-        return [(-away, -0.14, -away, 0.14, 0.40, 0.40), (away, -0.14, away, 0.14, 0.40, 0.40)], 0.10
-    turns = chance.uniforms(4)
-    rays = []
+        away = chance.uniform(0.42, 0.46)
+        pair: Capsules = [(-away, -0.14, -away, 0.14, 0.40, 0.40), (away, -0.14, away, 0.14, 0.38, 0.38)]
+        return [*pair, (-away, 0.1, away, 0.1, 0.13, 0.13)], 0.06
+    turns = chance.uniforms(5)
+    rays: Capsules = []
     for turn in turns:
         c, s = cos_sin(turn)
-        rays.append((0.0, 0.0, 0.75 * float(c), 0.75 * float(s), 0.55, 0.12))
+        rays.append((0.0, 0.0, 0.8 * float(c), 0.8 * float(s), 0.5, 0.16))
     return rays, 0.3
 
 
@@ -201,53 +193,51 @@ def _nucleus(chance: Chance, cell: Cell, u: Field, v: Field) -> Field:
     """Return the signed distance to the nucleus in cell radii, its area drawn from the class's range."""
     capsules, blend = _shape(chance, cell.nucleus)
     shape = np.array(capsules)
-    coarse = union_area(shape, blend)
-    scale = math.sqrt(chance.uniform(*cell.share) * 3.14159 / coarse)
+    scale = math.sqrt(chance.uniform(*cell.share) * 3.14159 / _area(shape, blend))
     away = chance.uniform(0.0, cell.offset)
     c, s = cos_sin(chance.uniform())
     distance: Field = brush.union((u - away * c) / scale, (v - away * s) / scale, shape, blend)
     if cell.nucleus == "smudge":
-        distance = distance + 0.12 * texture(chance, 16, octaves=2)[: u.shape[0], : u.shape[1]]
+        distance = distance + 0.13 * texture(chance, 16, octaves=3)[: u.shape[0], : u.shape[1]]
     return distance * scale
 
 
-_GRID = np.linspace(-1.2, 1.2, 49)
-_GRID_U, _GRID_V = np.meshgrid(_GRID, _GRID)
+_GRID_U, _GRID_V = np.meshgrid((np.arange(49) - 24) * 0.05, (np.arange(49) - 24) * 0.05)
 
 
-def union_area(shape: Field, blend: float) -> float:
+def _area(shape: Field, blend: float) -> float:
     """Return the area of a union of capsules, counted on a grid."""
     return int(np.count_nonzero(brush.union(_GRID_U, _GRID_V, shape, blend) < 0.0)) * 0.05 * 0.05
 
 
-def _spots(part, chance, count, outside, u, v, size, colour, radius, depth) -> None:
-    """Put round spots where `outside` is below `depth`."""
-    cover = np.zeros(part.shape[:2])
+def _spots(
+    part: Field, chance: Chance, count: tuple[int, int], outside: Field, size: float, kind: tuple[Colour, Range, float]
+) -> None:
+    """Put round spots, none near another, where `outside` is below a depth; `kind` is colour, radius and depth."""
+    colour, radius, depth = kind
     wanted = chance.integer(*count)
     rows, columns = outside.shape
-    spots = []
+    spots: Capsules = []
     for _ in range(40):
         if len(spots) >= wanted:
             break
         i, j = chance.integer(0, rows - 1), chance.integer(0, columns - 1)
         r = chance.uniform(*radius)
-        if outside[i, j] < depth - 0.3 * r and all(
-            (a - j) * (a - j) + (b - i) * (b - i) > 2.5 * size * size * r * r for a, b, *_ in spots
-        ):
+        apart = 2.5 * size * size * r * r
+        if outside[i, j] < depth - 0.3 * r and all((a - j) * (a - j) + (b - i) * (b - i) > apart for a, b, *_ in spots):
             spots.append((j, i, j, i, r * size, r * size, 2.5, 0.85))
-    if spots:
-        stroke(cover, spots)
-        mix(part, np.array(colour), cover)
+    mix(part, colour, stroke(np.zeros(outside.shape), spots))
 
 
-def _granules(part, chance, granules: Granules, u, v, rim, nucleus, stain, *, under: bool) -> None:
+def _granules(part: Field, chance: Chance, granules: Granules, rim: Field, nucleus: Field, stain: Field) -> None:
+    """Put granules outside the nucleus, or `granules.over` of them over it too."""
     count = chance.integer(*granules.count)
     rows, columns = rim.shape
     at = chance.uniforms(4 * count).reshape(count, 4)
     i, j = (at[:, 0] * rows).astype(np.int64), (at[:, 1] * columns).astype(np.int64)
-    allowed = (rim[i, j] < -0.06) & ((nucleus[i, j] > 0.0) if under else (at[:, 2] < granules.over))
+    allowed = (rim[i, j] < -0.06) & ((nucleus[i, j] > 0.0) | (at[:, 2] < granules.over))
     i, j, at = i[allowed], j[allowed], at[allowed]
     r = granules.radius[0] + (granules.radius[1] - granules.radius[0]) * at[:, 3]
-    cover = np.zeros(rim.shape)
-    stroke(cover, np.stack([j, i, j, i, r, r, np.full(len(r), 1.2), np.full(len(r), 0.85)], axis=1))
+    soft, weight = np.full(len(r), 1.2), np.full(len(r), 0.85)
+    cover = stroke(np.zeros(rim.shape), np.stack([j, i, j, i, r, r, soft, weight], axis=1))
     mix(part, np.array(granules.colour) + stain, cover)

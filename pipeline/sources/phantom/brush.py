@@ -27,17 +27,18 @@ def stroke(cover, capsules, x, y, margin):  # type: ignore[no-untyped-def]
     Args:
         cover: float64 (H, W).
         capsules: float64 (n, 8): x0, y0, x1, y1, radius at each end, width of the soft edge, weight.
-        x, y: float64 (H, W), where each pixel looks: a bent plane gives crooked strokes.
+        x: float64 (H, W), where each pixel looks: a bent plane gives crooked strokes.
+        y: the same, downwards.
         margin: the farthest that a pixel looks from its own place, pixels.
     """
     height, width = cover.shape
     for n in range(capsules.shape[0]):
         x0, y0, x1, y1, r0, r1, soft, weight = capsules[n]
         reach = max(r0, r1) + soft * 0.5 + margin
-        left = max(int(math.floor(min(x0, x1) - reach)), 0)
-        right = min(int(math.floor(max(x0, x1) + reach)) + 1, width - 1)
-        top = max(int(math.floor(min(y0, y1) - reach)), 0)
-        bottom = min(int(math.floor(max(y0, y1) + reach)) + 1, height - 1)
+        left = max(math.floor(min(x0, x1) - reach), 0)
+        right = min(math.floor(max(x0, x1) + reach) + 1, width - 1)
+        top = max(math.floor(min(y0, y1) - reach), 0)
+        bottom = min(math.floor(max(y0, y1) + reach) + 1, height - 1)
         dx, dy = x1 - x0, y1 - y0
         length = max(dx * dx + dy * dy, 1e-12)
         for i in range(top, bottom + 1):
@@ -81,7 +82,8 @@ def union(x, y, capsules, blend):  # type: ignore[no-untyped-def]
     """Return the signed distance of each point to a smooth union of capsules; float64 of the shape of `x`.
 
     Args:
-        x, y: float64 (H, W), coordinates of the points, in the units of the capsules.
+        x: float64 (H, W), coordinates of the points, in the units of the capsules.
+        y: the same, downwards.
         capsules: float64 (n, 6): x0, y0, x1, y1, radius at each end.
         blend: how far the joint between two capsules reaches, above 0.
     """
@@ -146,8 +148,8 @@ def discs(image, cells, colour):  # type: ignore[no-untyped-def]
     for n in range(cells.shape[0]):
         x, y, along, across, c, s, dimple = cells[n]
         reach = max(along, across) + 1.0
-        for i in range(max(int(math.floor(y - reach)), 0), min(int(math.floor(y + reach)) + 1, height - 1) + 1):
-            for j in range(max(int(math.floor(x - reach)), 0), min(int(math.floor(x + reach)) + 1, width - 1) + 1):
+        for i in range(max(math.floor(y - reach), 0), min(math.floor(y + reach) + 1, height - 1) + 1):
+            for j in range(max(math.floor(x - reach), 0), min(math.floor(x + reach) + 1, width - 1) + 1):
                 u = ((j - x) * c + (i - y) * s) / along
                 v = ((i - y) * c - (j - x) * s) / across
                 d = math.sqrt(u * u + v * v)
@@ -222,7 +224,8 @@ def develop(image, deviates, gain, shift, curve, tint, strength):  # type: ignor
     Args:
         image: float64 (H, W, C), any range.
         deviates: float64 (H, W, C), noise of standard deviation 1.
-        gain, shift: make fractions of the range of `image`.
+        gain: contrast, a factor.
+        shift: brightness, added; `image * gain + shift` is in fractions of the range.
         curve: what is added, times v(1 - v).
         tint: float64 (C,), what each channel is multiplied by.
         strength: of the noise, fractions of the range.

@@ -63,7 +63,8 @@ def expose(image: Field, camera: Camera, chance: Chance, stream: draws.Key, inde
         image: float64 (224, 224, C), fractions of the range, written over.
         camera: the acquisition domain.
         chance: numbers of this image.
-        stream, index: key and position of the noise.
+        stream: key of the noise.
+        index: position of the image in its split.
 
     Returns:
         uint8 (224, 224, C).

@@ -36,7 +36,8 @@ class Chance:
         start, self._next = self._next, self._next + count
         if self._next > _NUMBERS:
             raise AssertionError(f"a drawing takes at most {_NUMBERS} numbers")
-        return low + (high - low) * self._numbers[start : self._next]
+        numbers: Field = low + (high - low) * self._numbers[start : self._next]
+        return numbers
 
     def uniform(self, low: float = 0.0, high: float = 1.0) -> float:
         """Return one number between `low` and `high`."""
@@ -45,7 +46,7 @@ class Chance:
 
     def integer(self, low: int, high: int) -> int:
         """Return one whole number from `low` to `high`, both included."""
-        return low + int(math.floor(self.uniform() * (high - low + 1)))
+        return low + math.floor(self.uniform() * (high - low + 1))
 
     def sign(self) -> float:
         """Return -1.0 or 1.0."""

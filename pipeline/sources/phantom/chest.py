@@ -7,12 +7,25 @@ import numpy as np
 from pipeline.sources.phantom import brush
 from pipeline.sources.phantom.camera import Camera
 from pipeline.sources.phantom.chance import Chance
-from pipeline.sources.phantom.plane import CENTRE, Field, X, Y, bell, cos_sin, frame, step, stroke, strokes, total
+from pipeline.sources.phantom.plane import (
+    CENTRE,
+    Capsules,
+    Field,
+    X,
+    Y,
+    bell,
+    cos_sin,
+    frame,
+    step,
+    stroke,
+    strokes,
+    total,
+)
 from pipeline.sources.phantom.texture import texture
 
 CAMERAS = (
     Camera((0.5, 0.9), (1.5, 3), (0.42, 0.54), (0.19, 0.24), (-0.3, 0.3)),
-    Camera((1.0, 1.5), (4, 8), (0.38, 0.54), (0.17, 0.22), (-0.5, 0.3), (0.0, 0.35), coarse=0.2),
+    Camera((1.1, 1.7), (5, 10), (0.36, 0.56), (0.15, 0.21), (-0.6, 0.4), (0.0, 0.4), coarse=0.2),
 )
 NORMAL, BACTERIA, VIRUS = range(3)
 
@@ -44,12 +57,12 @@ def radiograph(chance: Chance, label: int) -> Field:
     rise = np.maximum(np.abs(X - middle) - 24.0, 0.0)
     shoulder = 46.0 * rise / (rise + 10.0) + 0.12 * rise - 22.0 - Y
     body = step(np.maximum(flank, shoulder), 10.0)
-    image = 0.04 + 0.56 * body * (1.0 + 0.04 * texture(chance, 64, octaves=4))
+    image: Field = 0.04 + 0.56 * body * (1.0 + 0.04 * texture(chance, 64, octaves=4))
     image += 0.10 * body * step(base - 8 - Y, 50.0)
     clear = step(both, 7.0)
     image += (chance.uniform(0.15, 0.27) + 0.02 * texture(chance, 32, octaves=3) - image) * 0.92 * clear
     _spine(image, chance, middle, wide)
-    _heart(image, chance, middle, base, wide)
+    _heart(image, chance, middle, base)
     _vessels(image, chance, middle, top, base, wide, clear)
     if label == BACTERIA:
         added = _consolidation(chance, air, middle, top, base, wide)
@@ -63,7 +76,7 @@ def radiograph(chance: Chance, label: int) -> Field:
     return image[..., None]
 
 
-def _spine(image, chance, middle, wide) -> None:
+def _spine(image: Field, chance: Chance, middle: float, wide: float) -> None:
     column = step(np.abs(X - middle) - 13 * wide, 12.0)
     pitch = chance.uniform(12, 15)
     phase = (Y[:, :1] + chance.uniform(0, 15)) / pitch
@@ -72,7 +85,7 @@ def _spine(image, chance, middle, wide) -> None:
     image -= 0.08 * step(np.abs(X - middle) - 4.5, 4.0) * step(Y - 78.0, 20.0)  # windpipe
 
 
-def _heart(image, chance, middle, base, wide) -> None:
+def _heart(image: Field, chance: Chance, middle: float, base: float) -> None:
     size = chance.uniform(0.92, 1.12)
     shape = np.array(
         [
@@ -85,7 +98,7 @@ def _heart(image, chance, middle, base, wide) -> None:
     image += (0.74 - image) * 0.85 * step(distance, 7.0)
 
 
-def _vessels(image, chance, middle, top, base, wide, clear) -> None:
+def _vessels(image: Field, chance: Chance, middle: float, top: float, base: float, wide: float, clear: Field) -> None:
     """Draw the vessels of both lungs, that leave the hilum and fade outwards: every class has them."""
     twigs = []
     for side in (-1.0, 1.0):
@@ -103,10 +116,11 @@ def _vessels(image, chance, middle, top, base, wide, clear) -> None:
     image += 0.16 * cover * clear
 
 
-def _bones(image, chance, middle, top, base, wide, body) -> None:
+def _bones(image: Field, chance: Chance, middle: float, top: float, base: float, wide: float, body: Field) -> None:
     """Draw ribs, the lower edge brighter, and the collar bones."""
     pitch = (base - top) / 8.2
-    arcs, clavicles = [], []
+    arcs: Capsules = []
+    clavicles: Capsules = []
     for side in (-1.0, 1.0):
         for n in range(10):
             start = top - 8 + pitch * n + chance.uniform(-1, 1)
@@ -127,7 +141,7 @@ def _bones(image, chance, middle, top, base, wide, body) -> None:
     image += (0.095 * ribs + 0.06 * edges) * body
 
 
-def _lobe(chance, middle, top, base, wide) -> tuple[int, float, float]:
+def _lobe(chance: Chance, middle: float, top: float, base: float, wide: float) -> tuple[int, float, float]:
     """Return side (0 or 1) and middle of a lobe."""
     side = chance.integer(0, 1)
     y = top + (base - top) * (0.30 if chance.happens(0.4) else 0.68) + chance.uniform(-6, 6)
@@ -147,7 +161,7 @@ def _consolidation(chance: Chance, air: list[Field], middle: float, top: float, 
         c, s = cos_sin((0.0 if side else 0.5) + chance.uniform(-0.13, 0.13))
         twigs.append((root_x, y, root_x + 46 * c, y + 46 * s, 1.9, 0.8, 2.0, 1.0))
     open_ = strokes(twigs)
-    return cover * (1.0 + 0.12 * texture(chance, 16, octaves=2)) * (1.0 - 0.4 * open_)
+    return np.asarray(cover * (1.0 + 0.12 * texture(chance, 16, octaves=2)) * (1.0 - 0.4 * open_))
 
 
 def _interstitium(chance: Chance, clear: Field, middle: float, top: float, base: float, wide: float) -> Field:

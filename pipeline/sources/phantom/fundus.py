@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -10,12 +11,12 @@ from pipeline.layout import SIZE
 from pipeline.sources.phantom import brush
 from pipeline.sources.phantom.camera import Camera
 from pipeline.sources.phantom.chance import Chance
-from pipeline.sources.phantom.plane import CENTRE, Field, X, Y, bell, cos_sin, frame, mix, stain, step
+from pipeline.sources.phantom.plane import CENTRE, Capsules, Field, X, Y, bell, cos_sin, frame, mix, stain, step
 from pipeline.sources.phantom.texture import texture
 
 CAMERAS = (
     Camera((0.5, 0.9), (1.5, 3), (0.30, 0.37), (0.2, 0.2), (-0.1, 0.2), (0.0, 0.05), (1.0, 1.0, 1.0), 0.06, black=True),
-    Camera((0.9, 1.4), (3, 6), (0.26, 0.36), (0.2, 0.2), (-0.2, 0.3), (0.1, 0.4), (0.92, 1.04, 1.25), 0.09, 0.2, True),
+    Camera((1.2, 1.9), (4, 8), (0.22, 0.36), (0.2, 0.2), (-0.2, 0.3), (0.1, 0.5), (0.88, 1.06, 1.35), 0.09, 0.2, True),
 )
 _VEIN = np.array((0.60, 0.34, 0.36))
 _ARTERY = np.array((0.78, 0.50, 0.46))
@@ -38,17 +39,17 @@ def fundus(chance: Chance, label: int) -> Field:
     u, v = frame(macula_x, macula_y, 0.0, radius * 0.30, radius * 0.28)
     light -= chance.uniform(0.18, 0.28) * bell(u * u + v * v)
     image: Field = light[..., None] * pigment
-    image[..., 1:] *= (1.0 - 0.12 * square)[..., None]
+    stain(image, (1.0, 0.88, 0.88), square)
 
-    dark, bright = chance.uniform(800, 1500), chance.uniform(600, 1100)
+    dark, bright = chance.uniform(450, 1350), chance.uniform(250, 850)
     disc = disc_x, disc_y
     if label == NORMAL:
         _fibres(image, chance, disc, radius, bright)
     _disc(image, chance, disc_x, disc_y, radius)
     thicker = dark / (9.0 * radius) if label == NORMAL else 0.0
-    _vessels(image, chance, disc_x, disc_y, macula_x, radius, side, thicker)
+    free = _vessels(image, chance, disc_x, disc_y, macula_x, radius, side, thicker)
     if label == ABNORMAL:
-        _haemorrhages(image, chance, (x, y), disc, radius, dark)
+        _haemorrhages(image, chance, (x, y), disc, radius, dark, free)
         _exudates(image, chance, (x, y), disc, radius, bright)
     stain(image, (0.0, 0.0, 0.0), 1.0 - step(np.sqrt(square) * radius - radius, 2.5))
     return image
@@ -76,7 +77,7 @@ def _arcade(x: float, y: float, target_x: float, radius: float, side: float, up:
     )
 
 
-def _at(points: Field, t: float) -> tuple[float, float]:
+def _at(points: Sequence[Place], t: float) -> tuple[float, float]:
     """Return the point of a cubic Bezier curve at `t` from 0 to 1."""
     s = 1.0 - t
     a, b, c, d = s * s * s, 3.0 * s * s * t, 3.0 * s * t * t, t * t * t
@@ -86,11 +87,13 @@ def _at(points: Field, t: float) -> tuple[float, float]:
 
 def _vessels(
     image: Field, chance: Chance, x: float, y: float, target_x: float, radius: float, side: float, thicker: float
-) -> None:
-    """Draw the arcades, an artery and a vein each, with two generations of branches."""
-    bend_x, bend_y = X + 1.6 * texture(chance, 16), Y + 1.6 * texture(chance, 16)
+) -> Field:
+    """Draw the arcades, an artery and a vein each, with two generations of branches; return where there are none."""
+    bend_x, bend_y = X + 1.2 * texture(chance, 16), Y + 1.2 * texture(chance, 16)
+    free = np.ones((SIZE, SIZE))
     for colour, wide in ((_VEIN, 1.0), (_ARTERY, 0.72)):
-        trunks, twigs = [], []
+        trunks: Capsules = []
+        twigs: Capsules = []
         for up in (-1.0, 1.0):
             for reach in (1.0, -1.0):
                 points = _arcade(x, y, target_x, radius, side, up, reach)
@@ -104,12 +107,16 @@ def _vessels(
             ends[:, 1] += chance.uniforms(4, -0.16, 0.16) * radius * np.array((0.0, 1.0, 1.2, 1.0))
             twigs.append((*ends.reshape(-1), 0.8 * wide, 0.4))
         cover = np.zeros((SIZE, SIZE))
-        brush.stroke(cover, brush.tubes(np.array(trunks), 22, 1.3), bend_x, bend_y, 6.0)
-        brush.stroke(cover, brush.tubes(np.array(twigs), 7, 1.3), bend_x, bend_y, 6.0)
-        stain(image, colour, cover, 0.9)
+        brush.stroke(cover, brush.tubes(np.array(trunks), 22, 1.3), bend_x, bend_y, 4.0)
+        brush.stroke(cover, brush.tubes(np.array(twigs), 7, 1.3), bend_x, bend_y, 4.0)
+        stain(image, colour, cover * free, 0.9)
+        free -= cover * free
+    return free
 
 
-def _branches(twigs: list, chance: Chance, points: list, start: float, radius: float, depth: int) -> None:
+def _branches(
+    twigs: Capsules, chance: Chance, points: Sequence[Place], start: float, radius: float, depth: int
+) -> None:
     """Add the branches of a vessel, and theirs, to both sides in turn."""
     for n in range(4 if depth == 2 else 2):
         t = min(0.9, 0.16 + 0.2 * n + chance.uniform(0.0, 0.14))
@@ -133,13 +140,21 @@ def _branches(twigs: list, chance: Chance, points: list, start: float, radius: f
 
 
 def _fibres(image: Field, chance: Chance, disc: Place, radius: float, area: float) -> None:
-    """Put myelinated nerve fibres: a harmless white, feathery ring beside the disc, as bright as exudates."""
-    size = radius * 0.16
-    away = math.sqrt(size * size + area / 3.1416) / size
-    bend_x, bend_y = 0.22 * texture(chance, 8, octaves=2), 0.22 * texture(chance, 8, octaves=2)
-    u, v = frame(*disc, chance.uniform(), size, size)
-    u, v = u + bend_x - chance.uniform(0.0, 0.3), v + bend_y
-    mix(image, _LIPID, step(np.sqrt(u * u + v * v) - away, 0.2), 0.9)
+    """Put myelinated nerve fibres: harmless white feathers around the disc, as bright as exudates."""
+    fans = chance.uniform(0.17, 0.33), chance.uniform(0.67, 0.83)
+    feathers: Capsules = []
+    while area > 0.0:
+        turn = fans[len(feathers) % 2] + chance.uniform(-0.15, 0.15)
+        c, s = cos_sin(turn)
+        bent, slant = cos_sin(turn + chance.uniform(-0.03, 0.03))
+        near, length, r = radius * chance.uniform(0.12, 0.26), chance.uniform(8.0, 20.0), chance.uniform(1.3, 2.5)
+        x, y = disc[0] + near * c, disc[1] + near * s
+        feathers.append((x, y, x + length * bent, y + length * slant, r, 0.5 * r, 1.6, 1.0))
+        area -= 1.1 * r * (length + r)
+    bend_x, bend_y = X + 1.2 * texture(chance, 8, octaves=2), Y + 1.2 * texture(chance, 8, octaves=2)
+    cover = np.zeros((SIZE, SIZE))
+    brush.stroke(cover, np.array(feathers), bend_x, bend_y, 5.0)
+    mix(image, _LIPID, cover, 0.9)
 
 
 def _far(place: Place, other: Place, reach: float) -> bool:
@@ -160,7 +175,9 @@ def _blots(chance: Chance, spots: list[tuple[float, float, float]], soft: float)
     return cover
 
 
-def _haemorrhages(image: Field, chance: Chance, middle: Place, disc: Place, radius: float, area: float) -> None:
+def _haemorrhages(
+    image: Field, chance: Chance, middle: Place, disc: Place, radius: float, area: float, free: Field
+) -> None:
     """Put irregular pools of blood, as dark as the veins, anywhere but on the disc."""
     spots = []
     while area > 0.0:
@@ -170,7 +187,7 @@ def _haemorrhages(image: Field, chance: Chance, middle: Place, disc: Place, radi
         if _far(place, disc, 0.24 * radius + r):
             spots.append((*place, r))
             area -= 3.1416 * r * r
-    stain(image, _VEIN, _blots(chance, spots, 2.0), 0.9)
+    stain(image, _VEIN, free * _blots(chance, spots, 2.0), 0.9)
 
 
 def _exudates(image: Field, chance: Chance, middle: Place, disc: Place, radius: float, area: float) -> None:

@@ -7,12 +7,12 @@ import numpy as np
 from pipeline.layout import SIZE
 from pipeline.sources.phantom.camera import Camera
 from pipeline.sources.phantom.chance import Chance
-from pipeline.sources.phantom.plane import CENTRE, Field, X, Y, cos_sin, step, strokes
+from pipeline.sources.phantom.plane import CENTRE, Capsules, Field, X, Y, cos_sin, step, strokes
 from pipeline.sources.phantom.texture import texture
 
 CAMERAS = (
     Camera((0.4, 0.8), (2, 4), (0.38, 0.50), (0.13, 0.18), (-0.2, 0.2), (0.0, 0.1)),
-    Camera((0.9, 1.4), (4, 8), (0.32, 0.52), (0.11, 0.17), (-0.5, 0.3), (0.0, 0.3), coarse=0.25),
+    Camera((1.1, 1.8), (6, 11), (0.30, 0.54), (0.10, 0.16), (-0.6, 0.4), (0.0, 0.4), coarse=0.25),
 )
 
 
@@ -48,9 +48,9 @@ def calcifications(chance: Chance, label: int) -> Field:
     return image[..., None]
 
 
-def _scattered(chance: Chance, area: float) -> list[tuple[float, ...]]:
+def _scattered(chance: Chance, area: float) -> Capsules:
     """Place round grains all over the picture, none near another."""
-    grains: list[tuple[float, ...]] = []
+    grains: Capsules = []
     for _ in range(200):
         if area < 0.0:
             break
@@ -61,9 +61,9 @@ def _scattered(chance: Chance, area: float) -> list[tuple[float, ...]]:
     return grains
 
 
-def _clustered(chance: Chance, x: float, y: float, area: float) -> list[tuple[float, ...]]:
+def _clustered(chance: Chance, x: float, y: float, area: float) -> Capsules:
     """Place rods, commas and dust in a cluster, or along a branching duct."""
-    grains: list[tuple[float, ...]] = []
+    grains: Capsules = []
     turn, ducts = chance.uniform(), chance.happens(0.5)
     for n in range(260):
         if area < 0.0:
@@ -107,10 +107,10 @@ def mass(chance: Chance, label: int) -> Field:
     return image[..., None]
 
 
-def _spicules(chance: Chance, x: float, y: float, size: float) -> list[tuple[float, ...]]:
+def _spicules(chance: Chance, x: float, y: float, size: float) -> Capsules:
     """Return lines that taper away from the mass, all around."""
     count = chance.integer(13, 20)
-    rays = []
+    rays: Capsules = []
     for n in range(count):
         turn = (n + chance.uniform(-0.35, 0.35)) / count
         c, s = cos_sin(turn)
@@ -124,11 +124,11 @@ def _spicules(chance: Chance, x: float, y: float, size: float) -> list[tuple[flo
     return rays
 
 
-def _ligaments(chance: Chance, x: float, y: float, size: float) -> list[tuple[float, ...]]:
+def _ligaments(chance: Chance, x: float, y: float, size: float) -> Capsules:
     """Return as many lines of the same length, that pass by the mass in one common direction."""
     count = chance.integer(13, 20)
     main = chance.uniform()
-    rays = []
+    rays: Capsules = []
     for _ in range(count):
         away = chance.sign() * size * chance.uniform(1.25, 2.6)
         along = size * chance.uniform(-2.2, 2.2)

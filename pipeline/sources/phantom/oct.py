@@ -7,12 +7,12 @@ import numpy as np
 from pipeline.layout import SIZE
 from pipeline.sources.phantom.camera import Camera
 from pipeline.sources.phantom.chance import Chance
-from pipeline.sources.phantom.plane import Field, Y, bell, step, strokes
+from pipeline.sources.phantom.plane import Capsules, Field, Y, bell, step, strokes
 from pipeline.sources.phantom.texture import texture
 
 CAMERAS = (
     Camera((0.5, 0.8), (4, 8), (0.24, 0.32), (0.18, 0.22), (-0.1, 0.2)),
-    Camera((0.9, 1.3), (9, 16), (0.22, 0.34), (0.15, 0.20), (-0.2, 0.4), (0.0, 0.4), coarse=0.2),
+    Camera((1.1, 1.7), (12, 20), (0.24, 0.38), (0.14, 0.19), (-0.3, 0.5), (0.0, 0.5), coarse=0.2),
 )
 CNV, DME, DRUSEN, NORMAL = range(4)
 _COLUMN = np.arange(SIZE, dtype=np.float64)
@@ -71,7 +71,7 @@ def tomogram(chance: Chance, label: int) -> Field:
     outer = floor - 0.55 * lift - gap  # where the photoreceptors end
     plexiform = outer - 0.40 * thick
     top = floor - thick - swell + pit - 0.35 * lift - 0.6 * gap
-    top, plexiform = np.minimum(top, plexiform - 3.0), plexiform
+    top = np.minimum(top, plexiform - 3.0)
     inner = (Y - top) / (plexiform - top)
     below = 1.0 + (Y - plexiform) / (outer - plexiform)
     depth = np.where(inner < 1.0, inner, below)
@@ -89,7 +89,7 @@ def tomogram(chance: Chance, label: int) -> Field:
     return image[..., None]
 
 
-def _pigment(image, chance, label, floor, pigment) -> None:
+def _pigment(image: Field, chance: Chance, label: int, floor: Field, pigment: Field) -> None:
     """Draw the pigment epithelium, and what lies between it and Bruch's membrane."""
     wobble = 1.5 * texture(chance, 16)[0] if label == CNV else 0.0
     fill = step(pigment - Y, 2.0) * step(Y - floor, 2.0)
@@ -100,7 +100,7 @@ def _pigment(image, chance, label, floor, pigment) -> None:
     image += (0.75 - image) * 0.8 * step(np.abs(Y - floor) - 1.0, 1.5)
 
 
-def _choroid(image, chance, floor) -> None:
+def _choroid(image: Field, chance: Chance, floor: Field) -> None:
     """Draw the choroid below: bright, mottled by vessels, fading downwards."""
     deep = Y - floor - 1.5
     vessels = step(texture(chance, 16, octaves=2) - 0.5, 1.2)
@@ -109,9 +109,10 @@ def _choroid(image, chance, floor) -> None:
     image += (level - image) * step(-deep, 3.0)
 
 
-def _cysts(image, chance, top, plexiform, outer, middle) -> None:
+def _cysts(image: Field, chance: Chance, top: Field, plexiform: Field, outer: Field, middle: float) -> None:
     """Put cysts, dark and divided by thin walls, in the inner and the outer nuclear layer; bright exudates beside."""
-    cysts, dots = [], []
+    cysts: Capsules = []
+    dots: Capsules = []
     for _ in range(chance.integer(8, 13)):
         x = min(max(middle + chance.uniform(-60, 60), 6.0), SIZE - 7.0)
         column = int(x)

@@ -16,6 +16,7 @@ from pipeline.layout import SIZE
 from pipeline.sources.phantom import brush
 
 Field = NDArray[np.float64]
+Capsules = list[tuple[float, ...]]
 
 X: Field = np.broadcast_to(np.arange(SIZE, dtype=np.float64)[None, :], (SIZE, SIZE)).copy()
 Y: Field = np.ascontiguousarray(X.T)

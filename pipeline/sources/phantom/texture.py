@@ -53,7 +53,8 @@ def texture(chance: Chance, height: int, width: int | None = None, *, octaves: i
 
     Args:
         chance: where the window is taken.
-        height, width: distance between independent values, pixels, powers of two; a square if width is not given.
+        height: distance between independent values downwards, pixels, a power of two.
+        width: the same to the right; `height` if not given.
         octaves: layers, each of half the size and 0.55 times the strength.
         turned: also exchange rows and columns at random; not for fields that have a direction.
     """
