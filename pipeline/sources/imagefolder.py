@@ -14,7 +14,9 @@ import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -116,8 +118,7 @@ def fitted(image: NDArray[np.uint8], size: int = SIZE) -> NDArray[np.uint8]:
     """Return the square in the middle of `image` (H, W, C) at `size` x `size`, uint8.
 
     To a smaller size each new pixel is the mean of the area that it covers, to a larger one it is interpolated linearly
-    between the two nearest; halves are rounded up. Weights are whole numbers and every sum stays below 2**53, so the
-    floating-point products are exact in any order of summation.
+    between the two nearest in each direction. Sums are of whole numbers, the one division rounds halves up.
     """
     height, width, _ = image.shape
     side = min(height, width)
@@ -125,29 +126,24 @@ def fitted(image: NDArray[np.uint8], size: int = SIZE) -> NDArray[np.uint8]:
     square = image[top : top + side, left : left + side]
     if side == size:
         return np.ascontiguousarray(square)
-    weights = _weights(side, size)
-    total = int(weights[0].sum()) ** 2
-    across = np.empty((side, size, square.shape[2]))
-    for begin in range(0, side, 256):  # a block of rows at a time bounds the memory
-        block = square[begin : begin + 256].astype(np.float64)
-        across[begin : begin + 256] = np.einsum("ow,hwc->hoc", weights, block, optimize=True)
-    sums: NDArray[np.int64] = np.einsum("oh,hwc->owc", weights, across, optimize=True).astype(np.int64)
-    return ((2 * sums + total) // (2 * total)).astype(np.uint8)
+    lengthwise, total = _summed(square, size)
+    across, _ = _summed(lengthwise.transpose(1, 0, 2), size)
+    return ((2 * across.transpose(1, 0, 2) + total**2) // (2 * total**2)).astype(np.uint8)
 
 
-def _weights(side: int, size: int) -> NDArray[np.float64]:
-    """Return whole-numbered weights (size, side) of the old pixels in each new one; every row has the same sum."""
-    weights = np.zeros((size, side))
-    new, old = np.arange(size)[:, np.newaxis], np.arange(side)
-    if side > size:  # new pixel o covers [o * side, (o + 1) * side) where an old one is `size` long
-        low, high = np.maximum(new * side, old * size), np.minimum((new + 1) * side, (old + 1) * size)
-        weights[:] = np.maximum(high - low, 0)
-        return weights
-    place = (2 * new[:, 0] + 1) * side - size  # of a new pixel's middle, in old pixels of length 2 * size
-    first, part = np.divmod(place, 2 * size)
-    for column, share in ((first, 2 * size - part), (first + 1, part)):
-        np.add.at(weights, (new[:, 0], np.clip(column, 0, side - 1)), share)
-    return weights
+def _summed(lines: NDArray[Any], size: int) -> tuple[NDArray[np.int64], int]:
+    """Return `size` weighted sums of `lines` along the first axis, and what the weights of each add up to."""
+    count = len(lines)
+    new = np.arange(size + 1)
+    if count > size:  # new line n covers [n * count, (n + 1) * count) where an old one is `size` long
+        first, part = np.divmod(new * count, size)
+        sums = np.stack([lines[begin:end].sum(axis=0, dtype=np.int64) for begin, end in pairwise(first)]) * size
+        begun = lines[np.minimum(first, count - 1)] * part[:, np.newaxis, np.newaxis]
+        return sums - begun[:-1] + begun[1:], count
+    place = (2 * new[:-1] + 1) * count - size  # of a new line's middle, where an old one is 2 * size long
+    first, part = np.divmod(place[:, np.newaxis, np.newaxis], 2 * size)
+    near, far = (np.clip(line.ravel(), 0, count - 1) for line in (first, first + 1))
+    return lines[near].astype(np.int64) * (2 * size - part) + lines[far].astype(np.int64) * part, 2 * size
 
 
 def _classes(folder: Path, split: str) -> tuple[str, ...]:
