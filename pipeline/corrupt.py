@@ -2,10 +2,14 @@
 
 Reads data/MediMeta-C/<dataset>/<val|test>/clean.npz and writes <corruption>_severity_<1..5>.npz beside each. The
 bytes depend on nothing but the clean images, the severity table and params.yaml: not on workers, batch or machine.
+`dvc repro` runs this for every data set and corruption; --all does so without DVC, here or on a dask cluster.
 """
 
 from __future__ import annotations
 
+import argparse
+import hashlib
+import json
 import sys
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -18,7 +22,7 @@ from numpy.typing import NDArray
 
 import corruptions
 from corruptions import BYTES_VERSION, CORRUPTIONS, SEVERITIES
-from pipeline import UserError, manifest, npz, stage
+from pipeline import UserError, cluster, manifest, npz, stage
 from pipeline.layout import RELEASED, Layout
 from pipeline.parallel import ordered
 from pipeline.settings import Settings, settings
@@ -45,9 +49,7 @@ def corrupt(
     clean = manifest.read(layout, dataset, manifest.CLEAN)
     column = chosen.column(dataset)
     cells = {
-        split: _write_split(
-            layout, dataset, split, corruption, chosen, clean["native_channels"], backend, workers, batch
-        )
+        split: _write_split(layout, dataset, split, corruption, chosen, clean, backend, workers, batch)
         for split in RELEASED
     }
     strengths = [corruptions.strength(corruption, k, profile=chosen.profile, column=column) for k in SEVERITIES]
@@ -73,23 +75,25 @@ def _write_split(
     split: str,
     corruption: str,
     chosen: Settings,
-    native: int,
+    clean: dict[str, Any],
     backend: str,
     workers: int,
     batch: int,
 ) -> dict[str, Any]:
     source = npz.Npz(layout.clean(dataset, split))
     count, *shape = source.shape
+    native, digest = clean["native_channels"], hashlib.sha256()
 
     def numbered() -> Iterator[tuple[int, NDArray[np.uint8]]]:
         start = 0
         for images in source.chunks(batch):
+            digest.update(images.reshape(-1).data)
             yield start, images
             start += len(images)
 
-    def task(chunk: tuple[int, NDArray[np.uint8]]) -> list[NDArray[np.uint8]]:
+    def swept(chunk: tuple[int, NDArray[np.uint8]]) -> list[NDArray[np.uint8]]:
         start, images = chunk
-        swept = corruptions.sweep(
+        severities = corruptions.sweep(
             images[..., :native],
             corruption,
             dataset=dataset,
@@ -100,7 +104,7 @@ def _write_split(
             column=chosen.column(dataset),
             backend=backend,
         )
-        return [np.repeat(made, 3, axis=-1) if shape[-1] > native else made for _, made in swept]
+        return [np.repeat(made, 3, axis=-1) if shape[-1] > native else made for _, made in severities]
 
     with ExitStack() as stack:
         writers = [
@@ -118,33 +122,70 @@ def _write_split(
             stage.progress(total=count * len(SEVERITIES), unit="img", desc=f"{dataset} {split} {corruption}")
         )
         files = stack.enter_context(ThreadPoolExecutor(min(workers, len(writers)), "files"))
-        for made in ordered(task, numbered(), workers=workers):
+        for made in ordered(swept, numbered(), workers=workers):
             deque(files.map(npz.Writer.append, writers, made), 0)
             bar.update(sum(map(len, made)))
+        labels = hashlib.sha256(source.labels.astype("<i8").tobytes())
+        if not {"images": digest.hexdigest(), "labels": labels.hexdigest()}.items() <= clean["splits"][split].items():
+            raise UserError(f"{source.path} is not what its manifest says: delete it and run `dvc repro`")
         deque(files.map(npz.Writer.sync, writers), 0)
     return {str(k): {"count": count, **w.sha256} for k, w in zip(SEVERITIES, writers, strict=True)}
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the stage from a command line."""
+def task(root: str, dataset: str, corruption: str, options: dict[str, Any]) -> dict[str, Any]:
+    """Do one task of --all, on whatever machine: `corrupt` in the workspace `root`; return the manifest."""
+    return corrupt(Layout(root), dataset, corruption, settings(root), **options)
+
+
+def _corrupt_all(layout: Layout, scheduler: str | None, options: dict[str, Any]) -> None:
+    tasks = [(dataset, corruption) for dataset in settings(layout.root).datasets for corruption in CORRUPTIONS]
+    with stage.progress(total=len(tasks), unit="task", desc="corrupt") as bar:
+        if scheduler is None:
+            for dataset, corruption in tasks:
+                task(str(layout.root), dataset, corruption, options)
+                bar.update()
+            return
+        for (dataset, corruption), made in cluster.everywhere(
+            "pipeline.corrupt:task", tasks, options, root=layout.root, scheduler=scheduler
+        ):
+            if manifest.read(layout, dataset, corruption) != json.loads(json.dumps(made)):
+                raise UserError(f"a worker's manifest of {dataset}, {corruption} is not the one on this disk")
+            bar.update()
+
+
+def _given(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = stage.parser(__doc__)
-    parser.add_argument("--dataset", required=True, help="one of params.yaml's data sets")
-    parser.add_argument("--corruption", required=True, choices=CORRUPTIONS)
+    parser.add_argument("--dataset", help="one of params.yaml's data sets")
+    parser.add_argument("--corruption", choices=CORRUPTIONS)
+    parser.add_argument("--all", action="store_true", help="every data set under every corruption")
     parser.add_argument("--backend", default="cpu", choices=corruptions.BACKENDS)
     parser.add_argument("--batch", type=stage.positive, default=BATCH, help=f"images a task (default: {BATCH})")
+    parser.add_argument("--backend-parallel", default="joblib", choices=("joblib", "dask"), help="how --all is spread")
+    parser.add_argument("--scheduler", help="address of the dask cluster, such as tcp://10.0.0.1:8786")
     stage.add_workers(parser)
+    all_cores = parser.get_default("workers")
+    parser.set_defaults(workers=None)
     given = parser.parse_args(argv)
+    if (bool(given.dataset), bool(given.corruption)) != (not given.all,) * 2:
+        parser.error("name both --dataset and --corruption, or only --all")
+    on_cluster = given.backend_parallel == "dask"
+    if on_cluster != bool(given.scheduler) or (on_cluster and not given.all):
+        parser.error("--all, --backend-parallel dask and --scheduler go together")
+    # On a cluster a task has one thread unless told otherwise, since a dask worker runs several tasks at once.
+    given.workers = given.workers or (1 if on_cluster else all_cores)
+    return given
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the stage from a command line."""
+    given = _given(argv)
+    options = {"backend": given.backend, "workers": given.workers, "batch": given.batch}
 
     def work() -> None:
-        corrupt(
-            Layout(given.root),
-            given.dataset,
-            given.corruption,
-            settings(given.root),
-            backend=given.backend,
-            workers=given.workers,
-            batch=given.batch,
-        )
+        if given.all:
+            _corrupt_all(Layout(given.root.resolve()), given.scheduler, options)
+        else:
+            task(given.root, given.dataset, given.corruption, options)
 
     return stage.run(work)
 

@@ -29,8 +29,8 @@ def ordered(task: Callable[[A], B], items: Iterable[A], *, workers: int) -> Iter
         while window := list(itertools.islice(remaining, workers * _AHEAD)):
             results = pool(delayed(task)(item) for item in window)
             try:
-                for result in results:
-                    yield result  # noqa: UP028 `yield from` would close the results before the except
+                for result in results:  # noqa: UP028 `yield from` would close the results before the except
+                    yield result
             except GeneratorExit:
                 with warnings.catch_warnings():  # the consumer says why it stopped; joblib's advice would bury that
                     warnings.simplefilter("ignore", UserWarning)

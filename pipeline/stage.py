@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
+import joblib
 from tqdm import tqdm
 
 import corruptions
@@ -24,7 +24,7 @@ def parser(doc: str | None) -> argparse.ArgumentParser:
 
 def add_workers(to: argparse.ArgumentParser) -> None:
     """Add ``--workers``."""
-    to.add_argument("--workers", type=positive, default=os.cpu_count(), help="threads (default: all cores)")
+    to.add_argument("--workers", type=positive, default=joblib.cpu_count(), help="threads (default: all cores)")
 
 
 def positive(text: str) -> int:

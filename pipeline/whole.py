@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 _MARK = ".tmp-"
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 @contextmanager
@@ -30,8 +32,10 @@ def whole(path: Path) -> Iterator[BinaryIO]:
         os.fsync(handle.fileno())
         os.chmod(handle.fileno(), 0o666 & ~_umask())
         os.replace(beside, path)
-    except BaseException:
+    except BaseException as failure:
         beside.unlink(missing_ok=True)
+        if isinstance(failure, OSError) and failure.errno in _FULL and failure.filename is None:
+            failure.filename = str(path.parent)  # a failed write does not say where
         raise
     finally:
         handle.close()
