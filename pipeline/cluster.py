@@ -118,7 +118,7 @@ def _connect(scheduler: str) -> Any:
     except ModuleNotFoundError:
         raise UserError("dask is not installed: pip install 'medimeta-c[dask]'") from None
     try:
-        return Client(scheduler, timeout=_CONNECT, set_as_default=False)
+        return Client(scheduler, timeout=_CONNECT)
     except (OSError, ValueError) as failure:
         reason = " ".join(str(failure).split())
         raise UserError(f"no dask scheduler answers at {scheduler} ({reason}); `dask scheduler` starts one") from None

@@ -1,0 +1,163 @@
+"""corrupt --all on a dask cluster: a scheduler and two workers, each a process of its own, on loopback."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from corruptions import CORRUPTIONS
+from pipeline import UserError, cluster, corrupt
+from tests.faults import workspace
+from tests.faults.workspace import REPOSITORY, contents, leftovers, run
+
+Start = Callable[..., subprocess.Popen[bytes]]
+
+
+class Cluster:
+    """Processes of a dask cluster; `address` is its scheduler's."""
+
+    def __init__(self, stack: ExitStack, folder: Path) -> None:
+        self._stack, self._folder = stack, folder
+        file = folder / "scheduler.json"
+        self.scheduler = self._start("scheduler", "--host", "127.0.0.1", "--port", "0", "--scheduler-file", str(file))
+        deadline = time.monotonic() + 60
+        while not (file.exists() and file.read_text().rstrip().endswith("}")):
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        from distributed import Client
+
+        self.client: Any = stack.enter_context(Client(scheduler_file=str(file), set_as_default=False))
+        self.address: str = self.client.scheduler.address
+
+    def worker(self, folder: Path = REPOSITORY) -> subprocess.Popen[bytes]:
+        """Start a worker of one thread that imports what lies in `folder`."""
+        options = ["--nthreads", "1", "--no-nanny", "--local-directory", str(self._folder)]
+        return self._start("worker", self.address, *options, folder=folder)
+
+    def _start(self, *arguments: str, folder: Path = REPOSITORY) -> subprocess.Popen[bytes]:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "dask", *arguments, "--no-dashboard"],
+            cwd=folder,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        self._stack.callback(process.wait)
+        self._stack.callback(process.kill)
+        return process
+
+    def wait_for(self, workers: int) -> None:
+        self.client.wait_for_workers(workers, timeout=60)
+
+
+@pytest.fixture
+def started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    with ExitStack() as stack:
+        yield Cluster(stack, tmp_path_factory.mktemp("cluster"))
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a workspace that was built without a cluster."""
+    root = workspace.make(tmp_path_factory.mktemp("alone"), test=48)
+    assert corrupt.main(["--root", str(root), "--all", "--workers", "2"]) == 0
+    return root
+
+
+def on_cluster(root: Path, address: str) -> list[str]:
+    python = [sys.executable, "-m", "pipeline.corrupt", "--root", str(root), "--all"]
+    return [*python, "--backend-parallel", "dask", "--scheduler", address]
+
+
+def test_a_worker_is_killed_and_nothing_is_lost(started: Cluster, alone: Path, tmp_path: Path) -> None:
+    root = workspace.make(tmp_path, test=48)
+    victim, _ = started.worker(), started.worker()
+    started.wait_for(2)
+    with subprocess.Popen(on_cluster(root, started.address), cwd=REPOSITORY, stderr=subprocess.PIPE) as process:
+        deadline = time.monotonic() + 60
+        while len(leftovers(root)) < 6:  # both workers write: five files a task
+            assert process.poll() is None, process.stderr
+            assert time.monotonic() < deadline
+            time.sleep(0.002)
+        victim.send_signal(signal.SIGKILL)
+        said = process.communicate(timeout=120)[1].decode()
+    assert process.returncode == 0, said
+    assert contents(root) == contents(alone)
+    assert not leftovers(root)
+
+
+def test_a_worker_without_the_project_is_named(started: Cluster, tmp_path: Path) -> None:
+    other = tmp_path / "other" / "pipeline"
+    other.mkdir(parents=True)
+    (other / "__init__.py").write_text("")
+    started.worker(other.parent)
+    started.wait_for(1)
+    root = tmp_path / "workspace"
+    root.mkdir()
+    ended = run(on_cluster(workspace.make(root), started.address))
+    workspace.check_sentence(
+        ended, 1, "worker tcp://127.0.0.1:", "cannot import medimeta-c", "install the same version"
+    )
+    assert not leftovers(root)
+
+
+def test_no_worker_and_no_scheduler(
+    started: Cluster, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cluster, "_CONNECT", 1.0)
+    root = workspace.make(tmp_path)
+    with pytest.raises(UserError, match=r"no worker after 0 s; `dask worker ADDRESS` starts one"):
+        list(cluster.everywhere("x:y", [()], {}, root=root, scheduler=started.address, patience=0.2))
+    for address, words in (("tcp://127.0.0.1:1", "no dask scheduler answers"), ("nowhere://x", "no dask scheduler")):
+        asked = ["--root", str(root), "--all", "--backend-parallel", "dask", "--scheduler", address]
+        assert corrupt.main(asked) == 1
+        said = capsys.readouterr().err
+        assert words in said
+        assert address in said
+
+
+def test_all_workers_and_then_the_scheduler_die(started: Cluster, tmp_path: Path) -> None:
+    """Waiting has an end."""
+    root = workspace.make(tmp_path)
+    worker = started.worker()
+    started.wait_for(1)
+    tasks = [(60,)]
+    work = cluster.everywhere("tests.faults.sleepy:sleep", tasks, {}, root=root, scheduler=started.address, patience=1)
+    killer = subprocess.Popen(["sh", "-c", f"sleep 4; kill -9 {worker.pid}"])
+    with pytest.raises(UserError, match="no worker is left after 1 s; 1 tasks are not done"):
+        list(work)
+    assert killer.wait() == 0
+
+
+def test_what_a_worker_must_share(tmp_path: Path) -> None:
+    expected = cluster.identity()
+    assert set(expected) == {"medimeta-c", "bytes version", "Python", "numpy", "numba", "kernel checksum"}
+    (tmp_path / "token").write_text("content")
+    assert cluster.findings_here(str(tmp_path), "token", "content", dict(expected)) == []
+    (sentence,) = cluster.findings_here(str(tmp_path / "elsewhere"), "token", "content", dict(expected))
+    assert "does not see" in sentence
+    other = expected | {"numpy": "1.0", "kernel checksum": "0"}
+    sentences = cluster.findings_here(str(tmp_path), "token", "content", other)
+    assert sentences[0] == f"has numpy {expected['numpy']}, here it is 1.0"
+    assert sentences[1].startswith("has kernel checksum ")
+    with pytest.raises(UserError, match=r"a worker has numpy .*, here it is 1\.0"):
+        cluster.call("pipeline.corrupt:task", str(tmp_path), (), {}, other)
+
+
+def test_every_corruption_is_in_the_checksum(monkeypatch: pytest.MonkeyPatch) -> None:
+    import corruptions
+
+    asked = []
+    sweep = corruptions.sweep
+    monkeypatch.setattr(
+        corruptions, "sweep", lambda images, name, **key: asked.append(name) or sweep(images, name, **key)
+    )
+    assert cluster._kernel_checksum() == cluster.identity()["kernel checksum"]
+    assert tuple(asked) == CORRUPTIONS
