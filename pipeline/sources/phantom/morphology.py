@@ -32,6 +32,7 @@ ORANGE = Granules((0.92, 0.44, 0.24), (3.0, 4.2), (190, 250), 0.10)
 DARK = Granules((0.17, 0.07, 0.30), (3.2, 5.2), (70, 100), 1.0)
 FINE = Granules((0.76, 0.50, 0.66), (1.0, 1.5), (120, 180), 0.0)
 AZURE = Granules((0.56, 0.08, 0.36), (2.2, 3.2), (120, 170), 0.45)
+PACKED = Granules((0.56, 0.08, 0.36), (2.2, 3.2), (200, 260), 0.45)
 SPARSE = Granules((0.50, 0.12, 0.40), (1.3, 1.9), (60, 90), 0.0)
 NONE = Granules((0.5, 0.2, 0.5), (1.0, 1.4), (0, 6), 0.0)
 
@@ -69,11 +70,11 @@ BAND = Cell("band", (0.36, 0.44), PINK, FINE, 0.7)
 EOSINOPHIL = Cell("two_lobed", (0.36, 0.44), PINK, ORANGE, 0.6)
 BASOPHIL = Cell("two_lobed", (0.38, 0.46), LILAC, DARK, 0.4)
 LYMPHOCYTE = Cell("round", (0.58, 0.68), BLUE, NONE, 1.5, 16, ragged=0.02)
-MONOCYTE = Cell("folded", (0.40, 0.48), GREY_BLUE, NONE, 0.8, 4, vacuoles=(6, 10), ragged=0.08)
+MONOCYTE = Cell("folded", (0.40, 0.48), GREY_BLUE, NONE, 0.8, 4, vacuoles=(8, 12), ragged=0.08)
 ERYTHROBLAST = Cell("round", (0.36, 0.44), ROSE, NONE, 1.6, 8, ragged=0.02, offset=0.1)
 METAMYELOCYTE = Cell("kidney", (0.40, 0.48), PINK, FINE, 0.7, offset=0.12)
 MYELOCYTE = Cell("oval", (0.40, 0.48), ROSE, SPARSE, 0.9, 16, offset=0.28)
-PROMYELOCYTE = Cell("oval", (0.44, 0.52), BLUE, AZURE, 0.4, 4, (1, 2), offset=0.22)
+PROMYELOCYTE = Cell("oval", (0.42, 0.50), LILAC, PACKED, 0.4, 4, (1, 1), offset=0.28)
 
 AML: tuple[Cell, ...] = (
     BASOPHIL,
@@ -83,7 +84,7 @@ AML: tuple[Cell, ...] = (
     Cell("oval", (0.38, 0.46), DEEP_BLUE, NONE, 0.9, 16, ragged=0.16, offset=0.12),
     LYMPHOCYTE,
     METAMYELOCYTE,
-    Cell("oval", (0.46, 0.54), GREY_BLUE, NONE, 0.25, 4, (1, 1), (6, 10), 0.08, 0.1),
+    Cell("oval", (0.46, 0.54), BLUE, NONE, 0.25, 4, (1, 1), ragged=0.1, offset=0.3),
     MONOCYTE,
     MYELOCYTE,
     Cell("round", (0.50, 0.60), BLUE, NONE, 0.2, 4, (3, 4), ragged=0.05),
@@ -100,7 +101,7 @@ PBC: tuple[tuple[Cell, ...], ...] = (
     (BASOPHIL,),
     (LYMPHOCYTE,),
     (MONOCYTE,),
-    tuple(replace(kind, granules=AZURE) for kind in (METAMYELOCYTE, MYELOCYTE, PROMYELOCYTE)),
+    tuple(replace(kind, granules=PACKED) for kind in (METAMYELOCYTE, MYELOCYTE, PROMYELOCYTE)),
     (ERYTHROBLAST,),
     (Cell("none", (0.36, 0.50), LILAC, AZURE),),
 )
