@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from string import Template
 from typing import Any
 
+import yaml
 from datasets import Value
 
 from corruptions import CORRUPTIONS, SEVERITIES
@@ -35,7 +36,7 @@ _PARQUET_COLUMNS = (
 def dataset_card(build: Build, files: dict[str, dict[str, Any]], *, sums: str, picture: bool, changelog: str) -> str:
     """Return the README.md of a data-set repository.
 
-    `files` are the entries of manifests/export.json, `sums` is the SHA-256 of SHA256SUMS.
+    `files` are the entries of metrics/export.json, `sums` is the SHA-256 of SHA256SUMS.
     """
     title = "MediMeta-C phantom: synthetic images" if build.synthetic else "MediMeta-C"
     seven = [dataset.card for dataset in build.datasets if dataset.card]
@@ -67,33 +68,61 @@ def dataset_card(build: Build, files: dict[str, dict[str, Any]], *, sums: str, p
     return front_matter(metadata(build, files, title)) + "\n" + body
 
 
-def adapter_card(facts: dict[str, Any], files: Iterable[str]) -> str:
+def adapter_card(
+    name: str,
+    config: dict[str, Any],
+    record: dict[str, Any],
+    metadata: dict[str, Any],
+    files: Iterable[str],
+    *,
+    synthetic: bool,
+) -> str:
     """Return the README.md of an adapter's model repository.
 
-    `facts` are what its folder says of it; ``name`` and ``base`` (the model it adapts) have to be among them, and
-    every other one gets a line. A fact ``synthetic`` that is true is said in the title and the first line.
+    `config` is PEFT's adapter_config.json, `record` the tune.json of an adapter that was tuned here, or empty, and
+    `metadata` what the card in its folder says of base and licence. One tuned on synthetic images says so in its
+    title and its first line.
     """
-    synthetic = bool(facts.get("synthetic"))
-    title = facts["name"] + (": tuned on synthetic images" if synthetic else "")
-    opening = f"A low-rank adapter for {facts['base']}, tuned and scored with MediMeta-C."
+    base = metadata.get("base_model") or record.get("base") or config.get("base_model_name_or_path") or "its base model"
+    opening = f"A low-rank adapter for the image tower of {base}."
     if synthetic:
-        opening = f"Tuned on synthetic images drawn by formulas; it knows no real ones. {opening}"
+        opening = f"Tuned on synthetic images, drawn by formulas, and on no real ones. {opening}"
     body = Template((cards.folder() / "adapter.md").read_text(encoding="utf-8")).substitute(
-        title=title,
+        title=name + (": tuned on synthetic images" if synthetic else ""),
         opening=opening,
         repo=REPO,
-        base=facts["base"],
-        facts=_table(("fact", "value"), ((key, _plain(value)) for key, value in sorted(facts.items()))),
-        files=_bullets(f"`{name}`" for name in sorted(files)),
+        base=base,
+        facts=_table(("fact", "value"), _adapter_facts(config, record)),
+        files=_bullets(f"`{file}`" for file in sorted(files)),
     )
-    data = {
-        "library_name": "peft",
-        "license": facts.get("license", "mit"),
-        "tags": ["lora", "medical", "robustness", *(["synthetic"] if synthetic else [])],
-    }
-    if "/" in facts["base"]:
-        data["base_model"] = facts["base"]
-    return front_matter(data) + "\n" + body
+    tags = ["lora", "medical", "robustness", *(["synthetic"] if synthetic else [])]
+    told = {"library_name": "peft", "license": metadata.get("license", "other"), "tags": tags}
+    if "/" in base:
+        told["base_model"] = base
+    return front_matter(told) + "\n" + body
+
+
+def head(card: str) -> dict[str, Any]:
+    """Return the metadata block of a card; empty if it has none."""
+    parts = card.split("---\n", 2)
+    found = yaml.safe_load(parts[1]) if len(parts) == 3 and not parts[0] else None
+    return found if isinstance(found, dict) else {}
+
+
+def _adapter_facts(config: dict[str, Any], record: dict[str, Any]) -> Iterable[Sequence[str]]:
+    yield "rank, alpha", f"{config.get('r')}, {config.get('lora_alpha')}"
+    if "parameters" in record:
+        yield "trained parameters", f"{record['parameters']:,}"
+    if "shots" in record:
+        images = ", ".join(f"{dataset} {len(indices)}" for dataset, indices in record["shots"].items())
+        yield "images it was tuned on", images
+    if "corruptions" in record:
+        yield "corruptions it has seen", ", ".join(record["corruptions"]) or "none"
+    for line in record.get("history", ()):
+        if line.get("epoch") == record.get("best_epoch") and "validation" in line:
+            yield f"validation accuracy of the epoch kept, {line['epoch']}", f"{line['validation']:.1%}"
+    for key, value in sorted(record.get("settings", {}).items()):
+        yield key, str(value)
 
 
 def _opening(build: Build) -> str:
@@ -208,7 +237,3 @@ def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 def _bullets(sentences: Iterable[str]) -> str:
     return "\n".join(f"- {sentence}" for sentence in sentences)
-
-
-def _plain(value: Any) -> str:
-    return f"`{json.dumps(value, sort_keys=True)}`" if isinstance(value, dict | list) else str(value)

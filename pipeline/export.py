@@ -1,7 +1,7 @@
 """Export the npz tree as a repository for the Hugging Face Hub: parquet, card, Croissant file and checksums.
 
 Writes data/export/ (README.md, croissant.json, SHA256SUMS, data/<dataset>/<validation|test>/*.parquet) and
-manifests/export.json, the record of every file of the repository. The npz files are part of the repository too, but
+metrics/export.json, the record of every file of the repository. The npz files are part of the repository too, but
 are not copied: publish takes them from data/MediMeta-C. A parquet file is written again only if what it is made of has
 changed or the file itself is damaged; every npz is compared with its manifest on the way.
 """
@@ -140,17 +140,17 @@ class _Work:
 
 def _previous(layout: Layout) -> Entries:
     try:
-        entries: Entries = json.loads(facts.export_manifest(layout).read_text())["files"]
+        entries: Entries = json.loads(facts.export_record(layout).read_text())["files"]
     except (FileNotFoundError, ValueError, KeyError):
         return {}  # nothing vouches for what may lie there, so everything is written again
     return entries
 
 
 def _save(layout: Layout, entries: Entries, build: str | None) -> None:
-    """Write manifests/export.json; `build` is the checksum of the manifests, or None while the export is unfinished."""
+    """Write metrics/export.json; `build` is the checksum of the manifests, or None while the export is unfinished."""
     versions = {name: version(name) for name in ("isal", "pyarrow")}
     value = {"export_version": EXPORT_VERSION, "made_with": versions, "build": build, "files": entries}
-    write_json(facts.export_manifest(layout), value)
+    write_json(facts.export_record(layout), value)
 
 
 def _manifests(layout: Layout, build: Build) -> Entries:

@@ -122,9 +122,9 @@ def export_folder(layout: Layout) -> Path:
     return layout.root / "data" / "export"
 
 
-def export_manifest(layout: Layout) -> Path:
+def export_record(layout: Layout) -> Path:
     """Return the record of everything that a repository on the Hub holds, by path in it."""
-    return layout.manifests / "export.json"
+    return layout.root / "metrics" / "export.json"
 
 
 def local_path(layout: Layout, path: str) -> Path:

@@ -26,7 +26,7 @@ def licence(build: Build) -> str:
 def metadata(build: Build, files: dict[str, dict[str, Any]], title: str) -> dict[str, Any]:
     """Return the metadata of a data-set card: a configuration for each data set, and for each corruption of it.
 
-    `files` are the entries of manifests/export.json. There is no default configuration. `dataset_info` repeats the
+    `files` are the entries of metrics/export.json. There is no default configuration. `dataset_info` repeats the
     features, which overrule the files' own, so it is made by the library that reads it.
     """
     data = DatasetCardData(

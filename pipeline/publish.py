@@ -1,6 +1,6 @@
 """Publish the export, or an adapter, to the Hugging Face Hub: a dry run unless told to --push.
 
-A data-set repository gets what manifests/export.json lists, parquet and npz alike: what is new or changed is uploaded,
+A data-set repository gets what metrics/export.json lists, parquet and npz alike: what is new or changed is uploaded,
 then all of it enters in one commit, then comes the tag. Until the commit the revision before stays as it is, so an
 interrupted push is finished by running it again. A push of what is there already does nothing. The token is that of
 HF_TOKEN or of the stored login. Writes metrics/publish.json.
@@ -29,13 +29,13 @@ from pipeline.whole import write_json
 METRICS = Path("metrics") / "publish.json"
 ADAPTER_METRICS = Path("metrics") / "publish-adapter.json"
 
-_FACTS = "adapter.json"
+_RECORD = "tune.json"
 _TEXTS = ("README.md", "croissant.json")  # where the repository's name is filled in
 
 
 def dataset_files(layout: Layout, names: tuple[str, ...], repo: str, *, workers: int) -> list[File]:
-    """Return the files of the data-set repository, each compared with manifests/export.json on the way."""
-    recorded = _recorded(layout)
+    """Return the files of the data-set repository, each compared with metrics/export.json on the way."""
+    recorded = _json(facts.export_record(layout), "nothing is exported yet: run `dvc repro export` first")
     if recorded["build"] != manifest.checksum(layout):
         raise UserError("data/export is not of these manifests, or is unfinished: run `dvc repro export`")
     build = facts.build(layout, names)
@@ -51,41 +51,42 @@ def dataset_files(layout: Layout, names: tuple[str, ...], repo: str, *, workers:
             bar.update(file.size)
     missing = {p.relative_to(layout.release).as_posix() for _, c in build.cells() for p in [facts.npz_path(layout, c)]}
     if missing - entries.keys():
-        raise UserError(f"manifests/export.json lacks {min(missing - entries.keys())}: run `dvc repro export`")
+        raise UserError(f"metrics/export.json lacks {min(missing - entries.keys())}: run `dvc repro export`")
     return files
 
 
-def adapter_files(folder: Path, repo: str) -> tuple[list[File], dict[str, Any]]:
-    """Return the files of an adapter's folder with a card made from its adapter.json, and those facts."""
-    try:
-        told: dict[str, Any] = json.loads((folder / _FACTS).read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise UserError(f"{folder} has no {_FACTS}: it is no adapter that `tune` made") from None
-    except ValueError as broken:
-        raise UserError(f"{folder / _FACTS} is not JSON ({broken})") from None
-    if not {"name", "base"} <= told.keys():
-        raise UserError(f"{folder / _FACTS} has to say its name and its base")
-    paths = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != "README.md")
-    hidden = [path for path in paths if any(part.startswith(".") for part in path.relative_to(folder).parts)]
-    found = {path.relative_to(folder).as_posix(): path for path in paths if path not in hidden}
-    card = datacard.adapter_card(told, found).encode()
-    card_file = File("README.md", card, len(card), hashlib.sha256(card).hexdigest())
-    files = [File(name, path, path.stat().st_size, manifest.file_checksum(path)) for name, path in found.items()]
-    return [*files, _named(card_file, repo)], told
+def adapter_files(folder: Path, repo: str, *, source: str) -> tuple[list[File], str, bool]:
+    """Return the files of an adapter's folder with a card, its name, and whether it was tuned on synthetic images.
+
+    The folder is one that PEFT saved. If tune.json is in it or beside it, the adapter was tuned here on images from
+    `source`, and the record becomes a file of the repository.
+    """
+    config = _json(folder / "adapter_config.json", f"{folder} holds no adapter that PEFT saved")
+    found = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()}
+    found = {name: path for name, path in found.items() if not any(part.startswith(".") for part in Path(name).parts)}
+    beside = folder.parent / _RECORD
+    if _RECORD not in found and beside.is_file():
+        found[_RECORD] = beside
+    record = _json(found[_RECORD], "") if _RECORD in found else {}
+    synthetic = bool(record) and source == facts.SYNTHETIC
+    name = folder.resolve().parent.name if folder.resolve().name == "adapter" else folder.resolve().name
+    described = found.pop("README.md", None)
+    head = datacard.head(described.read_text(encoding="utf-8")) if described else {}
+    card = datacard.adapter_card(name, config, record, head, {*found, "README.md"}, synthetic=synthetic).encode()
+    files = [File(where, path, path.stat().st_size, manifest.file_checksum(path)) for where, path in found.items()]
+    return [*files, _named(File("README.md", card, len(card), ""), repo)], name, synthetic
 
 
 def check_verified(layout: Layout) -> None:
     """Raise UserError unless verify has passed for the manifests as they are, and git holds them as they are."""
     path = layout.root / "metrics" / "verify.json"
-    try:
-        verified = json.loads(path.read_text())
-    except (FileNotFoundError, ValueError):
-        raise UserError(f"no {path}: only what `python -m pipeline.verify` has passed is published") from None
+    verified = _json(path, f"no {path}: only what `python -m pipeline.verify` has passed is published")
     if verified.get("findings") != 0:
         raise UserError(f"verify has {verified.get('findings')} findings: only what it has passed is published")
     if verified.get("manifests") != manifest.checksum(layout):
         raise UserError("the manifests are not those that verify has passed: run `python -m pipeline.verify` again")
-    git = ["git", "-C", str(layout.root), "status", "--porcelain", "--untracked-files=all", "--", "manifests"]
+    git = ["git", "-C", str(layout.root), "status", "--porcelain", "--untracked-files=all", "--"]
+    git += ["manifests", str(facts.export_record(Layout("")))]
     try:
         status = subprocess.run(git, capture_output=True, text=True, check=True).stdout
     except (FileNotFoundError, subprocess.CalledProcessError):
@@ -141,22 +142,21 @@ def _print_dry(repository: Repository, plan: Plan, remote: hub.Remote, tag: str 
     print("dry run: nothing was changed" + (f"; with --push, tag {tag} would be set" if tag else ""))
 
 
-def _recorded(layout: Layout) -> dict[str, Any]:
-    path = facts.export_manifest(layout)
+def _json(path: Path, otherwise: str) -> dict[str, Any]:
     try:
-        recorded: dict[str, Any] = json.loads(path.read_text())
+        value: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise UserError(f"no {path}: run `dvc repro export` first") from None
+        raise UserError(otherwise) from None
     except ValueError as broken:
-        raise UserError(f"{path} is not JSON ({broken}): restore it with git or run `dvc repro export`") from None
-    return recorded
+        raise UserError(f"{path} is not JSON ({broken})") from None
+    return value
 
 
 def _proven(local: Path, path: str, entry: dict[str, Any]) -> File:
     if not local.is_file():
         raise UserError(f"{local} is not there: run `dvc repro export`, or `dvc pull`")
     if manifest.file_checksum(local) != entry["sha256"]:
-        raise UserError(f"{local} is not what manifests/export.json says: run `dvc repro export`")
+        raise UserError(f"{local} is not what metrics/export.json says: run `dvc repro export`")
     return File(path, local, entry["size"], entry["sha256"])
 
 
@@ -181,9 +181,9 @@ def _run(given: Any) -> None:
     if given.push:
         hub.check_token()
     if given.adapter:
-        files, told = adapter_files(given.adapter, given.repo)
-        check_name(given.repo, synthetic=bool(told.get("synthetic")), force=given.force)
-        message, kind, metrics = f"{told['name']}{f' {given.tag}' if given.tag else ''}", "model", ADAPTER_METRICS
+        files, name, synthetic = adapter_files(given.adapter, given.repo, source=settings(given.root).source)
+        check_name(given.repo, synthetic=synthetic, force=given.force)
+        message, kind, metrics = f"{name}{f' {given.tag}' if given.tag else ''}", "model", ADAPTER_METRICS
     else:
         check_verified(layout)
         names = settings(given.root).datasets

@@ -56,9 +56,7 @@ def real(tmp_path_factory: pytest.TempPathFactory) -> Layout:
 
 def test_the_metadata_describes_every_configuration_and_no_default(exported: Path) -> None:
     metadata, _ = card_of(Layout(exported))
-    names = [
-        name for d in workspace.CLASSES for name in (d, f"{d}-clean", *(f"{d}-{c}" for c in CORRUPTIONS))
-    ]
+    names = [name for d in workspace.CLASSES for name in (d, f"{d}-clean", *(f"{d}-{c}" for c in CORRUPTIONS))]
     assert [config["config_name"] for config in metadata["configs"]] == names
     assert sorted(info["config_name"] for info in metadata["dataset_info"]) == sorted(names)
     assert not [config for config in metadata["configs"] if "default" in config]
@@ -68,7 +66,9 @@ def test_the_metadata_describes_every_configuration_and_no_default(exported: Pat
     cells = len(CORRUPTIONS) * len(SEVERITIES) + 1
     counts = {split["name"]: split["num_examples"] for split in info["splits"]}
     assert counts == {"validation": cells * workspace.COUNTS["val"], "test": cells * workspace.COUNTS["test"]}
-    sizes = [path.stat().st_size for path in (facts.export_folder(Layout(exported)) / "data" / "pbc").rglob("*.parquet")]
+    sizes = [
+        path.stat().st_size for path in (facts.export_folder(Layout(exported)) / "data" / "pbc").rglob("*.parquet")
+    ]
     assert info["download_size"] == sum(sizes)
     assert "&id" not in (facts.export_folder(Layout(exported)) / "README.md").read_text().split("---\n")[1]
 

@@ -29,7 +29,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 
 def recorded(layout: Layout) -> dict[str, Any]:
-    value: dict[str, Any] = json.loads(facts.export_manifest(layout).read_text())
+    value: dict[str, Any] = json.loads(facts.export_record(layout).read_text())
     return value
 
 
@@ -66,7 +66,13 @@ def test_the_schema_names_the_classes_and_the_columns_are_small(exported: Path) 
     file = pq.ParquetFile(path)
     schema = file.schema_arrow
     assert schema.names == ["image", "label", "corruption", "severity", "index", "image_id"]
-    assert [str(schema.field(name).type) for name in schema.names[1:]] == ["int64", "string", "uint8", "int32", "string"]
+    assert [str(schema.field(name).type) for name in schema.names[1:]] == [
+        "int64",
+        "string",
+        "uint8",
+        "int32",
+        "string",
+    ]
     told = json.loads(schema.metadata[b"huggingface"])["info"]["features"]
     assert told["label"]["names"] == workspace.CLASSES["pbc"]
     assert told["image"]["_type"] == "Image"
@@ -145,7 +151,7 @@ def test_other_class_names_or_ids_are_another_export(work: Layout) -> None:
 
 
 def test_an_interrupted_export_is_not_finished_and_goes_on(work: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
-    facts.export_manifest(work).unlink()
+    facts.export_record(work).unlink()
     calls = []
     real = cells.write
 

@@ -184,7 +184,18 @@ def test_a_push_killed_in_the_middle_leaves_the_revision_and_is_finished_by_anot
     sent = 6
     hub.faults.append(Fault("^PUT /storage", act=hold, skip=sent, times=1000))
     hub.requests.clear()
-    command = [sys.executable, "-m", "pipeline.publish", "--root", str(work.root), "--repo", REPO, "--push", "--tag", "v2"]
+    command = [
+        sys.executable,
+        "-m",
+        "pipeline.publish",
+        "--root",
+        str(work.root),
+        "--repo",
+        REPO,
+        "--push",
+        "--tag",
+        "v2",
+    ]
     env = {**environment(tmp_path, hub), "PYTHONPATH": str(PROJECT)}
     with subprocess.Popen(command, env=env, cwd=tmp_path, stdout=subprocess.DEVNULL) as process:
         assert reached.wait(60)
@@ -232,11 +243,11 @@ def test_a_file_that_is_not_as_recorded_is_refused(work: Layout, hub: Hub, capsy
     path = next((work.root / "data" / "export" / "data").rglob("contrast*.parquet"))
     original = path.read_bytes()
     path.write_bytes(original[:-1] + b"x")
-    assert "is not what manifests/export.json says" in refusal(work, capsys, "--push")
+    assert "is not what metrics/export.json says" in refusal(work, capsys, "--push")
     path.unlink()
     assert "is not there" in refusal(work, capsys, "--push")
     path.write_bytes(original)
-    recorded = work.manifests / "export.json"
+    recorded = work.root / "metrics" / "export.json"
     recorded.write_text(recorded.read_text().replace('"build": "', '"build": "0'))
     workspace.commit(work.root)
     assert "unfinished" in refusal(work, capsys, "--push")
@@ -281,30 +292,44 @@ def test_public_makes_it_public(work: Layout, hub: Hub) -> None:
 
 
 def test_an_adapter_goes_the_same_way(work: Layout, hub: Hub, tmp_path: Path, capsys: Streams) -> None:
-    folder = tmp_path / "rmedclip"
-    folder.mkdir()
-    assert "no adapter.json" in refusal(work, capsys, "--adapter", str(folder))
-    (folder / "adapter.json").write_text(
-        json.dumps({"name": "RMedCLIP", "base": "lab/clip", "shots": 8, "synthetic": True})
-    )
+    folder = tmp_path / "rmedclip" / "adapter"
+    folder.mkdir(parents=True)
+    assert "no adapter that PEFT saved" in refusal(work, capsys, "--adapter", str(folder))
+    (folder / "adapter_config.json").write_text(json.dumps({"r": 16, "lora_alpha": 32}))
     (folder / "adapter_model.safetensors").write_bytes(b"weights")
-    (folder / "adapter_config.json").write_text("{}")
+    (folder / "README.md").write_text("---\nlicense: mit\nbase_model: lab/clip\n---\n# Other\n")
+    record = {"base": "clip", "shots": {"pbc": [3, 1, 4]}, "corruptions": [], "settings": {"epochs": 8}}
+    (folder.parent / "tune.json").write_text(json.dumps(record))
     assert "does not say so" in refusal(work, capsys, "--adapter", str(folder), repo="lab/RMedCLIP")
+    name = "lab/RMedCLIP-phantom"
     arguments = ["--push", "--create", "--tag", "v1", "--adapter", str(folder)]
-    assert run(work, *arguments, repo="lab/RMedCLIP-phantom") == 0
-    repo = hub.store.repos["models/lab/RMedCLIP-phantom"]
-    assert set(repo.tree) == {
-        ".gitattributes",
-        "README.md",
-        "adapter.json",
-        "adapter_config.json",
-        "adapter_model.safetensors",
-    }
-    card = hub.store.content(repo.tree["README.md"]).decode()
-    assert "synthetic" in card.split("# ")[1].splitlines()[0]
-    assert "| shots | 8 |" in card
-    assert "lab/RMedCLIP-phantom" in card
+    assert run(work, *arguments, repo=name) == 0
+    repo = hub.store.repos[f"models/{name}"]
+    files = {".gitattributes", "README.md", "adapter_config.json", "adapter_model.safetensors", "tune.json"}
+    assert set(repo.tree) == files
+    _, metadata, text = hub.store.content(repo.tree["README.md"]).decode().split("---\n", 2)
+    assert "base_model: lab/clip" in metadata
+    assert "license: mit" in metadata
+    title, first = [line for line in text.splitlines() if line][:2]
+    assert title == "# rmedclip: tuned on synthetic images"
+    assert "synthetic" in first
+    for said in ("| rank, alpha | 16, 32 |", "| images it was tuned on | pbc 3 |", "| epochs | 8 |", f'"{name}"'):
+        assert said in text
     commit = repo.main
-    assert run(work, *arguments, repo="lab/RMedCLIP-phantom") == 0
+    assert run(work, *arguments, repo=name) == 0
     assert repo.main == commit
     assert json.loads((work.root / "metrics" / "publish-adapter.json").read_text())["commit"] == commit
+
+
+def test_an_adapter_that_was_not_tuned_here_is_not_called_synthetic(work: Layout, hub: Hub, tmp_path: Path) -> None:
+    folder = tmp_path / "converted"
+    folder.mkdir()
+    (folder / "adapter_config.json").write_text(
+        json.dumps({"r": 4, "lora_alpha": 4, "base_model_name_or_path": "lab/b"})
+    )
+    (folder / "adapter_model.safetensors").write_bytes(b"weights")
+    assert run(work, "--push", "--create", "--adapter", str(folder), repo="lab/converted") == 0
+    tree = hub.store.repos["models/lab/converted"].tree
+    card = hub.store.content(tree["README.md"]).decode()
+    assert "# converted\n" in card
+    assert "synthetic" not in card

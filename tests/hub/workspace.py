@@ -56,10 +56,10 @@ def verified(layout: Layout) -> None:
 
 
 def commit(root: Path) -> None:
-    """Commit the manifests, in a new repository if there is none."""
+    """Commit manifests and metrics, in a new repository if there is none."""
     git = ["git", "-C", str(root), "-c", "user.name=t", "-c", "user.email=t@example.org", "-c", "commit.gpgsign=false"]
     subprocess.run([*git, "init", "-q"], check=True)
-    subprocess.run([*git, "add", "-f", "manifests"], check=True)
+    subprocess.run([*git, "add", "-f", "manifests", "metrics"], check=True)
     subprocess.run([*git, "commit", "-q", "--allow-empty", "-m", "Build"], check=True)
 
 
