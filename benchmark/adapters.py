@@ -32,7 +32,7 @@ def keep(tower: Any, base: Record, places: Places, name: str, record: Mapping[st
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".tmp-", dir=target.parent) as made:
         folder = Path(made) / "adapter"
-        tower.save_pretrained(str(folder))
+        tower.save_pretrained(str(folder), save_embedding_layers=False)  # else it asks the Hub
         (folder / "README.md").write_text(card(name, base, record), encoding="utf-8")
         old = Path(made) / "old"
         if target.exists():

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from pipeline import cards, npz
+from pipeline import cards, manifest, npz
 from pipeline.layout import Layout
 
 Images = NDArray[np.uint8]
@@ -25,7 +25,7 @@ class Part:
     Attributes:
         dataset: its name.
         split: where they are from.
-        images: of the whole split, uint8 (M, 224, 224, C), mapped into memory.
+        images: of the whole split, uint8 (M, 224, 224, C) with the native channels, mapped into memory.
         labels: of the whole split, int64 (M,).
         indices: the chosen ones, int64 (n,), ascending.
     """
@@ -41,15 +41,19 @@ class Pool:
     """The chosen images of several data sets, numbered through from 0.
 
     Attributes:
-        parts: the data sets' own.
-        sets: position in `parts` of each image, int64 (n,).
+        parts: the data sets' own; a data set may have several.
+        datasets: names of the data sets, in the order of their first part.
+        sets: position in `datasets` of each image, int64 (n,).
         rows: index in its split of each image, int64 (n,).
         labels: of each image, in its data set's own order, int64 (n,).
     """
 
     def __init__(self, parts: Sequence[Part]) -> None:
         self.parts = tuple(parts)
-        self.sets = np.concatenate([np.full(len(part.indices), k) for k, part in enumerate(parts)])
+        self.datasets = tuple(dict.fromkeys(part.dataset for part in parts))
+        self._part = np.concatenate([np.full(len(part.indices), k) for k, part in enumerate(parts)])
+        of_part = np.array([self.datasets.index(part.dataset) for part in parts])
+        self.sets = of_part[self._part]
         self.rows = np.concatenate([part.indices for part in parts])
         self.labels = np.concatenate([part.labels[part.indices] for part in parts])
 
@@ -57,8 +61,8 @@ class Pool:
         return len(self.rows)
 
     def native(self, place: int) -> Images:
-        """Return one image with the channels that it is stored with, uint8 (224, 224, C)."""
-        one: Images = self.parts[self.sets[place]].images[self.rows[place]]
+        """Return one image with its data set's native channels, uint8 (224, 224, C)."""
+        one: Images = self.parts[self._part[place]].images[self.rows[place]]
         return one
 
     def read(self, places: Sequence[int] | NDArray[Any]) -> Images:
@@ -72,8 +76,12 @@ def rgb(image: Images) -> Images:
 
 
 def part(layout: Layout, dataset: str, split: str, indices: Sequence[int] | NDArray[np.int64] | None = None) -> Part:
-    """Open a split of a data set, all of it unless `indices` are given; `npz.NpzError` if it is not there."""
+    """Open a split of a data set, all of it unless `indices` are given; `npz.NpzError` if it is not there.
+
+    A grey data set's images have one channel, however they are stored.
+    """
     images, labels = npz.read(layout.clean(dataset, split))
+    images = images[..., : manifest.read(layout, dataset, manifest.CLEAN)["native_channels"]]
     chosen = np.arange(len(labels)) if indices is None else np.asarray(indices, np.int64)
     return Part(dataset, split, images, labels, np.sort(chosen))
 

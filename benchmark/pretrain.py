@@ -128,7 +128,7 @@ def _moved(images: Pool, places: NDArray[np.int64], rng: np.random.Generator) ->
     made = np.empty((len(places), 224, 224, 3), np.uint8)
     for row, place in enumerate(places):
         down, right = rng.integers(-SHIFT, SHIFT + 1, 2)
-        flips = rng.integers(0, 2, 2).astype(bool) & pool.mirror(images.parts[images.sets[place]].dataset)
+        flips = rng.integers(0, 2, 2).astype(bool) & pool.mirror(images.datasets[images.sets[place]])
         one = images.native(place)
         ys, xs = (np.clip(np.arange(224) + by, 0, 223) for by in (down, right))
         made[row] = one[(ys[::-1] if flips[1] else ys)[:, None], xs[::-1] if flips[0] else xs]

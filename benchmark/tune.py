@@ -204,11 +204,8 @@ def chosen_images(layout: Layout, datasets: Sequence[str], chosen: Plan, seed: i
         if how.split != "val":
             held.append(pool.part(layout, name, "val"))
     images = Pool(held)
-    if not len(images):
+    if set(images.sets) != set(range(len(datasets))):
         raise UserError(f"no image of {how.split} is left to choose the best epoch on; use fewer shots")
-    # Both parts of a data set count as one.
-    places = {name: k for k, name in enumerate(datasets)}
-    images.sets = np.array([places[images.parts[s].dataset] for s in images.sets])
     return Pool(tuned), images
 
 

@@ -52,18 +52,18 @@ class Corrupting:
         for row in np.flatnonzero(corrupted):
             groups[int(images.sets[places[row]]), int(which[row]), int(severity[row])].append(int(row))
         for (k, name, level), rows in groups.items():
-            part = images.parts[k]
+            dataset = images.datasets[k]
             # "train" keeps the key apart from both released splits, also when the shots come from val.
             made[rows] = corrupt(
                 np.stack([images.native(places[row]) for row in rows]),
                 self.names[name],
                 level,
-                dataset=part.dataset,
+                dataset=dataset,
                 split="train",
                 indices=[int(images.rows[places[row]]) for row in rows],
                 seed=int(rng.integers(2**31)),
                 profile=self.profile,
-                column=self.columns.get(part.dataset, part.dataset),
+                column=self.columns.get(dataset, dataset),
             )
         return made
 

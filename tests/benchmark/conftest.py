@@ -41,9 +41,10 @@ def labels_of(name, count=COUNT):
     return np.arange(count) % len(CLASSES[name])
 
 
-def write_manifest(layout, name, splits):
-    facts = {"bytes_version": 1, "dataset": name, "source": "phantom", "seed": 3, "native_channels": 3, "channels": 3}
-    path = layout.manifest(name, "clean")
+def write_manifest(layout, name, splits, kind="clean"):
+    facts = {"bytes_version": 1, "dataset": name, "source": "phantom", "seed": 3, "channels": 3}
+    facts["native_channels"] = 1 if name == "mammo_mass" else 3
+    path = layout.manifest(name, kind)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps({**facts, "class_names": CLASSES[name], "splits": splits}))
 

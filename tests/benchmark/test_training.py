@@ -1,0 +1,312 @@
+"""Pre-training, tuning and predicting on a tiny benchmark of coloured discs, end to end."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+import yaml
+
+from benchmark import loading, pool, predict, pretrain, prompts, tune
+from benchmark.cells import Cells, ahead
+from benchmark.places import Places, cell_names
+from benchmark.plan import plan
+from benchmark.views import Corrupting, Moving
+from corruptions import corrupt
+from pipeline import npz
+from pipeline.layout import Layout
+
+from .conftest import CLASSES, entry, params, write_manifest
+
+SPLITS = {"pretrain": 24, "pretest": 8, "train": 24, "val": 8, "test": 12}
+
+
+def discs(name, split, count):
+    """A disc whose brightness says the class; grey for mammo_mass outside the released splits."""
+    labels = np.arange(count, dtype=np.int64) % len(CLASSES[name])
+    rows, columns = np.mgrid[:224, :224]
+    images = np.empty((count, 224, 224, 3), np.uint8)
+    for k, label in enumerate(labels):
+        disc = (rows - 100 - 3 * (k % 7)) ** 2 + (columns - 112) ** 2 < 60**2
+        images[k] = np.where(disc, 60 + 45 * label, 20 + k % 5)[..., None]
+    released = split in ("val", "test")
+    return images if released or name == "oct" else images[..., :1], labels
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A workspace with data and a pre-trained phantom-clip."""
+    root = tmp_path_factory.mktemp("trained")
+    tuned = {
+        "plain": {"base": "phantom-clip", "augment": False, "rank": 4, "seed": 5},
+        "robust": {"base": "phantom-clip", "augment": True, "rank": 4, "seed": 5},
+    }
+    values = params(
+        baseline="phantom-clip",
+        models=["phantom-clip", "plain"],
+        tuned=tuned,
+        pretrain={"epochs": 1, "batch": 8},
+        tune={"shots": 2, "epochs": 3, "batch": 8, "validate_every": 1, "dropout": 0.1},
+    )
+    (root / "params.yaml").write_text(yaml.safe_dump(values))
+    layout = Layout(root)
+    for name in CLASSES:
+        entries = {}
+        for split, count in SPLITS.items():
+            images, labels = discs(name, split, count)
+            with npz.write(layout.clean(name, split), labels, images.shape[1:]) as writer:
+                writer.append(images)
+            entries[split] = entry(labels, images.tobytes())
+        write_manifest(layout, name, entries)
+        write_manifest(layout, name, entries, "prepared")
+    pretrain.main(["--root", str(root)])
+    return root
+
+
+def test_pretraining_leaves_a_model_and_its_record(trained):
+    record = json.loads((Places(trained).model("phantom-clip") / "pretrain.json").read_text())
+    assert 200_000 < record["parameters"] < 500_000
+    assert record["images"] == 48
+    assert set(record["pretest_accuracy"]) == set(CLASSES)
+    model = loading.load(Places(trained), plan(trained), "phantom-clip", device="cpu")
+    features = model.encode_images(model.preprocess(discs("oct", "test", 2)[0]))
+    assert features.shape == (2, 64)
+    assert features.norm(dim=-1).tolist() == pytest.approx([1, 1])
+
+
+def test_pretraining_learns_and_repeats_itself(trained):
+    layout, how = Layout(trained), plan(trained).pretrain
+    images = pool.Pool([pool.part(layout, name, "pretrain", range(8)) for name in CLASSES])
+    named = [prompts.prompts(layout, name) for name in CLASSES]
+    first, second = (pretrain.train(images, named, how)[0].state_dict() for _ in range(2))
+    assert all(torch.equal(first[key], second[key]) for key in first)
+
+
+def test_prompts_come_from_the_manifest_in_label_order(trained):
+    chosen = prompts.prompts(Layout(trained), "oct", templates="single")
+    assert chosen.class_names == tuple(CLASSES["oct"])
+    assert chosen.sentences[2] == ("a medical image of drusen, retinal optical coherence tomography",)
+    with pytest.raises(ValueError, match="no templates 'many'; have single, ensemble"):
+        prompts.prompts(Layout(trained), "oct", templates="many")
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("BAS Basophil", "basophil"),
+        ("LYT Lymphocyte (typical)", "lymphocyte (typical)"),
+        ("CNV", "CNV"),
+        ("NORMAL", "normal"),
+        ("immature granulocyte", "immature granulocyte"),
+        ("left_lung", "left lung"),
+    ],
+)
+def test_readable(name, words):
+    assert prompts.readable(name) == words
+
+
+def test_equal_sentences_of_two_data_sets_are_not_set_against_each_other():
+    starts, allowed = pool.class_columns([["a", "b"], ["b", "c"]], [["A", "B"], ["B", "C"]])
+    assert starts.tolist() == [0, 2]
+    assert allowed.tolist() == [[True, True, False, True], [True, False, True, True]]
+
+
+def test_shots_are_stratified():
+    labels = np.array([0] * 50 + [1] * 10 + [2])
+    sixteen = pool.shots(labels, count=16, percent=0, seed=(1,))
+    assert np.bincount(labels[sixteen]).tolist() == [16, 10, 1]
+    tenth = pool.shots(labels, count=0, percent=10, seed=(1,))
+    assert np.bincount(labels[tenth]).tolist() == [5, 1, 1]
+    assert np.bincount(labels[pool.shots(labels, count=0, percent=7.5, seed=(1,))]).tolist() == [4, 1, 1]
+    assert sixteen.tolist() == sorted(set(sixteen.tolist()))
+    assert sixteen.tolist() != pool.shots(labels, count=16, percent=0, seed=(2,)).tolist()
+
+
+def test_validation_is_neither_tuned_on_nor_scored(trained):
+    shots, held = tune.chosen_images(Layout(trained), list(CLASSES), plan(trained), seed=5)
+    assert len(shots) == 2 * (4 + 2)
+    tuned = {(shots.parts[s].dataset, "train", r) for s, r in zip(shots.sets, shots.rows, strict=True)}
+    splits = {part.split for part in held.parts}
+    assert splits == {"train", "val"}
+    for part in held.parts:
+        assert not tuned & {(part.dataset, part.split, row) for row in part.indices}
+
+
+@pytest.mark.parametrize("name", ["plain", "robust"])
+def test_a_killed_run_goes_on_to_the_same_weights(trained, name):
+    straight = tune.Tuning(trained, name)
+    straight.run()
+    straight._checkpoint_path.unlink()
+    killed = tune.Tuning(trained, name)
+    killed.run(stop_after=2)
+    resumed = tune.Tuning(trained, name)
+    state = resumed.run()
+    assert len(state["history"]) == 3
+    for key, weight in straight.weights.items():
+        assert torch.equal(weight, resumed.weights[key]), key
+    resumed._checkpoint_path.unlink()
+
+
+def test_a_checkpoint_of_other_settings_or_a_damaged_one_is_not_gone_on_with(trained):
+    run = tune.Tuning(trained, "plain")
+    run.run(stop_after=1)
+    other = tune.Tuning(trained, "plain")
+    other.key = "another"
+    assert other._resume()["epoch"] == 0
+    assert run._resume()["epoch"] == 1
+    run._checkpoint_path.write_bytes(run._checkpoint_path.read_bytes()[:1000])
+    assert run._resume()["epoch"] == 0
+    run._checkpoint_path.unlink()
+
+
+def test_tuning_leaves_an_adapter_that_loads_and_moves_nothing_else(trained):
+    assert tune.main(["--root", str(trained), "--model", "plain"]) == 0
+    places = Places(trained)
+    record = json.loads((places.model("plain") / "tune.json").read_text())
+    assert record["corruptions"] == []
+    assert [line["epoch"] for line in record["history"]] == [1, 2, 3]
+    assert not (places.model("plain") / "checkpoint.pt").exists()
+    assert "12 images" in (places.adapter("plain") / "README.md").read_text()
+    curves = json.loads((places.model("plain") / "live" / "metrics.json").read_text())
+    assert curves["validation"] == pytest.approx(record["history"][-1]["validation"])
+    chosen = plan(trained)
+    merged = loading.load(places, chosen, "plain", device="cpu")
+    wrapped = loading.load(places, chosen, "plain", device="cpu", merge=False)
+    base = loading.load(places, chosen, "phantom-clip", device="cpu")
+    images = base.preprocess(discs("oct", "test", 3)[0])
+    with torch.inference_mode():
+        together, apart, before = (model.encode_images(images) for model in (merged, wrapped, base))
+    assert torch.allclose(together, apart, atol=1e-5)
+    assert not torch.allclose(together, before, atol=1e-4)
+
+
+def test_corrupted_views_are_the_benchmarks_own_and_never_held_out(trained):
+    layout = Layout(trained)
+    images = pool.Pool([pool.part(layout, "mammo_mass", "train", [3, 4, 5])])
+    view = Corrupting(["contrast"], strength=1, profile="imagenet-c", columns={}, share=1.0)
+    made = view(images, np.arange(3), (1, 2))
+    native = discs("mammo_mass", "train", 24)[0][3:6]
+    expected = corrupt(native, "contrast", 1, dataset="mammo_mass", split="train", indices=[3, 4, 5], seed=0)
+    assert np.array_equal(made, np.repeat(expected, 3, axis=-1))
+    assert np.array_equal(view(images, np.arange(3), (1, 2)), made)
+    noise = Corrupting(["gaussian_noise"], strength=5, profile="imagenet-c", columns={}, share=1.0)
+    grey = noise(images, np.arange(3), (1, 2))
+    assert np.array_equal(grey[..., 0], grey[..., 2]), "grey images are corrupted as one channel"
+    held = tune.Tuning(trained, "robust").corrupting
+    assert set(held.names).isdisjoint({"contrast", "zoom_blur"})
+    with pytest.raises(ValueError, match="no corruption 'fog'"):
+        Corrupting(["fog"], strength=1, profile="imagenet-c", columns={})
+
+
+def test_only_images_that_may_be_mirrored_are(trained):
+    rising = torch.linspace(0, 1, 32).expand(64, 3, 32, 32).contiguous()
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        moved = Moving(32, ["pneumonia", "mammo_mass"])(rising, torch.tensor([0, 1] * 32))
+    upright = (moved[..., -1] > moved[..., 0]).float().mean(dim=(1, 2))
+    assert (upright[0::2] == 1).all()
+    assert 0.2 < (upright[1::2] == 0).float().mean() < 0.8
+
+
+@pytest.fixture(scope="module")
+def predicted(trained):
+    assert predict.main(["--root", str(trained), "--model", "phantom-clip", "--dataset", "oct", "--on-the-fly"]) == 0
+    return trained
+
+
+def test_predicted_files_keep_the_layout(predicted):
+    places = Places(predicted)
+    for cell in cell_names():
+        with np.load(places.logits("phantom-clip", "oct", "test", cell)) as archive:
+            assert archive["logits"].shape == (12, 4)
+            assert archive["logits"].dtype == np.float32
+            assert archive["labels"].tolist() == [k % 4 for k in range(12)]
+            assert archive["indices"].tolist() == list(range(12))
+    record = json.loads(places.record("phantom-clip").read_text())
+    assert record["prompts"]["oct"]["class_names"] == CLASSES["oct"]
+    assert record["versions"]["torch"] == torch.__version__.partition("+")[0] or record["versions"]["torch"]
+
+
+def test_logits_are_the_models_own(predicted):
+    chosen = plan(predicted)
+    model = loading.load(Places(predicted), chosen, "phantom-clip", device="cpu")
+    images, _ = discs("oct", "test", 12)
+    noisy = corrupt(images, "impulse_noise", 3, dataset="oct", split="test", seed=3)
+    features = prompts.class_features(model, prompts.prompts(Layout(predicted), "oct"))
+    with torch.inference_mode():
+        expected = model.logit_scale * model.encode_images(model.preprocess(noisy)) @ features.T
+    with np.load(Places(predicted).logits("phantom-clip", "oct", "test", "impulse_noise_severity_3")) as archive:
+        assert archive["logits"] == pytest.approx(expected.numpy(), abs=1e-3)
+
+
+def test_done_cells_are_skipped_and_changed_ones_are_not(predicted, capsys):
+    arguments = ["--root", str(predicted), "--model", "phantom-clip", "--dataset", "oct", "--on-the-fly"]
+    places = Places(predicted)
+    kept = places.logits("phantom-clip", "oct", "test", "clean")
+    before = kept.stat().st_mtime_ns
+    lost = places.logits("phantom-clip", "oct", "test", "pixelate_severity_2")
+    cut = places.logits("phantom-clip", "oct", "test", "pixelate_severity_4")
+    whole, other = lost.read_bytes(), cut.read_bytes()
+    lost.unlink()
+    cut.write_bytes(other[:200])
+    assert predict.main(arguments) == 0
+    assert "phantom-clip: 2 cells predicted" in capsys.readouterr().out
+    assert (lost.read_bytes() == whole, cut.read_bytes() == other) == (True, True)
+    assert kept.stat().st_mtime_ns == before
+
+
+def test_shards_cover_every_cell_once(predicted, tmp_path):
+    run = predict.Predicting(predicted, "phantom-clip", device=torch.device("cpu"), on_the_fly=True, split="val")
+    assert run.data_set("oct", shard=(0, 2)) == 18
+    assert run.data_set("oct", shard=(1, 2)) == 9, "the first shard's half of what is left"
+    assert run.data_set("oct") == 9
+
+
+def test_a_key_depends_on_pixels_weights_and_prompts(predicted):
+    run = predict.Predicting(predicted, "phantom-clip", device=torch.device("cpu"), on_the_fly=True, split="test")
+    features = torch.zeros(2, 4)
+    key = run._key(features, "pixels")
+    assert key == run._key(features, "pixels")
+    assert key != run._key(features, "other pixels")
+    assert key != run._key(features + 1, "pixels")
+    run.weights = "others"
+    assert key != run._key(features, "pixels")
+
+
+def test_mistakes_are_one_sentence(predicted, capsys):
+    root = str(predicted)
+    assert predict.main(["--root", root, "--model", "nothing"]) == 1
+    assert predict.main(["--root", root, "--model", "phantom-clip", "--dataset", "brain"]) == 1
+    assert tune.main(["--root", root, "--model", "phantom-clip"]) == 1
+    assert predict.main(["--root", root, "--model", "phantom-clip", "--dataset", "oct"]) == 1
+    lines = capsys.readouterr().err.strip().splitlines()
+    assert len(lines) == 4
+    assert "no model 'nothing'" in lines[0]
+    assert "no data set 'brain'; have oct, mammo_mass" in lines[1]
+    assert "tunes no 'phantom-clip'; have plain, robust" in lines[2]
+    assert "run `dvc repro` first" in lines[3]
+
+
+def test_checksums_name_every_cell(predicted):
+    cells = Cells(Layout(predicted), predict.settings(predicted), "oct", "test", made="cpu")
+    assert list(cells.checksums) == cell_names()
+    assert len(set(cells.checksums.values())) == 36
+
+
+def test_reading_ahead_passes_everything_on_and_errors_too():
+    assert list(ahead(iter(range(10)))) == list(range(10))
+
+    def failing():
+        yield 1
+        raise ValueError("no more")
+
+    with pytest.raises(ValueError, match="no more"):
+        list(ahead(failing()))
+
+
+def test_a_device_that_is_not_there_is_an_error():
+    if torch.cuda.is_available():
+        pytest.skip("there is one here")
+    with pytest.raises(ValueError, match="torch sees none"):
+        loading.device("cuda")
+    assert loading.device("auto").type == "cpu"
