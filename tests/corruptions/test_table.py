@@ -13,6 +13,7 @@ import pytest
 
 import corruptions
 from corruptions import BACKENDS, CORRUPTIONS, PROFILES, SEVERITIES, strength, table
+from tests.corruptions import doc_tables
 
 ROWS: list[tuple[str, dict[str, Any]]] = []
 for _name in CORRUPTIONS:
@@ -110,3 +111,14 @@ def test_a_row_whose_kernel_is_missing_says_where_to_write_it(monkeypatch: pytes
 def test_profiles_and_backends_are_the_documented_ones() -> None:
     assert PROFILES == ("imagenet-c", "modality")
     assert BACKENDS == ("cpu", "gpu", "literature")
+
+
+def test_the_page_shows_this_table() -> None:
+    page = doc_tables.PAGE.read_text(encoding="utf-8")
+    assert doc_tables.filled(page) == page, "run: python -m tests.corruptions.doc_tables --write"
+
+
+def test_the_page_names_every_kernel_and_corruption() -> None:
+    page = doc_tables.PAGE.read_text(encoding="utf-8")
+    for name in {*CORRUPTIONS, *(row["kernel"] for _, row in ROWS)}:
+        assert name in page

@@ -1,0 +1,86 @@
+"""The severity tables of docs/corruptions.md, made from the table: `python -m tests.corruptions.doc_tables --write`."""
+
+from __future__ import annotations
+
+import argparse
+import pathlib
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from corruptions import CORRUPTIONS, PROFILES, SEVERITIES
+from corruptions.table import COLUMNS, IMAGENET_C, MODALITY
+
+PAGE = pathlib.Path(__file__).parents[2] / "docs" / "corruptions.md"
+
+
+def grade(row: dict[str, Any], severity: int) -> str:
+    """Return the strength of a row at a severity in words."""
+    values = [values[severity - 1] for name, values in row.items() if name not in ("kernel", "source")]
+    if row["kernel"] == "zoom_blur":
+        (percents,) = values
+        return f"{percents[0]}..{percents[-1]} ({percents[1] - percents[0]})"
+    return f"({', '.join(map(str, values))})" if len(values) > 1 else str(values[0])
+
+
+def imagenet_c() -> Iterator[str]:
+    """Yield the lines of the first profile's table."""
+    yield "| corruption | kernel | " + " | ".join(map(str, SEVERITIES)) + " |"
+    yield "|---|---|" + "---|" * len(SEVERITIES)
+    for name in CORRUPTIONS:
+        row: dict[str, Any] = IMAGENET_C[name]
+        yield f"| {name} | {_kernel(row)} | " + " | ".join(grade(row, severity) for severity in SEVERITIES) + " |"
+
+
+def modality() -> Iterator[str]:
+    """Yield the lines of the second profile's table: strengths 1 to 5 and their source."""
+    yield "| corruption | kernel | column | strengths of severities 1 to 5 | source |"
+    yield "|---|---|---|---|---|"
+    for name in CORRUPTIONS:
+        columns: Any = MODALITY[name]
+        if columns == "imagenet-c":
+            yield f"| {name} | {_kernel(IMAGENET_C[name])} | all | as in imagenet-c | {IMAGENET_C[name]['source']} |"
+            continue
+        for column, row in columns.items():
+            strengths = " ".join(grade(row, severity) for severity in SEVERITIES)
+            yield f"| {name} | {_kernel(row)} | {column} | {strengths} | {row['source']} |"
+
+
+def columns() -> Iterator[str]:
+    """Yield the lines that say which column each data set takes."""
+    yield "| data set | column |"
+    yield "|---|---|"
+    for dataset, column in COLUMNS.items():
+        yield f"| {dataset} | {column} |"
+
+
+def _kernel(row: dict[str, Any]) -> str:
+    named = [name for name in row if name not in ("kernel", "source")]
+    return f"`{row['kernel']}({', '.join(named)})`"
+
+
+TABLES = {PROFILES[0]: imagenet_c, PROFILES[1]: modality, "columns": columns}
+
+
+def filled(page: str) -> str:
+    """Return the page with every table between its two markers made anew."""
+    for name, lines in TABLES.items():
+        begin, end = f"<!-- table: {name} -->", "<!-- end -->"
+        body = "\n".join([begin, *lines(), end])
+        page, found = re.subn(re.escape(begin) + r".*?" + re.escape(end), lambda _, body=body: body, page, flags=re.S)
+        if found != 1:
+            raise ValueError(f"{PAGE.name} needs the marker {begin} once, and has it {found} times")
+    return page
+
+
+def main() -> int:
+    """Rewrite the page if asked to."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--write", action="store_true", required=True, help="yes, rewrite the tables of the page")
+    parser.parse_args()
+    PAGE.write_text(filled(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
