@@ -34,7 +34,7 @@ __all__ = [
 def warm() -> Iterator[str]:
     """Compile the kernels, or load them from Numba's cache, and yield the name of each as it gets ready.
 
-    Without it the first call of each kernel waits for the compiler: some eight seconds of a core in all, once a machine.
+    Without it the first call of each kernel waits for the compiler, eight seconds of a core in all, once a machine.
     """
     images = np.zeros((1, 2, 2, 3), np.uint8)
     uniforms = draws.uniforms((0, 0), [0], images.size).reshape(images.shape)
