@@ -17,11 +17,11 @@ from pipeline.sources.phantom.texture import texture
 
 CAMERAS = {
     "pbc": (
-        Camera((0.5, 0.8), (2, 4), (0.70, 0.78), (0.14, 0.18), (-0.1, 0.2), (0.0, 0.1), (1.0, 0.98, 0.95), 0.03),
+        Camera((0.5, 0.8), (2, 4), (0.66, 0.78), (0.12, 0.19), (-0.3, 0.3), (0.0, 0.1), (1.0, 0.98, 0.95), 0.06),
         Camera((0.8, 1.3), (4, 7), (0.58, 0.70), (0.12, 0.17), (-0.4, 0.0), (0.1, 0.3), (0.90, 0.94, 1.06), 0.05, 0.2),
     ),
     "aml": (
-        Camera((0.5, 0.9), (2, 4), (0.68, 0.77), (0.13, 0.18), (-0.1, 0.2), (0.0, 0.1), (1.0, 0.96, 0.99), 0.03),
+        Camera((0.5, 0.9), (2, 4), (0.68, 0.77), (0.13, 0.18), (-0.1, 0.2), (0.0, 0.1), (1.0, 0.96, 0.99), 0.05),
         Camera((0.7, 1.2), (4, 7), (0.60, 0.72), (0.12, 0.17), (-0.3, 0.1), (0.1, 0.3), (1.01, 0.97, 0.88), 0.05, 0.2),
     ),
 }
@@ -65,6 +65,7 @@ def _smear(chance: Chance, cell: Cell, radius: tuple[float, float], red: tuple[f
 def _red_cells(image: Field, chance: Chance, x: float, y: float, size: float, red: float, colour: Field) -> None:
     """Lay red cells on a jittered grid, a few missing, none under the white cell."""
     pitch = red * chance.uniform(1.9, 2.5)
+    crowd = chance.uniform(0.4, 0.95)
     start_x, start_y = chance.uniform(-pitch, 0), chance.uniform(-pitch, 0)
     cells = []
     for row in range(int(SIZE / pitch) + 3):
@@ -73,7 +74,7 @@ def _red_cells(image: Field, chance: Chance, x: float, y: float, size: float, re
             py = start_y + row * pitch * 0.9 + chance.uniform(-0.3, 0.3) * pitch
             r, long = red * chance.uniform(0.9, 1.08), chance.uniform(0.9, 1.0)
             c, s = cos_sin(chance.uniform())
-            dimple, kept = chance.uniform(0.25, 0.7), chance.happens(0.75)
+            dimple, kept = chance.uniform(0.25, 0.7), chance.happens(crowd)
             away = math.sqrt((px - x) * (px - x) + (py - y) * (py - y))
             if away < size + 0.96 * r:
                 push = (size + 0.96 * r) / max(away, 1.0)
@@ -124,7 +125,7 @@ def _white_cell(image: Field, chance: Chance, cell: Cell, x: float, y: float, si
     blotch = texture(chance, cell.grain, octaves=2)[rows, columns]
     pattern = cell.clumps * 0.10 * np.clip(blotch * (1.6 if cell.clumps > 0.6 else 1.0), -1.3, 1.3)
     edge = -0.10 * step(np.abs(nucleus + 0.03), 0.08)
-    tone = (_NUCLEUS + stain) * chance.uniform(0.84, 1.18)
+    tone = (_NUCLEUS + stain) * chance.uniform(0.75, 1.25)
     smudge = cell.nucleus == "smudge"
     cover = step(nucleus, 0.5) * 0.85 if smudge else step(nucleus, 0.05)
     brush.mix_shaded(part, tone, 1.0 + 2.2 * (pattern + edge), 0.97 * cover)
@@ -161,9 +162,9 @@ def _shape(chance: Chance, kind: str) -> tuple[Capsules, float]:
         return _chain(_arc(0.48, chance.uniform(0.50, 0.66), 9), chance.uniforms(9, 0.17, 0.20)), 0.04
     if kind == "segmented":
         lobes = chance.integer(3, 5)
-        points = _arc(0.55, chance.uniform(0.62, 0.8), lobes)
+        points = _arc(0.44 + 0.03 * lobes, chance.uniform(0.62, 0.8), lobes)
         bars = _chain(points, np.full(lobes, 0.045))
-        wide = chance.uniforms(lobes, 0.23, 0.31)
+        wide = chance.uniforms(lobes, 0.23, 0.31) + 0.03 * (5 - lobes)
         turn = chance.uniforms(lobes, -0.06, 0.06)
         return bars + [
             (a - t, b + t, a + t, b - t, w, w) for (a, b), w, t in zip(points, wide, turn, strict=True)
@@ -218,7 +219,7 @@ def _spots(
     wanted = chance.integer(*count)
     rows, columns = outside.shape
     spots: Capsules = []
-    for _ in range(40):
+    for _ in range(90):
         if len(spots) >= wanted:
             break
         i, j = chance.integer(0, rows - 1), chance.integer(0, columns - 1)

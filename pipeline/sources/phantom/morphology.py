@@ -28,8 +28,8 @@ class Granules:
     over: float = 0.0
 
 
-ORANGE = Granules((0.92, 0.44, 0.24), (3.0, 4.2), (190, 250), 0.10)
-DARK = Granules((0.17, 0.07, 0.30), (3.2, 5.2), (70, 100), 1.0)
+ORANGE = Granules((0.92, 0.44, 0.24), (3.0, 4.2), (280, 340), 0.10)
+DARK = Granules((0.17, 0.07, 0.30), (3.2, 5.2), (100, 140), 1.0)
 FINE = Granules((0.76, 0.50, 0.66), (1.0, 1.5), (120, 180), 0.0)
 AZURE = Granules((0.56, 0.08, 0.36), (2.2, 3.2), (120, 170), 0.45)
 PACKED = Granules((0.56, 0.08, 0.36), (2.2, 3.2), (200, 260), 0.45)
@@ -101,7 +101,7 @@ PBC: tuple[tuple[Cell, ...], ...] = (
     (BASOPHIL,),
     (LYMPHOCYTE,),
     (MONOCYTE,),
-    tuple(replace(kind, granules=PACKED) for kind in (METAMYELOCYTE, MYELOCYTE, PROMYELOCYTE)),
+    tuple(replace(kind, granules=PACKED, clumps=0.4) for kind in (METAMYELOCYTE, MYELOCYTE, PROMYELOCYTE)),
     (ERYTHROBLAST,),
     (Cell("none", (0.36, 0.50), LILAC, AZURE),),
 )
