@@ -87,10 +87,10 @@ def environment(home: Path, hub: Hub | None) -> dict[str, str]:
     }
 
 
-def as_stranger(code: str, home: Path, hub: Hub | None = None) -> str:
+def as_stranger(code: str, home: Path, hub: Hub | None = None, python: Path | None = None) -> str:
     """Run code in a process that cannot see this project; return what it prints."""
     home.mkdir(parents=True, exist_ok=True)
-    command = [sys.executable, "-I", "-c", code]
+    command = [str(python or sys.executable), "-I", "-c", code]
     done = subprocess.run(command, env=environment(home, hub), cwd=home, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return done.stdout

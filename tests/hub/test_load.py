@@ -5,7 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+import subprocess
+import venv
 from collections.abc import Callable, Iterator
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -196,3 +199,16 @@ def test_grey_images_kept_as_one_channel_load_as_grey(tmp_path: Path) -> None:
     said = json.loads(as_stranger(f"{PRELUDE}\nprint(json.dumps(rows({load})))", tmp_path / "home"))
     assert said == expected(layout, "mammo_mass-contrast", "test")
     assert said[0][-1] == [workspace.SIDE, workspace.SIDE]
+
+
+@pytest.mark.slow
+def test_an_export_loads_in_a_fresh_environment(exported: Path, tmp_path: Path) -> None:
+    """Needs a package index."""
+    layout = Layout(exported)
+    venv.create(tmp_path / "fresh", with_pip=True)
+    python = tmp_path / "fresh" / "bin" / "python"
+    packages = [f"{name}=={version(name)}" for name in ("datasets", "Pillow")]
+    subprocess.run([python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *packages], check=True)
+    load = f'load_dataset({str(facts.export_folder(layout))!r}, "pbc", split="test")'
+    said = as_stranger(f"{PRELUDE}\nprint(json.dumps(rows({load})))", tmp_path / "home", python=python)
+    assert json.loads(said) == expected(layout, "pbc", "test")
