@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import yaml
+from numpy.typing import NDArray
 
 from corruptions import BYTES_VERSION
 from pipeline import manifest, npz
@@ -21,15 +22,28 @@ REPOSITORY = Path(__file__).parents[2]
 DATASET = "pbc"
 
 
-def make(root: Path, *, val: int = 2, test: int = 6, channels: int = 3, **params: object) -> Path:
-    """Make a workspace in `root`, with `channels` native and released alike, and return it."""
+def make(
+    root: Path,
+    *,
+    val: int = 2,
+    test: int = 6,
+    channels: int = 3,
+    pictures: NDArray[np.uint8] | None = None,
+    **params: object,
+) -> Path:
+    """Make a workspace in `root`, with `channels` native and released alike, and return it.
+
+    Its images are noise, or the first of `pictures`, uint8 (N, 224, 224, channels).
+    """
     write_params(root, channels="native" if channels == 1 else "rgb", **params)
     layout, splits = Layout(root), {}
     for split, count in zip(RELEASED, (val, test), strict=True):
         rng = np.random.default_rng(count)
         labels = np.arange(count) % 2
         with npz.write(layout.clean(DATASET, split), labels, (SIZE, SIZE, channels)) as writer:
-            for start in range(0, count, 64):
+            if pictures is not None:
+                writer.append(pictures[:count])
+            for start in range(0, 0 if pictures is not None else count, 64):
                 writer.append(rng.integers(0, 256, (min(64, count - start), SIZE, SIZE, channels), np.uint8))
         splits[split] = {"count": count, "per_class": np.bincount(labels, minlength=2).tolist(), **writer.sha256}
     facts = {

@@ -1,0 +1,56 @@
+"""Memory and threads of a stage do not follow the number of images or of cores; tests/bench/memory.py goes further."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.faults import workspace
+from tests.faults.workspace import DATASET, REPOSITORY
+
+
+def peaks(root: Path, test: int) -> dict[str, float]:
+    """Return the peak resident set, MB, of corrupt and verify on so many images of 150 kB."""
+    root.mkdir()
+    workspace.make(root, val=1, test=test)
+    stages = {"corrupt": ["--dataset", DATASET, "--corruption", "contrast", "--batch", "4"], "verify": []}
+    found = {}
+    for stage, arguments in stages.items():
+        command = [sys.executable, "-m", f"pipeline.{stage}", "--root", str(root), "--workers", "2", *arguments]
+        with subprocess.Popen(command, cwd=REPOSITORY, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL) as running:
+            _, status, usage = os.wait4(running.pid, 0)
+            running.returncode = os.waitstatus_to_exitcode(status)
+        found[stage] = usage.ru_maxrss / 1024
+    return found
+
+
+def test_ten_times_the_images_need_no_more_memory(tmp_path: Path) -> None:
+    few, many = peaks(tmp_path / "few", 64), peaks(tmp_path / "many", 640)
+    for stage, megabytes in many.items():
+        assert megabytes < few[stage] + 48, f"{stage}: {few[stage]:.0f} MB for 64 images, {megabytes:.0f} for 640"
+        assert megabytes < 1000 + 2 * 200
+
+
+@pytest.mark.parametrize("corruption", ["gaussian_noise", "pixelate"])
+def test_one_worker_uses_one_core(tmp_path: Path, corruption: str) -> None:
+    """Whatever NumPy's, Numba's or OpenCV's own threads would do; the thread that appends works in turns with it."""
+    root = workspace.make(tmp_path, test=160)
+    command = workspace.corrupt_command(root, "--workers", "1", corruption=corruption)
+    environment = {k: v for k, v in os.environ.items() if not k.endswith("_NUM_THREADS")}
+    with subprocess.Popen(command, cwd=REPOSITORY, env=environment) as running:
+        watched, busiest = psutil.Process(running.pid), 0.0
+        while running.poll() is None:
+            before = watched.cpu_times()
+            time.sleep(0.2)
+            if running.poll() is not None:
+                break
+            after = watched.cpu_times()
+            busiest = max(busiest, (after.user + after.system - before.user - before.system) / 0.2)
+    assert running.returncode == 0
+    assert busiest < 1.4
