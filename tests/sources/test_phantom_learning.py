@@ -14,17 +14,17 @@ from pipeline.cards import DATASETS, card
 from pipeline.sources.phantom import load
 
 HISTOGRAM_IN_DOMAIN = {
-    "aml": 0.55,
-    "fundus": 0.80,
-    "mammo_calc": 0.70,
-    "mammo_mass": 0.70,
-    "oct": 0.45,
-    "pbc": 0.75,
-    "pneumonia": 0.65,
+    "aml": 0.45,
+    "fundus": 0.75,
+    "mammo_calc": 0.65,
+    "mammo_mass": 0.65,
+    "oct": 0.35,
+    "pbc": 0.55,
+    "pneumonia": 0.60,
 }
 """The most that a logistic regression on histograms may reach on its own scanner."""
 
-NETWORK_IN_DOMAIN = {"aml": 0.65, "pbc": 0.80}
+NETWORK_IN_DOMAIN = {"aml": 0.70, "pbc": 0.80}
 """The least that a small network has to reach there; 0.85 for the others."""
 
 
@@ -63,12 +63,12 @@ def regression(features, labels, *tests):
 
 @pytest.mark.parametrize("dataset", DATASETS)
 def test_a_histogram_gives_the_class_away_neither_at_home_nor_abroad(dataset):
-    images, labels = examples(dataset, "pretrain", 200)
-    home, home_labels = examples(dataset, "pretest", 100)
-    abroad, abroad_labels = examples(dataset, "test", 100)
+    images, labels = examples(dataset, "pretrain", 160)
+    home, home_labels = examples(dataset, "pretest", 80)
+    abroad, abroad_labels = examples(dataset, "test", 80)
     found = regression(histograms(images), labels, histograms(home), histograms(abroad))
     assert (found[0] == home_labels).mean() <= HISTOGRAM_IN_DOMAIN[dataset]
-    assert (found[1] == abroad_labels).mean() <= 1 / len(card(dataset).classes) + 0.22
+    assert (found[1] == abroad_labels).mean() <= 1 / len(card(dataset).classes) + 0.12
 
 
 def block(inside, outside):
@@ -131,7 +131,7 @@ def scores(dataset, *, count, size, epochs):
 
 def test_a_small_network_learns_the_layers_of_the_retina():
     home, _ = scores("oct", count=256, size=64, epochs=12)
-    assert home >= 0.75
+    assert home >= 0.80
 
 
 @pytest.mark.slow
