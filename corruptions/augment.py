@@ -124,7 +124,9 @@ class Augment(torch.nn.Module):
 
     def _between(self, name: str, strength: float) -> Strength:
         """Return the kernel's parameters at any strength from 0 to 5."""
-        below = min(math.floor(strength), 4)
+        if strength in SEVERITIES:
+            return self._strength(name, int(strength))
+        below = math.floor(strength)
         upper = self._strength(name, below + 1)
         lower = self._strength(name, below).parameters if below else upper.parameters | _IDENTITY[upper.kernel]
         mixed = {key: _mixed(lower[key], value, strength - below) for key, value in upper.parameters.items()}
