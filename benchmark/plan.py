@@ -49,7 +49,7 @@ class Tune:
     shots: int = 16
     percent: float = 0.0
     classes: str = "own"
-    epochs: int = 40
+    epochs: int = 24
     batch: int = 64
     learning_rate: float = 3e-3
     weight_decay: float = 0.01
@@ -57,7 +57,7 @@ class Tune:
     clip: float = 1.0
     alpha: int = 16
     dropout: float = 0.0
-    validate_every: int = 5
+    validate_every: int = 4
     strength: int = 5
 
 

@@ -76,6 +76,7 @@ class Tuning:
         with torch.random.fork_rng():
             torch.manual_seed(self.tuned.seed)
             self.tower = peft.get_peft_model(self.model.image_tower, config)
+        self.tower.to(memory_format=torch.channels_last)
         self.model.image_tower = self.tower
         self.weights = {n: p for n, p in self.tower.named_parameters() if p.requires_grad}
         how = self.plan.tune
@@ -109,7 +110,7 @@ class Tuning:
     def _epoch(self, epoch: int) -> float:
         """Train one epoch and return its mean loss; everything drawn depends on the seed and the epoch alone."""
         how = self.plan.tune
-        order = np.random.default_rng((self.tuned.seed, epoch)).permutation(len(self.shots))
+        order = balanced(self.shots.sets, np.random.default_rng((self.tuned.seed, epoch)))
         self.tower.eval()  # statistics and dropouts of the base stay as they are; only LoRA's own dropout is active
         for name, module in self.tower.named_modules():
             if "lora_dropout" in name:
@@ -207,6 +208,22 @@ def chosen_images(layout: Layout, datasets: Sequence[str], chosen: Plan, seed: i
     if set(images.sets) != set(range(len(datasets))):
         raise UserError(f"no image of {how.split} is left to choose the best epoch on; use fewer shots")
     return Pool(tuned), images
+
+
+def balanced(sets: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.int64]:
+    """Draw as many numbers as there are images, every data set's alike, none again before all of its others.
+
+    With k shots a class a data set of 15 classes would otherwise be seen seven times as often as one of two.
+    """
+    names = np.unique(sets)
+    share = np.full(len(names), len(sets) // len(names))
+    share[: len(sets) % len(names)] += 1
+    drawn = []
+    for name, count in zip(rng.permutation(names), share, strict=True):
+        own = np.flatnonzero(sets == name)
+        rounds = [rng.permutation(own) for _ in range(-(-int(count) // len(own)))]
+        drawn.append(np.concatenate(rounds)[:count])
+    return rng.permutation(np.concatenate(drawn))
 
 
 def own_columns(starts: Tensor, columns: int) -> Tensor:

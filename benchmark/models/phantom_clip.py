@@ -1,7 +1,8 @@
 """A small CLIP that anybody can pre-train in minutes on two cores: the default baseline, made by ``pretrain``.
 
 Image tower: convolutions with GroupNorm on means of 2 x 2 pixels, 112 a side, where the strongest pixelate (56 a side)
-still shows; BatchNorm would take its statistics from corrupted batches. Text tower: hashed words, averaged, through two linear layers; no vocabulary file.
+still shows; BatchNorm would take its statistics from corrupted batches. Text tower: hashed words, averaged, through two
+linear layers; no vocabulary file.
 """
 
 from __future__ import annotations

@@ -310,3 +310,13 @@ def test_a_device_that_is_not_there_is_an_error():
     with pytest.raises(ValueError, match="torch sees none"):
         loading.device("cuda")
     assert loading.device("auto").type == "cpu"
+
+
+def test_an_epoch_shows_every_data_set_alike():
+    sets = np.array([0] * 30 + [1] * 4 + [2] * 6)
+    drawn = tune.balanced(sets, np.random.default_rng(0))
+    assert len(drawn) == len(sets)
+    assert sorted(np.bincount(sets[drawn])) == [13, 13, 14]
+    times = np.bincount(drawn, minlength=len(sets))
+    assert set(times[:30]) <= {0, 1}
+    assert set(times[30:34]) == {3, 4}
