@@ -43,6 +43,11 @@ def pretrain(root: Path | str) -> dict[str, Any]:
     """
     layout, places, chosen = Layout(root), Places(root), plan(root)
     given = settings(root)
+    bases = {tuned.base for tuned in chosen.tuned.values()}
+    if phantom_clip.RECORD.name not in {*chosen.models, *bases}:
+        print("pretrain: no model of params.yaml is phantom-clip or tuned from it; nothing to do")
+        write_json(places.model(phantom_clip.RECORD.name) / "pretrain.json", {"skipped": "not among the models"})
+        return {}
     if given.source != "phantom":
         raise UserError(f"phantom-clip is pre-trained on the phantom, and params.yaml has source: {given.source}")
     named = [prompts(layout, name, templates="ensemble") for name in given.datasets]
@@ -168,7 +173,11 @@ def _write(places: Places, chosen: Plan, image: Any, text: Any, scale: Tensor, r
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the stage from a command line."""
     given = stage.parser(__doc__).parse_args(argv)
-    return stage.run(lambda: 0 if pretrain(given.root) else 1)
+
+    def work() -> None:
+        pretrain(given.root)
+
+    return stage.run(work)
 
 
 if __name__ == "__main__":

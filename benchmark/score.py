@@ -213,13 +213,14 @@ def _row(model: str, name: str, corruption: str, severity: int, *values: float) 
 
 
 def _severity_rows(scores: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Mean error over corruptions and data sets by severity, 0 being clean: one curve a model."""
-    rows = []
+    """Mean error over corruptions and data sets, percent: a row a severity, 0 being clean, and a column a model."""
+    rows: list[dict[str, Any]] = [{"severity": severity} for severity in (0, *SEVERITIES)]
     for model, found in scores["models"].items():
         sets = found["data_sets"].values()
         grid = np.mean([[c["errors"] for c in one["corruptions"].values()] for one in sets], axis=(0, 1))
-        curve = [float(np.mean([one["clean"]["error"] for one in sets])), *grid]
-        rows += [{"model": model, "severity": s, "error": f"{100 * e:.4f}"} for s, e in enumerate(curve)]
+        clean = np.mean([one["clean"]["error"] for one in sets])
+        for row, error in zip(rows, [clean, *grid], strict=True):
+            row[model] = f"{100 * error:.4f}"
     return rows
 
 

@@ -286,7 +286,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = stage.parser(__doc__)
     parser.add_argument("--model", required=True, help="a name under benchmark.tuned in params.yaml")
     given = parser.parse_args(argv)
-    return stage.run(lambda: 0 if tune(given.root, given.model) else 1)
+
+    def work() -> None:
+        tune(given.root, given.model)
+
+    return stage.run(work)
 
 
 if __name__ == "__main__":

@@ -320,3 +320,13 @@ def test_an_epoch_shows_every_data_set_alike():
     times = np.bincount(drawn, minlength=len(sets))
     assert set(times[:30]) <= {0, 1}
     assert set(times[30:34]) == {3, 4}
+
+
+def test_pretraining_is_left_out_where_no_model_needs_it(tmp_path, capsys):
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(params() | {"source": "medimeta"}))
+    assert pretrain.main(["--root", str(tmp_path)]) == 0
+    assert "nothing to do" in capsys.readouterr().out
+    values = params(baseline="phantom-clip", models=["phantom-clip"], tuned={}) | {"source": "medimeta"}
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(values))
+    assert pretrain.main(["--root", str(tmp_path)]) == 1
+    assert "pre-trained on the phantom, and params.yaml has source: medimeta" in capsys.readouterr().err

@@ -1,0 +1,53 @@
+import pytest
+import yaml
+
+from benchmark.plan import plan
+from corruptions import CORRUPTIONS
+
+from .conftest import params
+
+
+def read(tmp_path, **benchmark):
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(params(**benchmark)))
+    return plan(tmp_path)
+
+
+def test_what_is_not_held_out_is_trained(tmp_path):
+    assert set(read(tmp_path).trained) == set(CORRUPTIONS) - {"contrast", "zoom_blur"}
+
+
+@pytest.mark.parametrize(
+    ("benchmark", "message"),
+    [
+        ({"baseline": "clip"}, "benchmark.models lacks the baseline 'clip'"),
+        ({"models": ["base", "base"]}, "names one twice"),
+        ({"colour": 1}, "benchmark has no 'colour'; have baseline, models"),
+        ({"split": "train"}, "benchmark.split is 'train'; have val, test"),
+        ({"held_out": ["fog"]}, "benchmark.held_out is 'fog'; have gaussian_noise"),
+        ({"held_out": list(CORRUPTIONS)}, "holds out every corruption"),
+        ({"tune": {"shots": 16, "percent": 3.0}}, "either shots or percent"),
+        ({"tune": {"shots": 0}}, "either shots or percent"),
+        ({"tune": {"epochs": 0}}, "benchmark.tune.epochs must be at least 1, not 0"),
+        ({"tune": {"epochs": "ten"}}, "benchmark.tune.epochs must be like 24, not 'ten'"),
+        ({"tune": {"split": "val"}, "split": "val"}, "are both 'val'"),
+        ({"tune": {"strength": 6}}, "a severity from 1 to 5, not 6"),
+        ({"tuned": {"better": {"rank": 8.5}}}, "benchmark.tuned.better.rank must be like 8, not 8.5"),
+        ({"tuned": {"a": {"base": "b"}, "b": {"base": "base"}}}, "benchmark.tuned.a.base is 'b'; have base"),
+        ({"bootstrap": 0}, "benchmark.bootstrap must be at least 1"),
+        ({"device": "tpu"}, "benchmark.device is 'tpu'; have auto, cpu, cuda"),
+    ],
+)
+def test_mistakes_are_named(tmp_path, benchmark, message):
+    with pytest.raises(ValueError, match=message):
+        read(tmp_path, **benchmark)
+
+
+def test_a_file_without_the_section(tmp_path):
+    with pytest.raises(ValueError, match=r"run this in the project's folder"):
+        plan(tmp_path)
+    (tmp_path / "params.yaml").write_text("source: phantom\n")
+    with pytest.raises(ValueError, match="has no section `benchmark`"):
+        plan(tmp_path)
+    (tmp_path / "params.yaml").write_text("a: [")
+    with pytest.raises(ValueError, match="is not YAML"):
+        plan(tmp_path)
