@@ -19,7 +19,7 @@ from corruptions import CORRUPTIONS, corrupt
 CROP = (0.7, 1.0)
 """Part of an image's area that a random resized crop keeps."""
 
-SHARE = 0.75
+SHARE = 0.5
 """Part of the images that corruption augmentation corrupts; the others stay clean."""
 
 
