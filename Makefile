@@ -10,7 +10,7 @@ export PATH := $(BIN):$(PATH)
 export HF_HUB_DISABLE_XET := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help repro test test-long test-zoo lint bench bench-gpu parity goldens constraints clean
+.PHONY: help repro test test-long test-zoo test-matrix lint bench bench-gpu parity goldens clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /  make \1\t/' | expand -t 22
@@ -23,6 +23,35 @@ test: $(VENV)/.test ## run the tests
 
 test-long: $(VENV)/.test ## run the tests that take longer
 	@pytest -m slow
+
+test-zoo: $(VENV)/.test .zoo ## run every published model's architecture, with random weights
+	@PYTHONPATH=.zoo python -m pytest -m zoo tests/models
+
+test-matrix: ## run the CPU tests on the oldest supported versions
+	@$(PYTHON) -m venv .venv-oldest
+	@.venv-oldest/bin/pip install --quiet -c tests/matrix/oldest.txt -e '.[pipeline,literature]' pytest hypothesis psutil
+	@.venv-oldest/bin/python -m pytest tests/corruptions tests/pipeline tests/faults -m "not slow" \
+	  --ignore tests/faults/test_cluster.py --ignore tests/pipeline/test_dvc.py
+
+bench: $(VENV)/.bench ## measure everything that needs no GPU
+	@OMP_NUM_THREADS=1 python -m tests.bench
+
+bench-gpu: $(VENV)/.test ## time the torch kernels on a GPU
+	@python -m tests.bench.gpu --output build/bench/gpu.json
+
+parity: $(VENV)/.test ## compare the torch kernels with the CPU's bytes on a GPU
+	@python -m tests.bench.parity --fuse
+
+goldens: $(VENV)/.test ## remake the golden checksums: only with a new version of the bytes
+	@python -m tests.corruptions.remake_goldens --overwrite
+
+clean: ## remove the environments and build folders, never data
+	@rm -rf .venv .venv-oldest .zoo build *.egg-info
+
+# torchvision imports beside the CPU build of torch (benchmark/models/extras.py), but must stay out of the environment.
+.zoo:
+	@python -m pip install --quiet --no-deps --target .zoo \
+	  torchvision==0.28.0 open_clip_torch==3.3.0 timm==1.0.31 ftfy==6.3.1 wcwidth==0.7.0
 
 lint: $(VENV)/.test ## run the formatter, the linters and the type checker on their own
 	@ruff format . && ruff check . && mypy && lint-imports

@@ -89,8 +89,8 @@ def _check(values: dict[str, Any]) -> None:
     if not isinstance(values["columns"], dict):
         raise UserError("params.yaml: columns must be a mapping, such as `columns: {mydata: fundus}`")
     for dataset, column in values["columns"].items():
-        if column not in COLUMNS:
-            raise UserError(f"params.yaml: columns gives {dataset} to {column!r}; have {', '.join(COLUMNS)}")
+        if column not in tuple(COLUMNS):
+            raise UserError(f"params.yaml: columns gives {dataset!r} to {column!r}; have {', '.join(COLUMNS)}")
     if values["profile"] == "modality":
         for dataset in datasets:
             if values["columns"].get(dataset, dataset) not in COLUMNS:

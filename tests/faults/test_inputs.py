@@ -185,7 +185,7 @@ _VALUES = st.recursive(
     lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(st.text(max_size=5), inner, max_size=3)),
     max_leaves=5,
 )
-_NAMES = sorted(settings.Settings.__dataclass_fields__.keys() - {"columns"})
+_NAMES = sorted(settings.Settings.__dataclass_fields__)
 
 
 @hypothesis_settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -63,6 +63,13 @@ def test_workers_and_batches_change_nothing(built: Path, tmp_path: Path) -> None
     assert one.read_bytes() == other.read_bytes()
 
 
+@pytest.mark.parametrize("corruption", CORRUPTIONS)
+def test_the_gpu_backend_writes_the_same_manifest(workspace: Path, corruption: str) -> None:
+    chosen, before = settings.settings(workspace), manifests(workspace)
+    corrupt.corrupt(Layout(workspace), "oct", corruption, chosen, backend="gpu", device="cpu", batch=2)
+    assert manifests(workspace) == before
+
+
 def test_fewer_images_keep_their_bytes(built: Path, tmp_path: Path) -> None:
     write_params(tmp_path, limit=2, datasets=["pbc"])
     build(tmp_path, datasets=["pbc"])
