@@ -47,7 +47,7 @@ def card(name: str, base: Record, record: Mapping[str, Any]) -> str:
     amount = f"{how['shots']} images a class" if how["shots"] else f"{how['percent']} % of each class"
     seen = ", ".join(record["corruptions"]) or "none"
     shots = sum(len(indices) for indices in record["shots"].values())
-    best = next(line for line in record["history"] if line["epoch"] == record["best_epoch"])
+    validation = record["scales"][str(record["scale"])]
     return f"""---
 base_model: {base.name}
 library_name: peft
@@ -66,8 +66,9 @@ LoRA adapter for the image tower of {base.title} ({base.citation}); its text tow
 | corruptions seen | {seen} |
 | seed | {how["seed"]} |
 | epochs | {how["epochs"]}, of which {record["best_epoch"]} was kept |
+| part of the update kept | {record["scale"]} |
 | chosen on | {record["held_images"]} images ({record["chosen_on"]}), none of them tuned on or scored |
-| validation accuracy | {best["validation"]:.1%} |
+| validation accuracy | {validation:.1%} |
 
 `tune.json` beside this folder has the indices of the images and the whole history. For research, not for diagnosis.
 """

@@ -42,6 +42,7 @@ class Tune:
         clip: largest norm of the gradient.
         alpha, dropout: of LoRA.
         validate_every: epochs between validations; the best of them is kept.
+        scales: parts of the update that are validated after training, of which the best is kept; [1.0] keeps it all.
         strength: severities that corruption augmentation draws from, 1 to this.
     """
 
@@ -49,8 +50,8 @@ class Tune:
     shots: int = 16
     percent: float = 0.0
     classes: str = "own"
-    epochs: int = 24
-    batch: int = 64
+    epochs: int = 40
+    batch: int = 32
     learning_rate: float = 3e-3
     weight_decay: float = 0.01
     warmup: float = 0.1
@@ -58,6 +59,7 @@ class Tune:
     alpha: int = 16
     dropout: float = 0.0
     validate_every: int = 4
+    scales: tuple[float, ...] = (0.4, 0.5, 0.6, 0.7, 0.8, 1.0)
     strength: int = 5
 
 
@@ -177,6 +179,8 @@ def _check(made: Plan) -> None:
         raise UserError("params.yaml: benchmark.tune takes either shots or percent; set the other one to 0")
     if made.tune.split == made.split:
         raise UserError(f"params.yaml: benchmark.tune.split and benchmark.split are both {made.split!r}")
+    if not made.tune.scales or not all(isinstance(s, int | float) and 0 < s <= 1 for s in made.tune.scales):
+        raise UserError(f"params.yaml: benchmark.tune.scales are parts above 0 up to 1, not {list(made.tune.scales)}")
     if not 1 <= made.tune.strength <= 5:
         raise UserError(f"params.yaml: benchmark.tune.strength is a severity from 1 to 5, not {made.tune.strength}")
     for name, count in (("bootstrap", made.bootstrap), ("batch", made.batch), ("tune.epochs", made.tune.epochs)):

@@ -119,7 +119,7 @@ def title(name: str, model: Model, chosen: Plan) -> str:
 def _tuning(places: Places, name: str) -> dict[str, Any]:
     read: Mapping[str, Any] = json.loads((places.model(name) / "tune.json").read_text())
     counts = {dataset: len(indices) for dataset, indices in read["shots"].items()}
-    return {k: read[k] for k in ("settings", "corruptions", "best_epoch", "chosen_on", "parameters")} | {
+    return {k: read[k] for k in ("settings", "corruptions", "best_epoch", "scale", "chosen_on", "parameters")} | {
         "shots": counts
     }
 

@@ -330,3 +330,18 @@ def test_pretraining_is_left_out_where_no_model_needs_it(tmp_path, capsys):
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(values))
     assert pretrain.main(["--root", str(tmp_path)]) == 1
     assert "pre-trained on the phantom, and params.yaml has source: medimeta" in capsys.readouterr().err
+
+
+def test_the_part_of_the_update_that_validates_best_is_kept(trained, monkeypatch):
+    run = tune.Tuning(trained, "plain")
+    with torch.no_grad():
+        for weight in run.weights.values():
+            weight.fill_(1.0)
+    scores = iter([0.3, 0.5, 0.9, 0.2, 0.9, 0.1])
+    monkeypatch.setattr(run, "validate", lambda: {"validation": next(scores)})
+    assert run._scaled()[0.6] == 0.9
+    kept = {name: float(weight.detach().mean()) for name, weight in run.weights.items()}
+    assert {value for name, value in kept.items() if "lora_B" in name} == {pytest.approx(0.8)}, (
+        "the larger of two equals"
+    )
+    assert {value for name, value in kept.items() if "lora_A" in name} == {1.0}
