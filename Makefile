@@ -10,7 +10,7 @@ export PATH := $(BIN):$(PATH)
 export HF_HUB_DISABLE_XET := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help repro test test-long test-zoo test-matrix lint bench bench-gpu parity goldens clean
+.PHONY: help repro test test-long test-zoo test-matrix lint bench bench-predict bench-gpu parity goldens clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /  make \1\t/' | expand -t 22
@@ -33,8 +33,11 @@ test-matrix: ## run the CPU tests on the oldest supported versions
 	@.venv-oldest/bin/python -m pytest tests/corruptions tests/pipeline tests/faults -m "not slow" \
 	  --ignore tests/faults/test_cluster.py --ignore tests/pipeline/test_dvc.py
 
-bench: $(VENV)/.bench ## measure everything that needs no GPU
-	@OMP_NUM_THREADS=1 python -m tests.bench
+bench: $(VENV)/.test .peers ## measure everything that needs no GPU, beside the peers
+	@OMP_NUM_THREADS=1 PYTHONPATH=.peers python -m tests.bench
+
+bench-predict: $(VENV)/.test ## measure how busy prediction keeps a model
+	@python -m tests.bench.predicting
 
 bench-gpu: $(VENV)/.test ## time the torch kernels on a GPU
 	@python -m tests.bench.gpu --output build/bench/gpu.json
@@ -46,12 +49,17 @@ goldens: $(VENV)/.test ## remake the golden checksums: only with a new version o
 	@python -m tests.corruptions.remake_goldens --overwrite
 
 clean: ## remove the environments and build folders, never data
-	@rm -rf .venv .venv-oldest .zoo build *.egg-info
+	@rm -rf .venv .venv-oldest .zoo .peers build *.egg-info
 
 # torchvision imports beside the CPU build of torch (benchmark/models/extras.py), but must stay out of the environment.
 .zoo:
 	@python -m pip install --quiet --no-deps --target .zoo \
 	  torchvision==0.28.0 open_clip_torch==3.3.0 timm==1.0.31 ftfy==6.3.1 wcwidth==0.7.0
+
+# The peers pin older versions of what we use, so they come without their requirements, and apart.
+.peers:
+	@python -m pip install --quiet --no-deps --target .peers \
+	  medmnistc==0.1.0 medmnist==3.0.2 imagecorruptions==1.1.2 torchvision==0.28.0 "setuptools<81"
 
 lint: $(VENV)/.test ## run the formatter, the linters and the type checker on their own
 	@ruff format . && ruff check . && mypy && lint-imports

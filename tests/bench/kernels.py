@@ -2,7 +2,7 @@
 
 Every contender makes the same seven corruptions of the same 224 x 224 colour photographs at the same five strengths, in
 one process and one thread, in turns, so that a busy machine disturbs all of them alike. Times are CPU time; a number is
-the median of the rounds, in images per CPU second. The peers are optional: `pip install medimeta-c[bench]`.
+the median of the rounds, in images per CPU second. `make bench` brings the peers.
 """
 
 from __future__ import annotations

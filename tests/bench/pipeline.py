@@ -2,7 +2,7 @@
 
 Every work takes the same 224 x 224 colour photographs, one worker, in turns; a number is the median of the rounds, in
 images per CPU second (system time counts, waiting for a disk does not). "x copy" is the rate over that of copying the
-same pixels in memory. The peers are optional: `pip install medimeta-c[bench]` for medmnistc, torch for the DataLoader.
+same pixels in memory. The peers are optional: `make bench` brings medmnistc, torch for the DataLoader.
 """
 
 from __future__ import annotations
