@@ -27,7 +27,7 @@ def test_corruptions_alone_need_no_torch_and_no_pipeline() -> None:
         "import sys, numpy as np, corruptions\n"
         "images = np.zeros((1, 8, 8, 1), np.uint8)\n"
         "corruptions.corrupt(images, 'contrast', 1, dataset='pbc', split='test', seed=0)\n"
-        "loaded = {'torch', 'cv2', 'dvc', 'PIL', 'scipy', 'pipeline', 'benchmark'} & set(sys.modules)\n"
+        "loaded = {'torch', 'cv2', 'dvc', 'PIL', 'skimage', 'pipeline', 'benchmark'} & set(sys.modules)\n"
         "assert not loaded, loaded\n"
     )
     ended = subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True)

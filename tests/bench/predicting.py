@@ -1,4 +1,4 @@
-"""How much of a model's own speed is left when it predicts a data set's cells: python -m tests.bench.predicting --model NAME.
+"""How much of a model's own speed is left when it predicts a data set's cells.
 
 Forward only: the image tower on one prepared batch, again and again. Predicting: all cells of one data set from their
 files to their logits on the disk, reading, preparing and writing included. Both at the same batch, in images a second.

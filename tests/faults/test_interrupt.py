@@ -19,7 +19,10 @@ from tests.faults.workspace import REPOSITORY, contents, corrupt_command, leftov
 def test_control_c(tmp_path: Path, workers: str) -> None:
     root = workspace.make(tmp_path, test=120)
     command = corrupt_command(root, "--workers", workers, "--batch", "1", corruption="zoom_blur")
+    # A background job of a shell ignores SIGINT, and so would its children.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     with subprocess.Popen(command, cwd=REPOSITORY, stderr=subprocess.PIPE, text=True) as process:
+        signal.signal(signal.SIGINT, before)
         deadline = time.monotonic() + 60
         while not any("test" in path.parts for path in leftovers(root)):
             assert process.poll() is None, process.stderr

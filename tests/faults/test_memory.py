@@ -22,11 +22,14 @@ def peaks(root: Path, test: int) -> dict[str, float]:
     stages = {"corrupt": ["--dataset", DATASET, "--corruption", "contrast", "--batch", "4"], "verify": []}
     found = {}
     for stage, arguments in stages.items():
-        command = [sys.executable, "-m", f"pipeline.{stage}", "--root", str(root), "--workers", "2", *arguments]
-        with subprocess.Popen(command, cwd=REPOSITORY, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL) as running:
-            _, status, usage = os.wait4(running.pid, 0)
-            running.returncode = os.waitstatus_to_exitcode(status)
-        found[stage] = usage.ru_maxrss / 1024
+        # VmHWM is the program's own peak; wait4's ru_maxrss would count the memory of the process that started it.
+        code = (
+            f"import pathlib, re, sys; from pipeline import {stage}; ended = {stage}.main(sys.argv[1:]);"
+            r"print(re.search(r'VmHWM:\s+(\d+)', pathlib.Path('/proc/self/status').read_text())[1]); sys.exit(ended)"
+        )
+        command = [sys.executable, "-c", code, "--root", str(root), "--workers", "2", *arguments]
+        ended = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False)
+        found[stage] = int(ended.stdout.split()[-1]) / 1024
     return found
 
 
