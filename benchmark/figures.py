@@ -25,7 +25,8 @@ def heat_map(
     rows: Sequence[str], columns: Sequence[str], values: Sequence[Sequence[Number]], *, top: float, label: str
 ) -> str:
     """Draw a table of percentages as coloured cells, 0 white and `top` dark red; an undefined one is hatched grey."""
-    left, head, wide, high = 86, 70, 31, 26
+    head, wide, high = 70, 31, 26
+    left = 16 + 7 * max(map(len, rows))  # a letter of the row names is about 7 pixels wide
     parts = []
     for c, name in enumerate(columns):
         x = left + (c + 0.5) * wide
