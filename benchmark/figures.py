@@ -26,7 +26,7 @@ def heat_map(
 ) -> str:
     """Draw a table of percentages as coloured cells, 0 white and `top` dark red; an undefined one is hatched grey."""
     head, wide, high = 70, 31, 26
-    left = 16 + 7 * max(map(len, rows))  # a letter of the row names is about 7 pixels wide
+    left = 16 + 8 * max(map(len, rows))  # a letter of the row names is at most 8 pixels wide on average
     parts = []
     for c, name in enumerate(columns):
         x = left + (c + 0.5) * wide
