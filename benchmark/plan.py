@@ -7,11 +7,10 @@ from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
 from typing import Any, TypeVar
 
-import yaml
-
 from corruptions import CORRUPTIONS
 from pipeline import UserError
 from pipeline.layout import RELEASED
+from pipeline.settings import read_params
 
 T = TypeVar("T")
 DEVICES = ("auto", "cpu", "cuda")
@@ -115,14 +114,8 @@ class Plan:
 
 def plan(root: Path | str = ".") -> Plan:
     """Read the ``benchmark`` section of params.yaml in `root`; UserError says what is wrong and what could be there."""
-    path = Path(root) / "params.yaml"
-    try:
-        read = yaml.safe_load(path.read_text())
-    except FileNotFoundError:
-        raise UserError(f"no {path}: run this in the project's folder, or name it with --root") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as broken:
-        raise UserError(f"{path} is not YAML: {' '.join(str(broken).split())}") from None
-    section = read.get("benchmark") if isinstance(read, dict) else None
+    path, read = read_params(root)
+    section = read.get("benchmark")
     if not isinstance(section, dict):
         raise UserError(f"{path} has no section `benchmark`")
     section = dict(section)

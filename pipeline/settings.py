@@ -43,8 +43,8 @@ class Settings:
         return min((n for n in (drawn, self.limit) if n is not None), default=None)
 
 
-def settings(root: Path | str = ".") -> Settings:
-    """Read params.yaml in the workspace `root`; UserError says what is wrong and what could stand there."""
+def read_params(root: Path | str = ".") -> tuple[Path, dict[str, Any]]:
+    """Return the path of params.yaml in the workspace `root` and what it maps; UserError if it cannot be read."""
     path = Path(root) / "params.yaml"
     try:
         read = yaml.safe_load(path.read_text())
@@ -54,6 +54,12 @@ def settings(root: Path | str = ".") -> Settings:
         raise UserError(f"{path} is not YAML: {' '.join(str(broken).split())}") from None
     if not isinstance(read, dict):
         raise UserError(f"{path} must hold names and values, such as `source: phantom`")
+    return path, read
+
+
+def settings(root: Path | str = ".") -> Settings:
+    """Read params.yaml in the workspace `root`; UserError says what is wrong and what could stand there."""
+    path, read = read_params(root)
     names = Settings.__dataclass_fields__
     missing = [name for name in names if name not in read]
     if missing:
