@@ -29,6 +29,7 @@ from pipeline.whole import is_temporary, write_json
 METRICS = Path("metrics") / "verify.json"
 
 _BATCH = 32
+_SLACK = 0.02  # rise of SSIM to the next severity that is no finding: zoom_blur's on photographs reaches 0.015
 _SAMPLE = 8  # images whose SSIM is taken, spread over the split
 
 
@@ -126,7 +127,7 @@ def _check_corruption(layout: Layout, chosen: Settings, dataset: str, corruption
             checked.findings.append(f"{path}: labels are not those of clean.npz")
         if sampled:
             similarities.append(np.mean(sampled, axis=0))
-    if len(similarities) == len(SEVERITIES) and (np.diff(similarities, axis=0) >= 0).all(axis=1).any():
+    if len(similarities) == len(SEVERITIES) and _out_of_order(np.array(similarities)):
         listed = ", ".join(f"{full:.4f}" for full, _ in similarities)
         checked.findings.append(
             f"{layout.clean(dataset, split).parent}: {corruption} does not grow with severity (mean SSIM {listed})"
@@ -213,6 +214,16 @@ def _ssim(clean: NDArray[np.uint8], image: NDArray[np.uint8]) -> NDArray[np.floa
     pairs = [(clean.mean(-1), image.mean(-1))]
     pairs.append((_halved(pairs[0][0]), _halved(pairs[0][1])))
     return np.array([structural_similarity(a, b, data_range=255) for a, b in pairs])
+
+
+def _out_of_order(similarities: NDArray[np.float64]) -> bool:
+    """Say whether severity 5 is no stronger than 1, or a severity is clearly weaker than the one before, at both sizes.
+
+    ImageNet-C's own zoom_blur rises a little from 2 to 3 and from 4 to 5, where it averages fewer copies.
+    """
+    ends = similarities[-1] >= similarities[0]
+    steps = np.diff(similarities, axis=0) >= _SLACK
+    return bool(ends.all() or steps.all(axis=1).any())
 
 
 def _halved(plane: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -185,3 +185,16 @@ def test_one_run_lists_every_finding(workspace: Path, capsys: pytest.CaptureFixt
     plant_stranger(workspace)
     _, said = found(workspace, capsys)
     assert len(said.splitlines()) == 3
+
+
+@pytest.mark.parametrize(
+    ("similarities", "wrong"),
+    [
+        ([0.834, 0.819, 0.834, 0.826, 0.831], False),  # zoom_blur of a retina: fewer copies are averaged at 3 and 5
+        ([0.9, 0.8, 0.7, 0.6, 0.5], False),
+        ([0.9, 0.8, 0.85, 0.6, 0.5], True),
+        ([0.83, 0.825, 0.83, 0.831, 0.835], True),
+    ],
+)
+def test_a_small_rise_of_similarity_is_no_finding(similarities: list[float], wrong: bool) -> None:
+    assert verify._out_of_order(np.array([[s, s] for s in similarities])) is wrong
