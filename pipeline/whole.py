@@ -7,9 +7,12 @@ import fcntl
 import json
 import os
 import secrets
+import signal
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 from typing import Any, BinaryIO
 
 _MARK = ".tmp-"
@@ -25,20 +28,24 @@ def whole(path: Path) -> Iterator[BinaryIO]:
     What a killed writer of the same file left behind is removed.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside, handle = _open_beside(path)
+    beside, handle = None, None
     try:
+        with _uninterrupted():
+            beside, handle = _open_beside(path)
         yield handle
         handle.flush()
         os.fsync(handle.fileno())
         os.chmod(handle.fileno(), 0o666 & ~_umask())
         os.replace(beside, path)
     except BaseException as failure:
-        beside.unlink(missing_ok=True)
+        if beside is not None:
+            beside.unlink(missing_ok=True)
         if isinstance(failure, OSError) and failure.errno in _FULL and failure.filename is None:
             failure.filename = str(path.parent)  # a failed write does not say where
         raise
     finally:
-        handle.close()
+        if handle is not None:
+            handle.close()
     _sync_folder(path.parent)
     _remove_leftovers(path)
 
@@ -62,6 +69,23 @@ def _open_beside(path: Path) -> tuple[Path, BinaryIO]:
         if os.fstat(handle.fileno()).st_nlink:
             return beside, handle
         handle.close()  # another writer of the same file took it for a leftover, before it was locked
+
+
+@contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Hold Ctrl-C back for the moment in which a file exists and its name is not yet known to whoever cleans up."""
+    before = signal.getsignal(signal.SIGINT)
+    if threading.current_thread() is not threading.main_thread() or not callable(before):
+        yield  # Ctrl-C is raised in the main thread alone, and there not while it is ignored
+        return
+    held: list[tuple[int, FrameType | None]] = []
+    signal.signal(signal.SIGINT, lambda number, frame: held.append((number, frame)))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if held:
+        before(*held[0])
 
 
 def _umask() -> int:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import hashlib
+import signal
 import zipfile
 from pathlib import Path
 
@@ -169,3 +170,19 @@ def test_damage_is_an_npz_error_or_harmless(tmp_path: Path, data: st.DataObject,
         return
     assert read.images.dtype == np.uint8
     assert len(read.images) == len(read.labels)
+
+
+def test_an_interrupt_between_creating_and_knowing_a_file_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object) -> None:
+        signal.raise_signal(signal.SIGINT)
+
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    monkeypatch.setattr("fcntl.flock", interrupted)  # called once the file is there
+    try:
+        with pytest.raises(KeyboardInterrupt), whole(tmp_path / "x.npz"):
+            pytest.fail("the interrupt was lost")
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert not list(tmp_path.iterdir())
