@@ -3,7 +3,7 @@
 A row is an image: ``image`` struct{bytes, path} (PNG), ``label``, ``corruption``, ``severity`` (0 = clean), ``index``
 (its position in the split, the same in every cell) and ``image_id`` (where it came from). The Hub's features are in
 the schema, so the files load with their class names wherever they lie. Same rows, same file, for given versions of
-pyarrow and python-isal.
+pyarrow and libdeflate (deflate).
 """
 
 from __future__ import annotations

@@ -72,7 +72,7 @@ class _Inputs:
 
     def __init__(self, layout: Layout, dataset: Dataset) -> None:
         ids = facts.image_ids(layout, dataset.name)
-        versions = [EXPORT_VERSION, version("pyarrow"), version("isal")]
+        versions = [EXPORT_VERSION, version("pyarrow"), version("deflate")]
         shared = json.dumps([versions, dataset.class_names, ids])
         object.__setattr__(self, "image_ids", ids)
         object.__setattr__(self, "schema", cells.features(dataset.class_names).arrow_schema)
@@ -148,7 +148,7 @@ def _previous(layout: Layout) -> Entries:
 
 def _save(layout: Layout, entries: Entries, build: str | None) -> None:
     """Write metrics/export.json; `build` is the checksum of the manifests, or None while the export is unfinished."""
-    versions = {name: version(name) for name in ("isal", "pyarrow")}
+    versions = {name: version(name) for name in ("deflate", "pyarrow")}
     value = {"export_version": EXPORT_VERSION, "made_with": versions, "build": build, "files": entries}
     write_json(facts.export_record(layout), value)
 

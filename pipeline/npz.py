@@ -2,8 +2,9 @@
 
 Any reader of zip and npy files can read them (`numpy.load`); what is special is how they are made: a stored
 member's pixels begin at a multiple of 64 bytes, so that they can be mapped into memory; equal arrays give equal
-files; and the SHA-256 of the raw C-order bytes of each array is taken on the way. Deflate is ISA-L's level 1
-(python-isal). The container is PKWARE's APPNOTE 6.3.10, sections 4.3 to 4.5, in its zip64 form.
+files where they are stored; and the SHA-256 of the raw C-order bytes of each array is taken on the way. Deflate is
+ISA-L's level 2 (python-isal), whose streams vary now and then. The container is PKWARE's APPNOTE 6.3.10, sections 4.3
+to 4.5, in its zip64 form.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ from pipeline.whole import whole
 COMPRESSIONS = ("stored", "deflated")
 
 _ALIGNMENT = 64
+_LEVEL = 2  # at ISA-L's level 1 two streams in a hundred vary from process to process (python-isal 1.9.1)
 _DATE = 0x21  # 1 January 1980, the earliest that the format can say: equal arrays, equal files
 _ZIP64 = 45  # version needed to extract
 _NONE = 0xFFFFFFFF  # "see the zip64 field"
@@ -203,7 +205,7 @@ class _Container:
     def begin(self, name: str) -> None:
         self._name, self._offset = name.encode(), self._handle.tell()
         self._crc = self._size = self._packed = 0
-        self._pack = isal_zlib.compressobj(1, isal_zlib.DEFLATED, -15) if self._method else None
+        self._pack = isal_zlib.compressobj(_LEVEL, isal_zlib.DEFLATED, -15) if self._method else None
         before = self._offset + 30 + len(self._name) + 20 + 4
         self._padding = -before % _ALIGNMENT
         self._handle.write(self._local_header())
