@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from benchmark.models import weights
 from benchmark.models.extras import package
-from benchmark.models.record import Bert, ModelError
+from benchmark.models.record import Bert, ModelError, Record
 
 HEAD = 64
 """Width of one attention head in every BERT (Devlin et al. 2019, section 3: 768 in 12 heads, 1024 in 16)."""
@@ -19,8 +21,45 @@ EMBEDDINGS = "embeddings.word_embeddings.weight"
 UNSTORED = ("embeddings.position_ids",)
 """Buffers that older releases of transformers wrote into checkpoints and newer ones compute."""
 
+Tokens = Mapping[str, Tensor]
 
-def tokenizer(vocabulary: Path, *, lowercase: bool, context_length: int) -> Callable[[list[str]], Mapping[str, Tensor]]:
+
+def pair(
+    make: Callable[[Record], Any],
+    record: Record,
+    files: weights.Files,
+    *,
+    random_init: bool,
+    text: str,
+    current: Callable[[Mapping[str, Tensor], nn.Module], Mapping[str, Tensor]] = lambda state, _: state,
+    unstored: tuple[str, ...] = UNSTORED,
+) -> tuple[Any, Callable[[list[str]], Tokens]]:
+    """Make a pair of towers from a checkpoint, the record's first file, and vocab.txt, its second.
+
+    Args:
+        make: from the record to a module whose tensors have the checkpoint's names.
+        record: of the model.
+        files: its checkpoint and its vocabulary.
+        random_init: leave the checkpoint unread.
+        text: name of the BERT inside the checkpoint; as many word vectors as it has there are made room for.
+        current: from a checkpoint and the module to the tensors that the module takes.
+        unstored: endings of names that are computed, whether the checkpoint has them or not.
+
+    Returns:
+        The module, filled unless `random_init`, and its tokenizer.
+    """
+    own = record.bert
+    assert own is not None, record.name
+    state = None if random_init else weights.read(files.path(0))
+    if state is not None and (words := state.get(f"{text}.{EMBEDDINGS}")) is not None:
+        record = record.but(bert=replace(own, vocabulary=len(words)))
+    module = make(record)
+    if state is not None:
+        weights.fill(module, current(state, module), of=record.name, but=unstored)
+    return module, tokenizer(files.path(1), lowercase=own.lowercase, context_length=record.context_length)
+
+
+def tokenizer(vocabulary: Path, *, lowercase: bool, context_length: int) -> Callable[[list[str]], Tokens]:
     """Return a function from prompts to ``input_ids`` and ``attention_mask``, padded to the longest of the call.
 
     The tokens are those of transformers' ``BertTokenizerFast`` with the same vocab.txt.
@@ -35,7 +74,7 @@ def tokenizer(vocabulary: Path, *, lowercase: bool, context_length: int) -> Call
     words.enable_truncation(max_length=context_length)
     words.enable_padding(pad_id=words.token_to_id("[PAD]"), pad_token="[PAD]")
 
-    def tokenize(texts: list[str]) -> Mapping[str, Tensor]:
+    def tokenize(texts: list[str]) -> Tokens:
         encoded = words.encode_batch(texts)
         return {
             "input_ids": torch.tensor([one.ids for one in encoded]),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
@@ -41,13 +40,5 @@ class Biomedclip(nn.Module):
 
 def build(record: Record, files: weights.Files, *, random_init: bool) -> Towers:
     """Make BiomedCLIP from open_clip_pytorch_model.bin and vocab.txt."""
-    assert record.bert is not None
-    state = None if random_init else weights.read(files.path(0))
-    if state is not None and (words := state.get(f"text.transformer.{bert.EMBEDDINGS}")) is not None:
-        record = record.but(bert=replace(record.bert, vocabulary=len(words)))
-    assert record.bert is not None
-    module = Biomedclip(record)
-    if state is not None:
-        weights.fill(module, state, of=record.name, but=bert.UNSTORED)
-    tokenize = bert.tokenizer(files.path(1), lowercase=record.bert.lowercase, context_length=record.context_length)
+    module, tokenize = bert.pair(Biomedclip, record, files, random_init=random_init, text="text.transformer")
     return Towers(module.visual, module.text, tokenize, module.logit_scale.exp().item())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
@@ -99,15 +98,9 @@ class Medclip(nn.Module):
 
 def build(record: Record, files: weights.Files, *, random_init: bool) -> Towers:
     """Make MedCLIP from pytorch_model.bin and Bio_ClinicalBERT's vocab.txt."""
-    assert record.bert is not None
-    state = None if random_init else weights.read(files.path(0))
-    if state is not None and (words := state.get(f"text_model.model.{bert.EMBEDDINGS}")) is not None:
-        record = record.but(bert=replace(record.bert, vocabulary=len(words)))
-    assert record.bert is not None
-    module = Medclip(record)
-    if state is not None:
-        weights.fill(module, current(state, module), of=record.name, but=UNSTORED)
-    tokenize = bert.tokenizer(files.path(1), lowercase=record.bert.lowercase, context_length=record.context_length)
+    module, tokenize = bert.pair(
+        Medclip, record, files, random_init=random_init, text="text_model.model", current=current, unstored=UNSTORED
+    )
     scale = module.logit_scale.detach().clamp(0, WARMEST).exp().item()
     return Towers(module.vision_model, module.text_model, tokenize, scale)
 
