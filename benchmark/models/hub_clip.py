@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -70,7 +69,7 @@ def describe(name: str, *, folder: Path | None, offline: bool) -> Record:
         sources=("its config.json and preprocessor_config.json",),
     )
     found = weights.Files(bare, folder=folder, offline=offline)
-    config, seen = (_json(found.path(position)) for position in (1, 2))
+    config, seen = (weights.read_json(found.path(position)) for position in (1, 2))
     if config.get("model_type") != "clip":
         raise ModelError(f"{name} is a {config.get('model_type')!r} and not a 'clip'")
     crop = seen.get("crop_size", seen.get("size", {}))
@@ -94,7 +93,7 @@ def describe(name: str, *, folder: Path | None, offline: bool) -> Record:
 def build(record: Record, files: weights.Files, *, random_init: bool) -> Towers:
     """Make a CLIP from model.safetensors, config.json and tokenizer.json."""
     transformers = package("transformers")
-    config = transformers.CLIPConfig.from_dict(_json(files.path(1)))
+    config = transformers.CLIPConfig.from_dict(weights.read_json(files.path(1)))
     clip = transformers.CLIPModel(config)
     if not random_init:
         weights.fill(clip, weights.read(files.path(0)), of=record.name, but=(".position_ids",))
@@ -118,13 +117,3 @@ def _tokenizer(path: Path, context_length: int, end: int) -> Any:
     words.enable_truncation(max_length=context_length)
     words.enable_padding(pad_id=end, pad_token=words.id_to_token(end))
     return words
-
-
-def _json(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:  # not UTF-8, or not JSON
-        raise ModelError(f"{path} is no JSON: {error}") from error
-    if not isinstance(content, dict):
-        raise ModelError(f"{path} holds no names")
-    return content

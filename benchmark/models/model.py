@@ -101,7 +101,7 @@ def load(
     """Make a model.
 
     Args:
-        name: one of `NAMES`; ``open_clip:ARCHITECTURE/TAG@COMMIT`` or ``hub:OWNER/NAME@COMMIT``; or a record.
+        name: as for `record`; or a record.
         weights_dir: a folder that holds the model's files under the names in its record; if not given they come from
             the Hub's cache, or from the Hub.
         adapter: a folder with a PEFT adapter for the image tower (``tune`` and ``robustmedclip`` write such).

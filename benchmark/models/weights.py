@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import pickle
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -91,6 +92,17 @@ def read(path: Path) -> dict[str, Tensor]:
     if not tensors:
         raise ModelError(f"{path} holds no tensors by name")
     return tensors
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Return the object in a JSON file; ModelError if it holds none."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:  # not UTF-8, or not JSON
+        raise ModelError(f"{path} is no JSON: {error}") from error
+    if not isinstance(content, dict):
+        raise ModelError(f"{path} holds no names")
+    return content
 
 
 class _Inert:

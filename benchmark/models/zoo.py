@@ -252,8 +252,9 @@ def record(name: str, *, folder: Path | None = None, offline: bool = False) -> R
     """Return the record of a model.
 
     Args:
-        name: one of `NAMES`, ``open_clip:ARCHITECTURE/TAG@COMMIT`` or ``hub:OWNER/NAME@COMMIT``.
-        folder: of the model's files; only the last two forms may need it.
+        name: one of `NAMES`; ``open_clip:ARCHITECTURE/TAG@COMMIT``; or, on the Hub, ``hub:OWNER/NAME@COMMIT`` with the
+            files of transformers, ``open_clip:hf-hub:OWNER/NAME@COMMIT`` with those of open_clip.
+        folder: of the model's files; only the last three forms may need it.
         offline: never ask the network.
 
     Raises:
@@ -267,11 +268,12 @@ def record(name: str, *, folder: Path | None = None, offline: bool = False) -> R
     if name.startswith("open_clip:"):
         from benchmark.models import openclip
 
-        return openclip.describe(name, local=folder is not None)
+        return openclip.describe(name, folder=folder, offline=offline)
     if name.startswith("hub:"):
         from benchmark.models import hub_clip
 
         return hub_clip.describe(name, folder=folder, offline=offline)
     raise ModelError(
-        f"no model {name!r}; have {', '.join(NAMES)}, open_clip:ARCHITECTURE/TAG@COMMIT and hub:OWNER/NAME@COMMIT"
+        f"no model {name!r}; have {', '.join(NAMES)}, open_clip:ARCHITECTURE/TAG@COMMIT,"
+        " open_clip:hf-hub:OWNER/NAME@COMMIT and hub:OWNER/NAME@COMMIT"
     )

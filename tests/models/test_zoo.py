@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from benchmark.models import RECORDS, Model, load, record
+from benchmark.models import RECORDS, Model, load, openclip, record
 from benchmark.models.extras import package
 from benchmark.models.record import Bert, File, ModelError
 
@@ -217,12 +217,82 @@ def test_any_other_model_of_open_clip_by_name(tmp_path, prompts):
 
 
 @pytest.mark.parametrize(
+    ("wanted", "quick"),
+    [("ViT-B-32/openai", True), ("ViT-B-32-quickgelu/openai", True), ("ViT-B-32/laion2b_s34b_b79k", False)],
+)
+def test_weights_get_the_activation_that_they_were_trained_with(wanted, quick, tmp_path):
+    """open_clip itself warns of the other one; features would be wrong, and no tensor's name or shape tells."""
+    found = record(f"open_clip:{wanted}@{COMMIT}")
+    assert found.architecture.endswith("-quickgelu") == quick
+    gelus = {type(module).__name__ for module in drawn_tower(found.architecture).modules()} & {"GELU", "QuickGELU"}
+    assert gelus == {"QuickGELU" if quick else "GELU"}
+
+
+def drawn_tower(architecture: str) -> nn.Module:
+    return openclip.network(openclip.configuration(architecture)).visual
+
+
+@pytest.mark.parametrize(
+    ("wanted", "file"),
+    [
+        ("ViT-B-32/openai", "timm/vit_base_patch32_clip_224.openai/open_clip_model.safetensors"),
+        ("ViTamin-S/datacomp1b", "jienengchen/ViTamin-S/pytorch_model.bin"),
+    ],
+)
+def test_a_tags_own_file_is_taken(wanted, file):
+    found = record(f"open_clip:{wanted}@{COMMIT}").files[0]
+    assert f"{found.repo}/{found.name}" == file
+
+
+def test_a_clip_on_the_hub_in_open_clips_form(tmp_path, prompts):
+    """open_clip_config.json says the architecture and what the images go through."""
+    open_clip = package("open_clip")
+    vision = {"image_size": 32, "layers": 2, "width": 64, "patch_size": 8}
+    text = {"context_length": 20, "vocab_size": 49408, "width": 64, "heads": 2, "layers": 1}
+    config = {"embed_dim": 24, "quick_gelu": True, "vision_cfg": vision, "text_cfg": text}
+    seen = {"mean": [0.1, 0.2, 0.3], "std": [0.4, 0.5, 0.6], "interpolation": "bilinear", "resize_mode": "squash"}
+    (tmp_path / "open_clip_config.json").write_text(json.dumps({"model_cfg": config, "preprocess_cfg": seen}))
+    torch.manual_seed(0)
+    theirs = open_clip.CLIP(**config).eval()
+    state = {name: tensor.contiguous() for name, tensor in theirs.state_dict().items() if name != "attn_mask"}
+    save_file(state, tmp_path / "open_clip_model.safetensors")
+    model = load("open_clip:hf-hub:someone/clip", weights_dir=tmp_path)
+    view = model.record.view
+    assert (view.size, view.mean, view.std, view.interpolation, view.resize) == (
+        32,
+        (0.1, 0.2, 0.3),
+        (0.4, 0.5, 0.6),
+        "bilinear",
+        "squash",
+    )
+    pixels = model.preprocess(images(2, 40))
+    tokens = open_clip.SimpleTokenizer(context_length=20)(prompts)
+    with torch.inference_mode():
+        torch.testing.assert_close(model.encode_images(pixels), theirs.encode_image(pixels, normalize=True))
+        torch.testing.assert_close(model.encode_texts(prompts), theirs.encode_text(tokens, normalize=True))
+    pinned = record(f"open_clip:hf-hub:someone/clip@{COMMIT}", folder=tmp_path)
+    assert {(file.repo, file.revision) for file in pinned.files} == {("someone/clip", COMMIT)}
+    with pytest.raises(ModelError, match="has no commit"):
+        record("open_clip:hf-hub:someone/clip")
+    (tmp_path / "open_clip_config.json").write_text(json.dumps({"model_cfg": {"embed_dim": 24}}))
+    with pytest.raises(ModelError, match="describes no CLIP"):
+        record("open_clip:hf-hub:someone/clip", folder=tmp_path)
+
+
+def test_lora_finds_the_attention_of_a_timm_tower_in_open_clip(tmp_path):
+    found = record("open_clip:EVA02-B-16", folder=tmp_path)
+    names = [n for n, _ in drawn_tower(found.architecture).named_modules() if re.fullmatch(found.lora_targets, n)]
+    assert len(names) == 3 * 12
+
+
+@pytest.mark.parametrize(
     ("name", "match"),
     [
         ("open_clip:ViT-B-32/laion2b_s34b_b79k", "names no pinned weights"),
         (f"open_clip:ViT-B-32/nothing@{COMMIT}", "names no pinned weights.*laion2b_s34b_b79k"),
         ("open_clip:ViT-Z-1", "no architecture 'ViT-Z-1'"),
-        ("open_clip:roberta-ViT-B-32", "with CLIP's own text side"),
+        (f"open_clip:roberta-ViT-B-32/laion2b_s12b_b32k@{COMMIT}", "has not CLIP's own text side"),
+        (f"open_clip:coca_ViT-B-32/laion2b_s13b_b90k@{COMMIT}", "has not CLIP's own text side"),
         ("open_clip:ViT-B-32/laion2b_s34b_b79k@main", "needs a pinned revision"),
     ],
 )
