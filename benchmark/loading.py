@@ -14,16 +14,20 @@ from pipeline import UserError
 
 
 def load(places: Places, chosen: Plan, name: str, *, device: torch.device | str, merge: bool = True) -> Model:
-    """Return the model, its adapter merged into its weights if it was tuned here and `merge`; UserError if it can't be.
+    """Return the model, its adapter merged into its weights if it has one and `merge`; UserError if it can't be made.
 
-    A tuned model is its base with the adapter in ``data/models/<name>/adapter``. Weights come from the folder that
-    params.yaml gives under ``weights``, else from the Hub or its cache; phantom-clip's from ``pretrain``.
+    A model that was tuned here, or whose record has a base, is that base with the adapter in
+    ``data/models/<name>/adapter``. Weights come from the folder that params.yaml gives under ``weights``, else from the
+    Hub or its cache; phantom-clip's from ``pretrain``.
     """
     tuned = chosen.tuned.get(name)
     base = name if tuned is None else tuned.base
-    adapter = None if tuned is None else places.adapter(name)
+    under = models.RECORDS[base].base if base in models.RECORDS else None
+    if tuned is not None and under is not None:
+        raise UserError(f"{base} is an adapter itself, and {name} can't be tuned from it; have its base, {under}")
+    adapter = None if tuned is None and under is None else places.adapter(name)
     try:
-        model = models.load(base, weights_dir=folder(places, chosen, base), adapter=adapter, device=device)
+        model = models.load(base, weights_dir=folder(places, chosen, under or base), adapter=adapter, device=device)
     except ModelError as problem:
         hint = "; run `python -m benchmark.pretrain` first" if base == phantom_clip.RECORD.name else ""
         raise UserError(f"{problem}{hint}") from None

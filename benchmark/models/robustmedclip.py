@@ -1,6 +1,7 @@
 """Turn a published RobustMedCLIP checkpoint into a PEFT adapter that gives the same features.
 
-    python -m benchmark.models.robustmedclip best_model/model.pth --out adapters/robustmedclip
+    python -m benchmark.models.robustmedclip best_model/model.pth --out data/models/robustmedclip/adapter
+    python -m benchmark.predict --model robustmedclip
 
 BioMedIA-MBZUAI/RobustMedCLIP (Imam et al. 2025, utils.py) has its own LoRA in two forms:
 
@@ -37,6 +38,9 @@ VIT, RESNET = "lora_vit.lora_vit.", "lora_resnet.lora_medclip."
 """What an image tower's names begin with in model.pth; models.py, `BiomedCLIPViT_LoRA` and `MedCLIPResnet_LoRA`."""
 
 BASES = {VIT: "biomedclip", RESNET: "medclip-resnet"}
+NAMES = {VIT: "robustmedclip", RESNET: "robustmedclip-resnet"}
+"""The records that score what `convert` writes, from data/models/<name>/adapter."""
+
 TEXT = "text_encoder."
 STATISTICS = ("running_mean", "running_var", "num_batches_tracked")
 BESIDE = "lora_weights.safetensors"
@@ -191,16 +195,20 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--offline", action="store_true", help="never ask the network")
     options = parser.parse_args(argv)
     try:
-        base = BASES[kind_of(weights.read(options.checkpoint), options.checkpoint)]
+        kind = kind_of(weights.read(options.checkpoint), options.checkpoint)
         convert(
             options.checkpoint,
             options.out,
-            base=load(base, weights_dir=options.weights, offline=options.offline),
+            base=load(BASES[kind], weights_dir=options.weights, offline=options.offline),
         )
     except ModelError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
-    print(f"wrote {options.out}: an adapter on {base}; score it with --model robustmedclip --adapter {options.out}")
+    name = NAMES[kind]
+    print(
+        f"wrote {options.out}: an adapter on {BASES[kind]}; `python -m benchmark.predict --model {name}` takes it"
+        f" from data/models/{name}/adapter"
+    )
     return 0
 
 

@@ -8,9 +8,13 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 from torch.nn import functional
 
+from benchmark import loading
 from benchmark.models import RECORDS, Model, Towers, load, weights
 from benchmark.models.record import Bert, ModelError, View
 from benchmark.models.robustmedclip import convert, main
+from benchmark.places import Places
+from benchmark.plan import Plan
+from pipeline import UserError
 from tests.models import published
 
 SIZE = 32
@@ -116,6 +120,31 @@ def test_the_adapter_gives_the_published_features(made):
         assert torch.equal(made.base.image_tower(pixels), plain)
 
 
+@pytest.fixture
+def doubles():
+    """Everything made in double precision."""
+    torch.set_default_dtype(torch.float64)
+    yield
+    torch.set_default_dtype(torch.float32)
+
+
+@pytest.mark.usefixtures("doubles")
+@pytest.mark.parametrize("kind", KINDS)
+def test_at_224_pixels_the_two_forms_are_the_same_but_for_rounding(kind, tmp_path):
+    name, _, tower, publish = KINDS[kind]
+    model = small(name, tower, size=224)
+    theirs, state, _ = publish(model.image_tower, model.text_tower, 8)
+    torch.save(state, tmp_path / "model.pth")
+    convert(tmp_path / "model.pth", tmp_path / "adapter", base=model)
+    weights.put_adapter(model, tmp_path / "adapter")
+    pixels = torch.randn(2, 3, 224, 224)
+    with torch.inference_mode():
+        expected = theirs(pixels)
+        difference = (model.image_tower(pixels) - expected).abs().max() / expected.abs().max()
+    assert expected.dtype == torch.float64
+    assert difference < 1e-15
+
+
 def test_the_adapter_holds_three_ranks_or_a_tap_in_the_centre(made):
     convert(made.folder / "model.pth", made.folder / "adapter", base=made.base)
     tensors = load_file(made.folder / "adapter" / "adapter_model.safetensors")
@@ -199,23 +228,26 @@ REAL = {"vit": ("biomedclip", published.vit, 16), "resnet": ("medclip-resnet", p
 @pytest.mark.zoo
 @pytest.mark.parametrize("kind", REAL)
 def test_the_real_architecture_gives_the_published_features(kind, words, tmp_path, monkeypatch, capsys):
-    """Through files and the command line: base from a folder, checkpoint to adapter, adapter under its own record."""
+    """Through files and the command line: base from a folder, checkpoint to adapter, adapter as it is scored."""
     name, publish, rank = REAL[kind]
     bert = Bert(vocabulary=40, width=64, layers=3)
-    record = RECORDS[name].but(bert=bert)
-    files = tuple(file if place else file.__class__(file.name) for place, file in enumerate(record.files))
-    monkeypatch.setitem(RECORDS, name, record.but(files=files))
+    files = tuple(file if place else file.__class__(file.name) for place, file in enumerate(RECORDS[name].files))
+    for known in (name, "robustmedclip" if kind == "vit" else "robustmedclip-resnet"):
+        monkeypatch.setitem(RECORDS, known, RECORDS[known].but(bert=bert, files=files))
     torch.manual_seed(0)
     base = load(name, weights_dir=words, random_init=True)
     torch.save(as_published(base), words / files[0].name)
     theirs, state, parts = publish(base.image_tower, base.text_tower, rank)
     torch.save(state, tmp_path / "model.pth")
     save_file(parts, tmp_path / "lora_weights.safetensors")
-    out = tmp_path / "adapter"
+    converted = "robustmedclip" if kind == "vit" else "robustmedclip-resnet"
+    places, chosen = Places(tmp_path), Plan(weights={name: str(words)})
+    with pytest.raises(UserError, match="no adapter in"):
+        loading.load(places, chosen, converted, device="cpu")
+    out = places.adapter(converted)
     assert main([str(tmp_path / "model.pth"), "--out", str(out), "--weights", str(words)]) == 0
-    assert "--model robustmedclip" in capsys.readouterr().out
-    converted = RECORDS["robustmedclip" if kind == "vit" else "robustmedclip-resnet"].but(bert=bert, files=files)
-    model = load(converted, weights_dir=words, adapter=out)
+    assert f"`python -m benchmark.predict --model {converted}` takes it" in capsys.readouterr().out
+    model = loading.load(places, chosen, converted, device="cpu")
     pixels = model.preprocess(torch.randint(0, 256, (2, 224, 224, 3), dtype=torch.uint8))
     with torch.inference_mode():
         plain = functional.normalize(base.image_tower(pixels), dim=-1)
