@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import yaml
 from dvclive import Live
 
 from benchmark.models import Record
@@ -49,11 +51,7 @@ def card(name: str, base: Record, record: Mapping[str, Any]) -> str:
     shots = sum(len(indices) for indices in record["shots"].values())
     validation = record["scales"][str(record["scale"])]
     return f"""---
-base_model: {base.name}
-library_name: peft
-license: {base.licence.lower()}
-tags: [lora, medical, clip, robustness]
----
+{yaml.safe_dump(_head(base), sort_keys=False)}---
 # {name}
 
 LoRA adapter for the image tower of {base.title} ({base.citation}); its text tower stays as it is.
@@ -64,6 +62,7 @@ LoRA adapter for the image tower of {base.title} ({base.citation}); its text tow
 | trained parameters | {record["parameters"]:,} |
 | tuned on | {amount} of the clean {how["split"]} split of {", ".join(record["shots"])}: {shots} images |
 | corruptions seen | {seen} |
+| licence of the base | {base.licence} |
 | seed | {how["seed"]} |
 | epochs | {how["epochs"]}, of which {record["best_epoch"]} was kept |
 | part of the update kept | {record["scale"]} |
@@ -72,3 +71,12 @@ LoRA adapter for the image tower of {base.title} ({base.citation}); its text tow
 
 `tune.json` beside this folder has the indices of the images and the whole history. For research, not for diagnosis.
 """
+
+
+def _head(base: Record) -> dict[str, Any]:
+    """Return the card's metadata as the Hub checks it: a licence of its list, and a base model that it has."""
+    known = re.fullmatch(r"[A-Za-z0-9.-]+", base.licence)  # anything else is a remark, which the card's table has
+    head: dict[str, Any] = {"library_name": "peft", "license": base.licence.lower() if known else "other"}
+    if base.files[0].repo is not None:
+        head["base_model"] = base.files[0].repo
+    return head | {"tags": ["lora", "medical", "clip", "robustness"]}

@@ -84,7 +84,7 @@ def train(
         t: pool.class_columns([p.class_names for p in named], [[s[t] for s in p.sentences] for p in named])
         for t in range(len(TEMPLATES["ensemble"]))
     }
-    rng = np.random.default_rng((how.seed, 1))
+    rng, started = np.random.default_rng((how.seed, 1)), time.monotonic()
     with stage.progress(total=steps, desc="pretrain", unit="step") as bar:
         for epoch in range(how.epochs):
             losses = []
@@ -105,7 +105,8 @@ def train(
                     log_scale.clamp_(max=math.log(100.0))  # as CLIP does (Radford et al. 2021, section 2.5)
                 losses.append(loss.item())
                 bar.update()
-            bar.write(f"epoch {epoch + 1} of {how.epochs}: loss {np.mean(losses):.3f}")
+            left = time_left(epoch + 1, how.epochs, time.monotonic() - started)
+            bar.write(f"epoch {epoch + 1} of {how.epochs}: loss {np.mean(losses):.3f}; {left}")
     return image.eval(), text.eval(), log_scale.detach()
 
 
@@ -126,6 +127,12 @@ def warm_cosine(step: int, steps: int, *, warmup: float) -> float:
     if step < rise:
         return (step + 1) / rise
     return 0.5 * (1 + math.cos(math.pi * (step - rise) / max(1, steps - rise)))
+
+
+def time_left(done: int, all_of_it: int, seconds: float) -> str:
+    """Return in words how long the rest takes if it goes on as `done` of it did, which took `seconds`."""
+    left = round(seconds / done * (all_of_it - done))
+    return f"about {left // 60} min {left % 60} s left" if left >= 60 else f"about {left} s left"
 
 
 def _moved(images: Pool, places: NDArray[np.int64], rng: np.random.Generator) -> Tensor:

@@ -2,8 +2,8 @@
 
 The text side stays frozen: cross entropy, with the model's own logit scale, against the text features of the classes.
 The epoch that is kept is the best on images that are neither tuned on nor scored: the rest of the split that the shots
-came from, and the val split. Writes data/models/<name>/adapter (PEFT), tune.json and DVCLive's curves in live/.
-Interrupted, it goes on from the last epoch, to the same weights on a CPU.
+came from, and the val split unless that is scored. Writes data/models/<name>/adapter (PEFT), tune.json and DVCLive's
+curves in live/. Interrupted, it goes on from the last epoch, to the same weights on a CPU.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ import json
 import math
 import pickle
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import peft
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
@@ -27,10 +27,11 @@ from torch.nn import functional
 from benchmark import loading, pool
 from benchmark.adapters import curves, keep
 from benchmark.models import Model
+from benchmark.models.extras import package
 from benchmark.places import Places
 from benchmark.plan import Plan, Tuned, plan
 from benchmark.pool import Part, Pool
-from benchmark.pretrain import warm_cosine
+from benchmark.pretrain import time_left, warm_cosine
 from benchmark.prompts import Prompts, class_features, prompts
 from benchmark.views import Corrupting, Moving
 from pipeline import UserError, manifest, stage
@@ -57,8 +58,8 @@ class Tuning:
         self.shots, self.held = chosen_images(self.layout, given.datasets, self.plan, self.tuned.seed)
         self.corrupting = _corrupting(self.plan, self.tuned, given)
         self.moving = Moving(self.model.record.view.size, given.datasets)
-        self.key = _key(self.layout, self.plan, self.tuned, self.named, self.model)
         self.features = torch.cat([class_features(self.model, p) for p in self.named])
+        self.key = _key(self.layout, self.plan, self.tuned, self.named, self.model, self.features)
         sentences = [[group[0] for group in p.sentences] for p in self.named]
         self.starts, self.allowed = pool.class_columns([p.class_names for p in self.named], sentences)
         if self.plan.tune.classes == "own":
@@ -66,6 +67,7 @@ class Tuning:
         self._wrap()
 
     def _wrap(self) -> None:
+        peft = package("peft")
         config = peft.LoraConfig(
             r=self.tuned.rank,
             lora_alpha=self.plan.tune.alpha,
@@ -75,7 +77,10 @@ class Tuning:
         )
         with torch.random.fork_rng():
             torch.manual_seed(self.tuned.seed)
-            self.tower = peft.get_peft_model(self.model.image_tower, config)
+            try:
+                self.tower = peft.get_peft_model(self.model.image_tower, config)
+            except ValueError as problem:  # PEFT's word for a tower without such layers
+                raise UserError(f"LoRA can't be put on {self.tuned.base}: {str(problem).splitlines()[0]}") from None
         self.tower.to(memory_format=torch.channels_last)
         self.model.image_tower = self.tower
         self.weights = {n: p for n, p in self.tower.named_parameters() if p.requires_grad}
@@ -89,10 +94,12 @@ class Tuning:
         """Train to the end, or until `stop_after` epochs are done; return the history. Resumes where a run stopped."""
         how = self.plan.tune
         state = self._resume()
-        first = state["epoch"]
-        for epoch in stage.progress(range(first, how.epochs), desc=f"tune {self.name}", unit="epoch"):
+        first, started = state["epoch"], time.monotonic()
+        bar = stage.progress(range(first, how.epochs), desc=f"tune {self.name}", unit="epoch")
+        for epoch in bar:
             line: dict[str, float] = {"epoch": epoch + 1, "loss": self._epoch(epoch)}
-            if (epoch + 1) % how.validate_every == 0 or epoch + 1 == how.epochs:
+            validated = (epoch + 1) % how.validate_every == 0 or epoch + 1 == how.epochs
+            if validated:
                 line |= self.validate()
                 if line["validation"] > state["best_score"]:
                     best = {n: w.detach().cpu().clone() for n, w in self.weights.items()}
@@ -100,6 +107,10 @@ class Tuning:
             state["history"].append(line)
             state["epoch"] = epoch + 1
             self._checkpoint(state)
+            if validated or epoch == first:
+                left = time_left(epoch + 1 - first, how.epochs - first, time.monotonic() - started)
+                score = f", validation {line['validation']:.1%}" if validated else ""
+                bar.write(f"epoch {epoch + 1} of {how.epochs}: loss {line['loss']:.3f}{score}; {left}")
             if stop_after is not None and epoch + 1 >= stop_after:
                 return state
         with torch.no_grad():
@@ -222,7 +233,7 @@ def chosen_images(layout: Layout, datasets: Sequence[str], chosen: Plan, seed: i
         rest = np.random.default_rng((seed, k, 1)).permutation(rest)[:VALIDATION]
         tuned.append(pool.part(layout, name, how.split, picked))
         held.append(pool.part(layout, name, how.split, rest))
-        if how.split != "val":
+        if "val" not in (how.split, chosen.split):
             held.append(pool.part(layout, name, "val"))
     images = Pool(held)
     if set(images.sets) != set(range(len(datasets))):
@@ -259,11 +270,11 @@ def _corrupting(chosen: Plan, tuned: Tuned, given: Settings) -> Corrupting | Non
     return Corrupting(chosen.trained, strength=chosen.tune.strength, profile=given.profile, columns=given.columns)
 
 
-def _key(layout: Layout, chosen: Plan, tuned: Tuned, named: Sequence[Prompts], model: Model) -> str:
+def _key(layout: Layout, chosen: Plan, tuned: Tuned, named: Sequence[Prompts], model: Model, features: Tensor) -> str:
     """Return a checksum of all that the weights depend on: a checkpoint with another one is not gone on with."""
-    digest = hashlib.sha256()
+    digest = hashlib.sha256(features.cpu().numpy().tobytes())
     for name, tensor in model.image_tower.state_dict().items():
-        digest.update(name.encode() + tensor.cpu().contiguous().view(torch.uint8).numpy().tobytes())
+        digest.update(name.encode() + tensor.cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
     facts = {
         "tune": vars(chosen.tune),
         "tuned": vars(tuned),
@@ -281,11 +292,13 @@ def tune(root: Path | str, name: str) -> dict[str, Any]:
     run = Tuning(root, name)
     epochs = run.plan.tune.epochs
     print(f"tune {name}: {len(run.shots)} shots, {epochs} epochs, {len(run.held)} images to choose the epoch on")
-    state = run.run()
+    state, split = run.run(), run.plan.tune.split
     record = {
         "base": run.tuned.base,
         "best_epoch": state["best_epoch"],
-        "chosen_on": f"rest of {run.plan.tune.split}, and val",
+        "chosen_on": ", and ".join(
+            [f"rest of {split}", *{part.split for part in run.held.parts if part.split != split}]
+        ),
         "corruptions": list(run.corrupting.names) if run.corrupting else [],
         "device": run.device.type,
         "held_images": len(run.held),

@@ -1,36 +1,26 @@
 """Pre-training, tuning and predicting on a tiny benchmark of coloured discs, end to end."""
 
 import json
+import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 import yaml
+from huggingface_hub import ModelCard
 
-from benchmark import loading, pool, predict, pretrain, prompts, tune
+from benchmark import adapters, loading, pool, predict, pretrain, prompts, tune
 from benchmark.cells import Cells, ahead
+from benchmark.models import RECORDS
 from benchmark.places import Places, cell_names
-from benchmark.plan import plan
+from benchmark.plan import Tuned, plan
 from benchmark.views import Corrupting, Moving
 from corruptions import corrupt
-from pipeline import npz
+from pipeline import UserError
 from pipeline.layout import Layout
 
-from .conftest import CLASSES, entry, params, write_manifest
-
-SPLITS = {"pretrain": 24, "pretest": 8, "train": 24, "val": 8, "test": 12}
-
-
-def discs(name, split, count):
-    """A disc whose brightness says the class; grey for mammo_mass outside the released splits."""
-    labels = np.arange(count, dtype=np.int64) % len(CLASSES[name])
-    rows, columns = np.mgrid[:224, :224]
-    images = np.empty((count, 224, 224, 3), np.uint8)
-    for k, label in enumerate(labels):
-        disc = (rows - 100 - 3 * (k % 7)) ** 2 + (columns - 112) ** 2 < 60**2
-        images[k] = np.where(disc, 60 + 45 * label, 20 + k % 5)[..., None]
-    released = split in ("val", "test")
-    return images if released or name == "oct" else images[..., :1], labels
+from .conftest import CLASSES, discs, fill, params
 
 
 @pytest.fixture(scope="module")
@@ -48,17 +38,7 @@ def trained(tmp_path_factory):
         pretrain={"epochs": 1, "batch": 8},
         tune={"shots": 2, "epochs": 3, "batch": 8, "validate_every": 1, "dropout": 0.1},
     )
-    (root / "params.yaml").write_text(yaml.safe_dump(values))
-    layout = Layout(root)
-    for name in CLASSES:
-        entries = {}
-        for split, count in SPLITS.items():
-            images, labels = discs(name, split, count)
-            with npz.write(layout.clean(name, split), labels, images.shape[1:]) as writer:
-                writer.append(images)
-            entries[split] = entry(labels, images.tobytes())
-        write_manifest(layout, name, entries)
-        write_manifest(layout, name, entries, "prepared")
+    fill(root, values)
     pretrain.main(["--root", str(root)])
     return root
 
@@ -132,6 +112,90 @@ def test_validation_is_neither_tuned_on_nor_scored(trained):
         assert not tuned & {(part.dataset, part.split, row) for row in part.indices}
 
 
+def test_images_that_are_scored_choose_no_epoch(trained):
+    chosen = replace(plan(trained), split="val")
+    _, held = tune.chosen_images(Layout(trained), list(CLASSES), chosen, seed=5)
+    assert {part.split for part in held.parts} == {"train"}
+    paper = replace(plan(trained), tune=replace(plan(trained).tune, split="val", shots=1))
+    shots, held = tune.chosen_images(Layout(trained), list(CLASSES), paper, seed=5)
+    assert {part.split for part in (*shots.parts, *held.parts)} == {"val"}
+    assert len(shots) + len(held) == 2 * 8
+
+
+@pytest.fixture
+def run(trained):
+    """A run that leaves no checkpoint behind."""
+    made = tune.Tuning(trained, "plain")
+    yield made
+    made._checkpoint_path.unlink(missing_ok=True)
+
+
+def test_the_best_epoch_is_kept_and_the_log_says_how_long_it_takes(run, monkeypatch, capsys):
+    after, scores = [], iter([0.5, 0.9, 0.7])
+
+    def validate():
+        after.append({name: weight.detach().clone() for name, weight in run.weights.items()})
+        return {"validation": next(scores)}
+
+    monkeypatch.setattr(run, "validate", validate)
+    monkeypatch.setattr(run, "_scaled", dict)
+    assert run.run()["best_epoch"] == 2
+    assert all(torch.equal(run.weights[name], weight) for name, weight in after[1].items())
+    assert not all(torch.equal(run.weights[name], weight) for name, weight in after[2].items())
+    lines = capsys.readouterr().out.splitlines()
+    assert re.fullmatch(r"epoch 1 of 3: loss \d+\.\d{3}, validation 50.0%; about \d+ s left", lines[0])
+    assert lines[2].endswith("about 0 s left")
+
+
+@pytest.mark.parametrize(
+    ("done", "seconds", "words"),
+    [(1, 10, "about 30 s left"), (2, 130, "about 2 min 10 s left"), (4, 9, "about 0 s left")],
+)
+def test_time_left(done, seconds, words):
+    assert pretrain.time_left(done, 4, seconds) == words
+
+
+def test_gradients_are_clipped_to_their_norm(run):
+    norms = []
+    for clip in (1e9, 1e-3):
+        run.plan = replace(run.plan, tune=replace(run.plan.tune, clip=clip))
+        run._step(np.arange(4), (1, 2))
+        norms.append(float(torch.cat([weight.grad.flatten() for weight in run.weights.values()]).norm()))
+    assert norms[0] > 0.01
+    assert norms[1] == pytest.approx(1e-3, rel=1e-3)
+
+
+def test_text_features_of_all_data_sets_or_of_the_images_own(trained, monkeypatch):
+    own = tune.Tuning(trained, "plain")
+    assert own.features.shape == (4 + 2, 64)
+    assert not own.features.requires_grad
+    assert own.allowed.tolist() == [[True] * 4 + [False] * 2, [False] * 4 + [True] * 2]
+    chosen = replace(plan(trained), tune=replace(plan(trained).tune, classes="all"))
+    monkeypatch.setattr(tune, "plan", lambda root: chosen)
+    everybody = tune.Tuning(trained, "plain")
+    assert everybody.allowed.all()
+    assert everybody.key != own.key
+    places = np.arange(len(own.shots))
+    # the same images and weights: more classes to be told apart from can only add to the loss
+    torch.manual_seed(0)
+    less = own._step(places, (1, 2))
+    torch.manual_seed(0)
+    assert everybody._step(places, (1, 2)) > less
+
+
+def test_a_tower_without_layers_for_lora_is_one_sentence(trained, monkeypatch):
+    monkeypatch.setattr("benchmark.models.Model.lora_targets", "no_such_layer")
+    with pytest.raises(UserError, match=r"LoRA can't be put on phantom-clip: .*no_such_layer") as caught:
+        tune.Tuning(trained, "plain")
+    assert "\n" not in str(caught.value)
+
+
+def test_an_adapter_is_no_base(trained):
+    chosen = replace(plan(trained), tuned={"mine": Tuned(base="robustmedclip")})
+    with pytest.raises(UserError, match=r"robustmedclip is an adapter itself.*have its base, biomedclip"):
+        loading.load(Places(trained), chosen, "mine", device="cpu")
+
+
 @pytest.mark.parametrize("name", ["plain", "robust"])
 def test_a_killed_run_goes_on_to_the_same_weights(trained, name):
     straight = tune.Tuning(trained, name)
@@ -178,6 +242,24 @@ def test_tuning_leaves_an_adapter_that_loads_and_moves_nothing_else(trained):
         together, apart, before = (model.encode_images(images) for model in (merged, wrapped, base))
     assert torch.allclose(together, apart, atol=1e-5)
     assert not torch.allclose(together, before, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("base", "licence", "repo"),
+    [
+        ("biomedclip", "mit", "microsoft/BiomedCLIP-PubMedBERT_256-vit_base_patch16_224"),
+        ("medclip", "other", None),
+        ("unimedclip", "other", "UzairK/unimed-clip-vit-b16"),
+    ],
+)
+def test_an_adapters_card_has_metadata_that_the_hub_takes(base, licence, repo):
+    how = {"shots": 0, "percent": 7.5, "split": "val", "rank": 8, "alpha": 16, "seed": 1, "epochs": 9}
+    record = {"settings": how, "shots": {"oct": [1, 2]}, "corruptions": [], "parameters": 1000, "best_epoch": 4}
+    record |= {"scale": 1.0, "scales": {"1.0": 0.5}, "held_images": 7, "chosen_on": "rest of val"}
+    card = ModelCard(adapters.card("mine", RECORDS[base], record))
+    assert (card.data.license, card.data.base_model, card.data.library_name) == (licence, repo, "peft")
+    assert f"| licence of the base | {RECORDS[base].licence} |" in card.text
+    assert "7.5 % of each class of the clean val split of oct: 2 images" in card.text
 
 
 def test_corrupted_views_are_the_benchmarks_own_and_never_held_out(trained):
