@@ -18,10 +18,10 @@ def load(places: Places, chosen: Plan, name: str, *, device: torch.device | str,
 
     A model that was tuned here, or whose record has a base, is that base with the adapter in
     ``data/models/<name>/adapter``. Weights come from the folder that params.yaml gives under ``weights``, else from the
-    Hub or its cache; phantom-clip's from ``pretrain``.
+    Hub or its cache; phantom-clip's from ``pretrain``. What stands there may be a pinned model instead of a folder.
     """
     tuned = chosen.tuned.get(name)
-    base = name if tuned is None else tuned.base
+    base = known_as(chosen, name if tuned is None else tuned.base)
     under = models.RECORDS[base].base if base in models.RECORDS else None
     if tuned is not None and under is not None:
         raise UserError(f"{base} is an adapter itself, and {name} can't be tuned from it; have its base, {under}")
@@ -35,6 +35,15 @@ def load(places: Places, chosen: Plan, name: str, *, device: torch.device | str,
         merged: torch.nn.Module = model.image_tower.merge_and_unload()  # type: ignore[operator]
         model.image_tower = merged.eval()
     return model
+
+
+def known_as(chosen: Plan, name: str) -> str:
+    """Return what `models.load` calls a model: params.yaml may give another name for a pinned one under ``weights``.
+
+    ``open_clip:ARCHITECTURE/TAG@COMMIT`` can't be the name of a stage or of a folder.
+    """
+    given = chosen.weights.get(name, "")
+    return given if given.startswith(models.PINNED) else name
 
 
 def folder(places: Places, chosen: Plan, name: str) -> Path | None:

@@ -14,6 +14,6 @@ from __future__ import annotations
 
 from benchmark.models.model import Model, Towers, load
 from benchmark.models.record import File, ModelError, Record, View
-from benchmark.models.zoo import NAMES, RECORDS, record
+from benchmark.models.zoo import NAMES, PINNED, RECORDS, record
 
-__all__ = ["NAMES", "RECORDS", "File", "Model", "ModelError", "Record", "Towers", "View", "load", "record"]
+__all__ = ["NAMES", "PINNED", "RECORDS", "File", "Model", "ModelError", "Record", "Towers", "View", "load", "record"]

@@ -13,8 +13,9 @@ from benchmark.models import weights
 from benchmark.models.extras import package
 from benchmark.models.model import Towers
 from benchmark.models.record import File, ModelError, Record, View
+from benchmark.models.zoo import PINNED
 
-PREFIX = "hub:"
+PREFIX = PINNED[1]
 NAMES = ("model.safetensors", "config.json", "preprocessor_config.json", "tokenizer.json")
 RESAMPLING: dict[int, Literal["bilinear", "bicubic"]] = {2: "bilinear", 3: "bicubic"}
 """Pillow's numbers of its filters, as preprocessor_config.json has them."""

@@ -12,9 +12,9 @@ from benchmark.models import weights
 from benchmark.models.extras import package
 from benchmark.models.model import Towers
 from benchmark.models.record import File, ModelError, Record, View
-from benchmark.models.zoo import CLIP_MEAN, CLIP_RN50, CLIP_STD, VIT_ATTENTION
+from benchmark.models.zoo import CLIP_MEAN, CLIP_RN50, CLIP_STD, PINNED, VIT_ATTENTION
 
-PREFIX = "open_clip:"
+PREFIX = PINNED[0]
 HUB = "hf-hub:"
 """What open_clip too writes before a repository of the Hub that has open_clip_config.json."""
 

@@ -244,6 +244,9 @@ RECORDS: dict[str, Record] = {
 OWN = {"phantom-clip": "phantom_clip"}
 """Models that this project trains: the module of each has its ``RECORD``."""
 
+PINNED = ("open_clip:", "hub:")
+"""What the name of any other model begins with; the rest of it says which, and at which commit."""
+
 NAMES = (*OWN, *RECORDS)
 """Every name that `record` knows by itself."""
 
@@ -265,11 +268,11 @@ def record(name: str, *, folder: Path | None = None, offline: bool = False) -> R
     if name in OWN:
         known: Record = importlib.import_module(f"benchmark.models.{OWN[name]}").RECORD
         return known
-    if name.startswith("open_clip:"):
+    if name.startswith(PINNED[0]):
         from benchmark.models import openclip
 
         return openclip.describe(name, folder=folder, offline=offline)
-    if name.startswith("hub:"):
+    if name.startswith(PINNED[1]):
         from benchmark.models import hub_clip
 
         return hub_clip.describe(name, folder=folder, offline=offline)

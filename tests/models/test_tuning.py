@@ -23,7 +23,7 @@ def workspace(root, base, weights, rank):
     values = params(
         baseline=base,
         models=[base, "mine"],
-        weights={base: str(weights)},
+        weights={"other": base, base: str(weights)},
         tuned={"mine": {"base": base, "rank": rank, "augment": False}},
         tune={"shots": 1, "epochs": 2, "batch": 3, "validate_every": 2, "scales": [1.0], "learning_rate": 0.01},
     )
@@ -41,6 +41,13 @@ def tuned(root, rank):
         before, after = (model.encode_images(model.preprocess(discs("oct", "test", 3)[0])) for model in models)
     assert (before - after).abs().max() > 1e-4
     return record, models
+
+
+def test_a_pinned_model_goes_by_another_name_in_params(clip, tmp_path):  # noqa: F811
+    weights, _ = clip
+    workspace(tmp_path, "hub:someone/clip", weights, 2)
+    model = loading.load(Places(tmp_path), plan(tmp_path), "other", device="cpu")
+    assert (model.record.name, model.record.title) == ("hub:someone/clip", "someone/clip")
 
 
 @pytest.mark.parametrize("rank", [8, 16])
