@@ -10,6 +10,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import importlib
+import os
 import platform
 import secrets
 import time
@@ -23,7 +24,7 @@ import numpy as np
 
 import corruptions
 from pipeline import UserError
-from pipeline.whole import whole
+from pipeline.whole import temporary
 
 _CONNECT = 10.0  # seconds that a scheduler has to answer
 _EXAMINE = 180.0  # seconds that a worker has for its examination: kernels may have to be compiled
@@ -136,15 +137,16 @@ def _wait_for_worker(client: Any, patience: float) -> None:
 def _examine_all(client: Any, root: Path) -> None:
     from distributed import wait
 
-    token, content = f".tmp-visible-{secrets.token_hex(4)}", secrets.token_hex(16)
-    with whole(root / token) as handle:
+    content = secrets.token_hex(16)
+    with temporary(root / "visible") as (token, handle):
         handle.write(content.encode())
-    try:
+        handle.flush()
+        os.fsync(handle.fileno())
         examination, expected = _examination(), identity()
         workers = list(client.scheduler_info(n_workers=-1)["workers"])
         futures = {
             worker: client.submit(
-                examination, str(root), token, content, expected, workers=[worker], pure=False, retries=1
+                examination, str(root), token.name, content, expected, workers=[worker], pure=False, retries=1
             )
             for worker in workers
         }
@@ -153,8 +155,6 @@ def _examine_all(client: Any, root: Path) -> None:
         found = [
             f"worker {worker} {sentence}" for worker, future in futures.items() for sentence in (_examined(future))
         ]
-    finally:
-        (root / token).unlink(missing_ok=True)
     if found:
         raise UserError("; ".join(found))
 

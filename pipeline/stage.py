@@ -12,7 +12,7 @@ import joblib
 from tqdm import tqdm
 
 import corruptions
-from pipeline import UserError
+from pipeline import UserError, interrupt
 
 
 def parser(doc: str | None) -> argparse.ArgumentParser:
@@ -50,7 +50,7 @@ def run(work: Callable[[], int | None]) -> int:
         print("error: out of memory; use fewer --workers or a smaller --batch", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("interrupted; nothing half-written was kept", file=sys.stderr)
+        print(interrupt.SENTENCE, file=sys.stderr)
         return 130
 
 

@@ -7,13 +7,12 @@ import fcntl
 import json
 import os
 import secrets
-import signal
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType
 from typing import Any, BinaryIO
+
+from pipeline.interrupt import MAKING, unfinished
 
 _MARK = ".tmp-"
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -23,30 +22,40 @@ _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 def whole(path: Path) -> Iterator[BinaryIO]:
     """Open `path` for writing so that it appears whole or not at all.
 
-    The data goes to a hidden file in the same folder, locked while its writer lives. It takes the final name after
-    an fsync, replacing a folder's entry and never another file's bytes: `path` may be a hard link into a cache.
-    What a killed writer of the same file left behind is removed.
+    The data goes to a `temporary` file. It takes the final name after an fsync, replacing a folder's entry and never
+    another file's bytes: `path` may be a hard link into a cache.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside, handle = None, None
     try:
-        with _uninterrupted():
-            beside, handle = _open_beside(path)
-        yield handle
-        handle.flush()
-        os.fsync(handle.fileno())
-        os.chmod(handle.fileno(), 0o666 & ~_umask())
-        os.replace(beside, path)
-    except BaseException as failure:
-        if beside is not None:
-            beside.unlink(missing_ok=True)
-        if isinstance(failure, OSError) and failure.errno in _FULL and failure.filename is None:
+        with temporary(path) as (beside, handle):
+            yield handle
+            handle.flush()
+            os.fsync(handle.fileno())
+            os.replace(beside, path)
+    except OSError as failure:
+        if failure.errno in _FULL and failure.filename is None:
             failure.filename = str(path.parent)  # a failed write does not say where
         raise
-    finally:
-        if handle is not None:
-            handle.close()
     _sync_folder(path.parent)
+
+
+@contextmanager
+def temporary(path: Path) -> Iterator[tuple[Path, BinaryIO]]:
+    """Make a hidden file in the folder of `path`, locked while its writer lives; remove it at the end.
+
+    What killed writers for the same path left behind is removed too.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    while True:
+        beside = path.with_name(f"{_MARK}{path.name}.{secrets.token_hex(4)}")
+        with unfinished(beside):
+            with MAKING:
+                handle = beside.open("x+b")
+            with handle:
+                fcntl.flock(handle, fcntl.LOCK_EX)
+                if os.fstat(handle.fileno()).st_nlink:
+                    yield beside, handle
+                    break
+                # Another writer for the same path took it for a leftover, before it was locked.
     _remove_leftovers(path)
 
 
@@ -59,39 +68,6 @@ def write_json(path: Path, value: Any) -> None:
 def is_temporary(path: Path) -> bool:
     """Say whether `path` is a file that `whole` is writing, or that a killed process left."""
     return path.name.startswith(_MARK)
-
-
-def _open_beside(path: Path) -> tuple[Path, BinaryIO]:
-    while True:
-        beside = path.with_name(f"{_MARK}{path.name}.{secrets.token_hex(4)}")
-        handle = beside.open("x+b")
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        if os.fstat(handle.fileno()).st_nlink:
-            return beside, handle
-        handle.close()  # another writer of the same file took it for a leftover, before it was locked
-
-
-@contextmanager
-def _uninterrupted() -> Iterator[None]:
-    """Hold Ctrl-C back for the moment in which a file exists and its name is not yet known to whoever cleans up."""
-    before = signal.getsignal(signal.SIGINT)
-    if threading.current_thread() is not threading.main_thread() or not callable(before):
-        yield  # Ctrl-C is raised in the main thread alone, and there not while it is ignored
-        return
-    held: list[tuple[int, FrameType | None]] = []
-    signal.signal(signal.SIGINT, lambda number, frame: held.append((number, frame)))
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
-    if held:
-        before(*held[0])
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
 
 
 def _sync_folder(folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""Ctrl-C, and two runs in one workspace."""
+"""Ctrl-C and SIGTERM at any moment of a command, and two runs in one workspace."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,26 +15,107 @@ import pytest
 from tests.faults import workspace
 from tests.faults.workspace import REPOSITORY, contents, corrupt_command, leftovers, run
 
+SIGNALS = [(signal.SIGINT, 130), (signal.SIGTERM, 143)]
+SAID = "interrupted; nothing half-written was kept\n"
 
+
+@pytest.fixture
+def control_c() -> Iterator[None]:
+    """Let processes that a test starts take Ctrl-C: a shell's background jobs ignore it, and so do their children."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.parametrize(("number", "code"), SIGNALS)
 @pytest.mark.parametrize("workers", ["1", "3"])
-def test_control_c(tmp_path: Path, workers: str) -> None:
+def test_while_it_writes(tmp_path: Path, control_c: None, workers: str, number: int, code: int) -> None:
     root = workspace.make(tmp_path, test=120)
     command = corrupt_command(root, "--workers", workers, "--batch", "1", corruption="zoom_blur")
-    # A background job of a shell ignores SIGINT, and so would its children.
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     with subprocess.Popen(command, cwd=REPOSITORY, stderr=subprocess.PIPE, text=True) as process:
-        signal.signal(signal.SIGINT, before)
         deadline = time.monotonic() + 60
         while not any("test" in path.parts for path in leftovers(root)):
             assert process.poll() is None, process.stderr
             assert time.monotonic() < deadline
             time.sleep(0.005)
-        process.send_signal(signal.SIGINT)
+        process.send_signal(number)
         said = process.communicate(timeout=60)[1]
-    assert process.returncode == 130, said
-    assert said == "interrupted; nothing half-written was kept\n"
+    assert process.returncode == code, said
+    assert said == SAID
     assert not leftovers(root)
     assert not list(root.glob("data/**/test/zoom_blur*"))
+
+
+@pytest.mark.parametrize(("number", "code"), SIGNALS)
+@pytest.mark.parametrize("module", ["pipeline.export", "benchmark.score"])
+def test_while_it_is_still_importing(control_c: None, module: str, number: int, code: int) -> None:
+    command = [sys.executable, "-X", "importtime", "-m", module]
+    with subprocess.Popen(command, cwd=REPOSITORY, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        while not process.stderr.readline().endswith(f"| {module.partition('.')[0]}\n"):
+            assert process.poll() is None
+        process.send_signal(number)
+        rest = process.communicate(timeout=60)[1]
+    assert process.returncode == code, rest
+    assert rest.endswith(SAID)
+    assert [line for line in rest.splitlines() if not line.startswith("import time:")] == [SAID.strip()]
+
+
+STARTED = "import sys; sys.argv, sys.orig_argv = ['-m'], ['python', '-m', '{module}.x']; import signal, {module};"
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_when_its_work_is_done(control_c: None, number: int) -> None:
+    """Python still takes a moment to end; what was done stays done."""
+    late = f"import os; late = type('', (), {{'__del__': lambda _, kill=os.kill: kill(os.getpid(), {number})}})()"
+    ended = run([sys.executable, "-c", STARTED.format(module="pipeline") + late])
+    assert (ended.returncode, ended.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("module", ["pipeline", "benchmark"])
+def test_importing_takes_no_signal_from_others(control_c: None, module: str) -> None:
+    asked = "print(*(signal.getsignal(s) in (signal.SIG_DFL, signal.default_int_handler) for s in (2, 15)))"
+    as_command = STARTED.format(module=module)
+    for start, untouched in (
+        (f"import signal, {module};", True),
+        (as_command.replace(".x", "_x.x"), True),
+        (as_command, False),
+    ):
+        assert run([sys.executable, "-c", start + asked]).stdout.split() == [str(untouched)] * 2
+
+
+def test_a_fork_leaves_its_parents_files_alone(tmp_path: Path, control_c: None) -> None:
+    code = f"""
+import os, pathlib
+from pipeline.whole import whole
+with whole(pathlib.Path({str(tmp_path / "x")!r})) as handle:
+    if not (child := os.fork()):
+        os.kill(os.getpid(), signal.SIGINT)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 130
+    handle.write(b"whole")
+"""
+    ended = run([sys.executable, "-c", STARTED.format(module="pipeline") + code])
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"whole"]
+
+
+def test_no_thread_makes_a_file_behind_its_back(tmp_path: Path, control_c: None) -> None:
+    code = f"""
+import itertools, os, pathlib, threading, time
+from pipeline.whole import whole
+def write(thread):
+    for number in itertools.count():
+        with whole(pathlib.Path({str(tmp_path)!r}, f"{{thread}}-{{number}}")):
+            pass
+for thread in range(8):
+    threading.Thread(target=write, args=(thread,), daemon=True).start()
+time.sleep(0.1)
+os.kill(os.getpid(), signal.SIGINT)
+"""
+    ended = run([sys.executable, "-c", STARTED.format(module="pipeline") + code])
+    assert (ended.returncode, ended.stderr) == (130, SAID)
+    assert contents(tmp_path)
+    assert not leftovers(tmp_path)
 
 
 def test_two_runs_at_once_make_the_same_files(tmp_path: Path) -> None:

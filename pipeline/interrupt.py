@@ -1,0 +1,68 @@
+"""Ctrl-C and SIGTERM at any moment of a command: one sentence, no temporary file left, exit code 130 or 143.
+
+Nothing is raised: an exception may come in the middle of a library, which swallows it, shows it or waits. What is not
+whole has a temporary name, so it is enough to remove that and to leave.
+"""
+
+from __future__ import annotations
+
+import atexit
+import functools
+import os
+import shutil
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+SENTENCE = "interrupted; nothing half-written was kept"
+
+MAKING = threading.RLock()
+"""To be held while something `unfinished` is made, so that no thread makes it just before the process ends."""
+
+_unfinished: set[Path] = set()
+
+
+def command(package: str) -> None:
+    """Take Ctrl-C and SIGTERM if Python was started as ``python -m package.module``; else change nothing.
+
+    To be called on import of the package, which comes before the imports of its module: they take a second.
+    """
+    if sys.argv[:1] != ["-m"] or not sys.orig_argv[-len(sys.argv)].removeprefix("-m").startswith(f"{package}."):
+        return
+    for number in (signal.SIGINT, signal.SIGTERM):
+        if signal.getsignal(number) != signal.SIG_IGN:  # as a shell's background jobs ignore Ctrl-C
+            signal.signal(number, functools.partial(_leave, os.getpid()))
+            atexit.register(signal.signal, number, signal.SIG_IGN)  # its work is done
+
+
+@contextmanager
+def unfinished(path: Path) -> Iterator[None]:
+    """Remove `path`, a file or folder made within this, unless it has another name by the end, however that comes."""
+    _unfinished.add(path)
+    try:
+        yield
+    finally:
+        remove(path)
+        _unfinished.discard(path)
+
+
+def remove(path: Path) -> None:
+    """Remove a temporary file or folder, if it is there and can be."""
+    with suppress(OSError):  # such as a disk that can no longer be written: a later run removes it
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
+
+
+def _leave(process: int, number: int, _: object) -> None:
+    if os.getpid() == process:  # and in no fork of it
+        MAKING.acquire()
+        for path in list(_unfinished):
+            remove(path)
+        with suppress(OSError):  # nobody may be left to read it
+            os.write(2, f"{chr(10) if os.isatty(2) else ''}{SENTENCE}\n".encode())  # below a progress bar
+    os._exit(128 + number)
