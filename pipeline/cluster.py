@@ -150,8 +150,12 @@ def _examine_all(client: Any, root: Path) -> None:
             )
             for worker in workers
         }
-        with suppress(TimeoutError):  # said below, for each worker that has not answered
-            wait(list(futures.values()), timeout=_EXAMINE)
+        deadline = time.monotonic() + _EXAMINE
+        while any(future.status == "pending" for future in futures.values()) and time.monotonic() < deadline:
+            with suppress(TimeoutError):
+                wait(list(futures.values()), timeout=1)
+            left = futures.keys() - client.scheduler_info(n_workers=-1)["workers"].keys()
+            futures = {worker: future for worker, future in futures.items() if worker not in left}
         found = [
             f"worker {worker} {sentence}" for worker, future in futures.items() for sentence in (_examined(future))
         ]

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -123,17 +124,25 @@ def test_no_worker_and_no_scheduler(
         assert address in said
 
 
-def test_all_workers_and_then_the_scheduler_die(started: Cluster, tmp_path: Path) -> None:
+@pytest.mark.parametrize("during", ["examine", "call"])
+def test_all_workers_die(started: Cluster, tmp_path: Path, during: str) -> None:
     """Waiting has an end."""
     root = workspace.make(tmp_path)
     worker = started.worker()
     started.wait_for(1)
     tasks = [(60,)]
     work = cluster.everywhere("tests.faults.sleepy:sleep", tasks, {}, root=root, scheduler=started.address, patience=1)
-    killer = subprocess.Popen(["sh", "-c", f"sleep 4; kill -9 {worker.pid}"])
-    with pytest.raises(UserError, match="no worker is left after 1 s; 1 tasks are not done"):
-        list(work)
-    assert killer.wait() == 0
+
+    def kill() -> None:
+        while not any(key.startswith(during) for keys in started.client.processing().values() for key in keys):
+            time.sleep(0.01)
+        worker.kill()
+
+    with ThreadPoolExecutor(1) as thread:
+        killing = thread.submit(kill)
+        with pytest.raises(UserError, match="no worker is left after 1 s; 1 tasks are not done"):
+            list(work)
+        killing.result()
 
 
 def test_what_a_worker_must_share(tmp_path: Path) -> None:
