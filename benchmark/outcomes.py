@@ -1,12 +1,13 @@
 """One model on one data set: from its logits to errors, over bootstrap samples of the images.
 
-An array whose first axis is "samples" has the point estimate in row 0 and one bootstrap sample in each other row; all
-models of a data set share the samples.
+Which corruptions a data set has, its logits say, so collections may differ in them. An array whose first axis is
+"samples" has the point estimate in row 0 and one bootstrap sample in each other row; all models of a data set share
+the samples.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,8 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark import metrics
-from benchmark.places import CLEAN, cell_name, cell_names
-from corruptions import CORRUPTIONS, SEVERITIES
+from benchmark.places import CLEAN, cell_name
 
 Floats = NDArray[np.float64]
 BINS = 15
@@ -26,14 +26,16 @@ class Outcome:
     """What is counted of one model on one data set; S samples, C corruptions, V severities, K classes, N images.
 
     Attributes:
+        corruptions: their names, in the order of the axis C.
         clean: error (S,).                          errors: (S, C, V).
         balanced_clean: balanced error (S,).        balanced: (S, C, V).
         auroc_clean: (S,).                          auroc: (S, C, V).
         ece: by cell.                               reliability: ``clean`` and ``corrupted``.
         confusion: int64 (K, K), ``clean`` and ``corrupted`` (summed over cells).
-        hits: whether each image is right, bool (1 + C * V, N), cells in the order of `cell_names`.
+        hits: whether each image is right, bool (1 + C * V, N), the clean cell first.
     """
 
+    corruptions: tuple[str, ...]
     clean: Floats
     errors: Floats
     balanced_clean: Floats
@@ -52,11 +54,15 @@ def outcome(
     """Count one model's outcome on one data set.
 
     Args:
-        logits: float32 (N, K) of every cell.
+        logits: float32 (N, K) of every cell, by name: ``clean``, then each corruption's severities in their order.
         labels: int64 (N,).
         counts: how often each image counts in each sample, float32 (S, N), from `metrics.bootstrap_counts`.
+
+    Raises:
+        ValueError: the cells are not clean and a grid of corruptions by severities.
     """
-    names = cell_names()
+    names = list(logits)
+    corruptions, severities = _grid(names)
     classes = logits[CLEAN].shape[1]
     predictions = np.stack([logits[name].argmax(axis=1) for name in names])
     hits = predictions == labels
@@ -67,8 +73,9 @@ def outcome(
     areas = np.stack([metrics.auroc(probabilities[name], labels, counts) for name in names], axis=1)
     curves = {name: metrics.reliability(probabilities[name], labels, BINS) for name in names}
     matrices = np.stack([metrics.confusion(p, labels, classes) for p in predictions])
-    grid = (len(counts), len(CORRUPTIONS), len(SEVERITIES))
+    grid = (len(counts), len(corruptions), severities)
     return Outcome(
+        corruptions=corruptions,
         clean=errors[:, 0],
         errors=errors[:, 1:].reshape(grid),
         balanced_clean=balanced[:, 0],
@@ -80,6 +87,16 @@ def outcome(
         confusion={CLEAN: matrices[0], "corrupted": matrices[1:].sum(axis=0)},
         hits=hits,
     )
+
+
+def _grid(names: Sequence[str]) -> tuple[tuple[str, ...], int]:
+    """Return the corruptions of cells in their order, and how many severities each has."""
+    corruptions = tuple(dict.fromkeys(name.rpartition("_severity_")[0] for name in names[1:]))
+    severities = (len(names) - 1) // max(1, len(corruptions))
+    grid = [CLEAN, *(cell_name(name, k) for name in corruptions for k in range(1, severities + 1))]
+    if not corruptions or list(names) != grid:
+        raise ValueError(f"cells must be clean and every corruption at severities 1 to {severities}, not {list(names)}")
+    return corruptions, severities
 
 
 def _recall(counts: NDArray[np.float32], hits: NDArray[np.bool_]) -> Floats:
@@ -122,10 +139,10 @@ def data_set(own: Outcome, base: Outcome, class_names: tuple[str, ...]) -> dict[
                 "errors": own.errors[0, c],
                 "balanced_errors": own.balanced[0, c],
                 "auroc": own.auroc[0, c],
-                "ece": [own.ece[cell_name(corruption, severity)] for severity in SEVERITIES],
+                "ece": [own.ece[cell_name(corruption, k)] for k in range(1, own.errors.shape[2] + 1)],
                 **{name: ratio[name][0, c] for name in ("ce", "relative_ce", "be", "rbe")},
             }
-            for c, corruption in enumerate(CORRUPTIONS)
+            for c, corruption in enumerate(own.corruptions)
         },
         "recall": {
             name: {"clean": clean_recall[k], "corrupted": corrupted_recall[k]} for k, name in enumerate(class_names)

@@ -33,16 +33,17 @@ def summary(own: Outcomes, base: Outcomes, collections: Collections, held_out: S
         "auroc_corrupted": _over(own, collections, lambda o, _: 100 * o.auroc.mean(axis=(1, 2))),
     }
     ratio = {name: ratios(own[name], base[name]) for names in collections.values() for name in names}
+    every = tuple(dict.fromkeys(c for one in own.values() for c in one.corruptions))
     lines["clean_ratio"] = _over(own, collections, lambda _, name: ratio[name]["clean_ratio"])
     for line_name, quantity in (("mce", "ce"), ("relative_mce", "relative_ce"), ("mbe", "be"), ("mrbe", "rbe")):
-        lines[line_name] = _over_corruptions(ratio, quantity, collections, CORRUPTIONS)
-    lines["mce_pooled"] = _pooled(own, base, collections, CORRUPTIONS, relative=False)
-    lines["relative_mce_pooled"] = _pooled(own, base, collections, CORRUPTIONS, relative=True)
+        lines[line_name] = _over_corruptions(own, ratio, quantity, collections, every)
+    lines["mce_pooled"] = _pooled(own, base, collections, every, relative=False)
+    lines["relative_mce_pooled"] = _pooled(own, base, collections, every, relative=True)
     if held_out:
-        kept = tuple(c for c in CORRUPTIONS if c not in held_out)
-        for suffix, group in (("trained", kept), ("held_out", tuple(held_out))):
+        trained = tuple(c for c in CORRUPTIONS if c not in held_out)
+        for suffix, group in (("trained", trained), ("held_out", tuple(held_out))):
             if group:
-                lines[f"mce_{suffix}"] = _over_corruptions(ratio, "ce", collections, group)
+                lines[f"mce_{suffix}"] = _over_corruptions(own, ratio, "ce", collections, group)
                 lines[f"mce_pooled_{suffix}"] = _pooled(own, base, collections, group, relative=False)
     found = {}
     for name, line in lines.items():
@@ -55,48 +56,73 @@ def summary(own: Outcomes, base: Outcomes, collections: Collections, held_out: S
 
 def _over(own: Outcomes, collections: Collections, value: Callable[[Outcome, str], Floats]) -> metrics.Mean:
     """Average a value of each data set over data sets, then collections."""
+    return _mean({name: value(one, name) for name, one in own.items()}, collections)
+
+
+def _mean(values: Mapping[str, Floats], collections: Collections) -> metrics.Mean:
     left_out: tuple[str, ...] = ()
     means = {}
     for collection, names in collections.items():
-        mean = metrics.named_mean({name: value(own[name], name) for name in names})
+        mean = metrics.named_mean({name: values[name] for name in names})
         means[collection], left_out = mean.value, left_out + mean.left_out
     return metrics.Mean(metrics.named_mean(means).value, left_out)
 
 
 def _over_corruptions(
-    ratio: Mapping[str, Mapping[str, Floats]], quantity: str, collections: Collections, group: Sequence[str]
+    own: Outcomes,
+    ratio: Mapping[str, Mapping[str, Floats]],
+    quantity: str,
+    collections: Collections,
+    group: Sequence[str],
 ) -> metrics.Mean:
-    """Average a percentage over the corruptions of `group`, then data sets, then collections."""
+    """Average a percentage over the corruptions of `group` that a data set has, then data sets, then collections.
+
+    A data set or collection that has none of them does not count.
+    """
     left_out: list[str] = []
     means = {}
     for collection, names in collections.items():
         by_set = {}
         for name in names:
-            values = {f"{name}/{c}": ratio[name][quantity][:, CORRUPTIONS.index(c)] for c in group}
-            mean = metrics.named_mean(values)
-            by_set[name] = mean.value
-            left_out.extend(mean.left_out)
-        means[collection] = metrics.named_mean(by_set).value
+            places = {c: place for place, c in enumerate(own[name].corruptions) if c in group}
+            if places:
+                values = {f"{name}/{c}": ratio[name][quantity][:, place] for c, place in places.items()}
+                mean = metrics.named_mean(values)
+                by_set[name] = mean.value
+                left_out.extend(mean.left_out)
+        if by_set:
+            means[collection] = metrics.named_mean(by_set).value
     return metrics.Mean(metrics.named_mean(means).value, tuple(left_out))
 
 
 def _pooled(
     own: Outcomes, base: Outcomes, collections: Collections, group: Sequence[str], *, relative: bool
 ) -> metrics.Mean:
-    """Sum the error rates over data sets before dividing by the baseline's, so that no data set is ever left out."""
-    places = [CORRUPTIONS.index(c) for c in group]
+    """Sum the error rates over the data sets that have a corruption before dividing by the baseline's.
+
+    So no data set is left out for an error that the baseline does not make.
+    """
     left_out: list[str] = []
     means = {}
     for collection, names in collections.items():
-        errors, base_errors = (np.sum([m[n].errors[:, places] for n in names], axis=0) for m in (own, base))
-        if relative:
-            clean, base_clean = (np.sum([m[n].clean for n in names], axis=0)[:, None] for m in (own, base))
-            values = metrics.relative_corruption_error(errors, clean, base_errors, base_clean)
-        else:
-            values = metrics.corruption_error(errors, base_errors)
-        mean = metrics.named_mean({f"{collection}/{c}": values[:, i] for i, c in enumerate(group)})
-        means[collection] = mean.value
-        left_out.extend(mean.left_out)
+        values = {}
+        for corruption in group:
+            having = [
+                (name, own[name].corruptions.index(corruption)) for name in names if corruption in own[name].corruptions
+            ]
+            if not having:
+                continue
+            errors, base_errors = (np.sum([m[n].errors[:, place] for n, place in having], axis=0) for m in (own, base))
+            if relative:
+                clean, base_clean = (np.sum([m[n].clean for n, _ in having], axis=0) for m in (own, base))
+                value = metrics.relative_corruption_error(errors, clean, base_errors, base_clean)
+            else:
+                value = metrics.corruption_error(errors, base_errors)
+            values[f"{collection}/{corruption}"] = value
+        if values:
+            mean = metrics.named_mean(values)
+            means[collection] = mean.value
+            left_out.extend(mean.left_out)
     return metrics.Mean(metrics.named_mean(means).value, tuple(left_out))
 
 
@@ -113,28 +139,38 @@ def _ece_of(one: Outcome, kind: str) -> float:
     return sum(values) / len(values)
 
 
-def comparisons(models: Mapping[str, Outcomes], *, samples: int, seed: int) -> list[dict[str, Any]]:
+def comparisons(
+    models: Mapping[str, Outcomes], collections: Collections | None = None, *, samples: int, seed: int
+) -> list[dict[str, Any]]:
     """Compare every two models on the same images, clean and corrupted, by random sign flips, corrected by Holm.
 
     The score of an image is whether it is right, or the fraction of the corrupted cells in which it is; the difference
-    is the first model's accuracy minus the second's, averaged over images, then data sets, in points.
+    is the first model's accuracy minus the second's, averaged over images, data sets, then collections, in points, with
+    its interval by paired bootstrap. All data sets are one collection if none are given.
     """
     found: list[dict[str, Any]] = []
     for first, second in combinations(models, 2):
+        one, other = models[first], models[second]
+        grouped = collections or {"": tuple(one)}
+        names = [name for group in grouped.values() for name in group]
+        weights = [1 / len(group) for group in grouped.values() for _ in group]
         for kind, cells in (("clean", slice(0, 1)), ("corrupted", slice(1, None))):
-            differences = [
-                models[first][name].hits[cells].mean(axis=0) - models[second][name].hits[cells].mean(axis=0)
-                for name in models[first]
-            ]
-            found.append(
-                {
-                    "first": first,
-                    "second": second,
-                    "images": kind,
-                    "difference": 100 * float(np.mean([d.mean() for d in differences])),
-                    "p": metrics.sign_flip_p(differences, samples, seed),
-                }
-            )
+            apart = {name: 100 * (_errors(other[name], kind) - _errors(one[name], kind)) for name in names}
+            difference, low, high = metrics.interval(_mean(apart, grouped).value)
+            by_image = [one[n].hits[cells].mean(axis=0) - other[n].hits[cells].mean(axis=0) for n in names]
+            line = {
+                "first": first,
+                "second": second,
+                "images": kind,
+                "difference": difference,
+                "low": low,
+                "high": high,
+            }
+            found.append(line | {"p": metrics.sign_flip_p(by_image, samples, seed, weights)})
     for line, corrected in zip(found, metrics.holm([line["p"] for line in found]), strict=True):
         line["p_holm"] = corrected
     return found
+
+
+def _errors(one: Outcome, kind: str) -> Floats:
+    return one.clean if kind == "clean" else one.errors.mean(axis=(1, 2))

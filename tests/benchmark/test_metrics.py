@@ -138,6 +138,14 @@ def test_sign_flips_by_hand():
     assert metrics.sign_flip_p([np.ones(30), np.ones(20)], 999, 0) == pytest.approx(0.001)
 
 
+def test_sign_flips_weigh_data_sets():
+    rng = np.random.default_rng(0)
+    first, second = rng.normal(0.3, 1, 20), rng.normal(0, 1, 50)
+    alone = metrics.sign_flip_p([first], 500, 0)
+    assert metrics.sign_flip_p([first, second], 500, 0, [1.0, 0.0]) == alone
+    assert metrics.sign_flip_p([first, second], 500, 0) != alone
+
+
 def test_holm_by_hand():
     assert metrics.holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
     assert metrics.holm([0.6, 0.7]) == [1.0, 1.0]

@@ -1,0 +1,85 @@
+"""Outcomes and means where data sets and collections differ in their corruptions, by hand."""
+
+import numpy as np
+import pytest
+
+from benchmark import metrics
+from benchmark.outcomes import data_set, outcome
+from benchmark.summary import comparisons, summary
+
+IMAGES = 40
+LABELS = np.arange(IMAGES) % 2
+
+
+def counted(clean, **wrong):
+    """The outcome of a model that has `clean` of 40 images wrong, and `wrong` under a corruption at each severity."""
+    cells = {"clean": clean} | {f"{c}_severity_{k}": w for c, w in wrong.items() for k in (1, 2)}
+    guesses = {cell: np.where(np.arange(IMAGES) < count, 1 - LABELS, LABELS) for cell, count in cells.items()}
+    logits = {cell: 4 * np.eye(2, dtype=np.float32)[guess] for cell, guess in guesses.items()}
+    return outcome(logits, LABELS, metrics.bootstrap_counts(IMAGES, 30, (1,)))
+
+
+COLLECTIONS = {"ours": ("a", "b"), "theirs": ("c",)}
+BASE = {
+    "a": counted(4, contrast=8, pixelate=10),
+    "b": counted(4, contrast=8, pixelate=10),
+    "c": counted(4, stain=20, contrast=16),
+}
+MODEL = {
+    "a": counted(4, contrast=4, pixelate=10),
+    "b": counted(4, contrast=8, pixelate=5),
+    "c": counted(2, stain=10, contrast=24),
+}
+
+
+def values(model, base=BASE, held_out=()):
+    return {name: line["value"] for name, line in summary(model, base, COLLECTIONS, held_out).items()}
+
+
+def test_every_data_set_is_averaged_over_its_own_corruptions():
+    found = values(MODEL)
+    # a: 50, 100; b: 100, 50; c: 50, 150; ours 75, theirs 100
+    assert found["mce"] == pytest.approx((75 + 100) / 2)
+    # ours: contrast 12/16, pixelate 15/20; theirs as above
+    assert found["mce_pooled"] == pytest.approx((75 + 100) / 2)
+    assert found["clean_error"] == pytest.approx(100 * (4 / 40 + 2 / 40) / 2)
+    assert values(BASE)["mce"] == pytest.approx(100)
+
+
+def test_groups_of_corruptions_count_where_they_are():
+    found = values(MODEL, held_out=("contrast",))
+    assert found["mce_held_out"] == pytest.approx(((50 + 100) / 2 + 150) / 2)
+    # "theirs" has none of the corruptions that may be trained on; its stain is neither
+    assert found["mce_trained"] == pytest.approx((100 + 50) / 2)
+    assert found["mce_pooled_trained"] == pytest.approx(75)
+
+
+def test_a_data_set_says_its_own_corruptions():
+    one = data_set(MODEL["c"], BASE["c"], ("benign", "malignant"))
+    assert list(one["corruptions"]) == ["stain", "contrast"]
+    assert one["corruptions"]["stain"]["errors"] == pytest.approx([0.25, 0.25])
+    assert len(one["corruptions"]["stain"]["ece"]) == 2
+
+
+@pytest.mark.parametrize(
+    "cells",
+    [["clean"], ["clean", "x_severity_1", "y_severity_2"], ["x_severity_1", "clean"], ["clean", "x_severity_2"]],
+)
+def test_cells_that_are_no_grid_are_refused(cells):
+    with pytest.raises(ValueError, match="cells must be clean and every corruption"):
+        outcome(dict.fromkeys(cells, np.zeros((IMAGES, 2), np.float32)), LABELS, np.ones((1, IMAGES), np.float32))
+
+
+def test_a_difference_is_averaged_as_the_scores_are_and_has_an_interval():
+    clean, corrupted = comparisons({"base": BASE, "model": MODEL}, COLLECTIONS, samples=200, seed=0)
+    assert clean["difference"] == pytest.approx(-100 * (0 + 2 / 40) / 2), "the first's accuracy minus the second's"
+    # a: 9 -> 7, b: 9 -> 6.5, c: 18 -> 17 of 40
+    assert corrupted["difference"] == pytest.approx(-100 * ((2 + 2.5) / 2 + 1) / 2 / 40)
+    assert corrupted["low"] < corrupted["difference"] < corrupted["high"]
+    alike = comparisons({"base": BASE, "model": MODEL}, samples=200, seed=0)[1]
+    assert alike["difference"] == pytest.approx(-100 * (2 + 2.5 + 1) / 3 / 40)
+
+
+def test_the_same_model_twice_differs_by_nothing():
+    for line in comparisons({"one": MODEL, "other": MODEL}, COLLECTIONS, samples=50, seed=0):
+        assert (line["difference"], line["low"], line["high"], line["p"]) == (0, 0, 0, 1)
