@@ -38,8 +38,17 @@ class Cells:
         checksums: what each cell's pixels depend on, by cell: those of the manifests, or of the recipe.
     """
 
-    def __init__(self, layout: Layout, given: Settings, dataset: str, split: str, *, made: str = "files") -> None:
-        self._layout, self._given, self._made = layout, given, made
+    def __init__(
+        self,
+        layout: Layout,
+        given: Settings,
+        dataset: str,
+        split: str,
+        *,
+        made: str = "files",
+        device: str | None = None,
+    ) -> None:
+        self._layout, self._given, self._made, self._device = layout, given, made, device
         self.dataset, self.split = dataset, split
         expected = manifest.read(layout, dataset, manifest.CLEAN)["splits"][split]
         self.labels = npz.Npz(layout.clean(dataset, split)).labels
@@ -75,6 +84,7 @@ class Cells:
                 seed=self._given.seed,
                 profile=self._given.profile,
                 column=self._given.column(self.dataset),
+                device=self._device,
             )
             if cell.labels.tolist() != self.labels.tolist():
                 raise UserError(f"{name} of {self.dataset} has other labels than clean.npz; run `dvc repro`")

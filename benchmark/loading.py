@@ -54,7 +54,20 @@ def folder(places: Places, chosen: Plan, name: str) -> Path | None:
 
 
 def device(name: str) -> torch.device:
-    """Return the torch device for ``auto``, ``cpu`` or ``cuda``; UserError if CUDA was asked for and is not there."""
-    if name == "cuda" and not torch.cuda.is_available():
-        raise UserError("params.yaml asks for device: cuda, and torch sees none; have auto, cpu")
-    return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
+    """Return the torch device for ``auto``, ``cpu``, ``cuda`` or ``cuda:K``; UserError if it is not there."""
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    kind, _, index = name.partition(":")
+    if kind not in ("cpu", "cuda") or (index and not (kind == "cuda" and index.isdigit())):
+        raise UserError(f"no device {name!r}; have auto, cpu, cuda, cuda:K")
+    there = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if kind == "cuda" and int(index or 0) >= there:
+        raise UserError(f"device {name} was asked for, and torch sees {there or 'none'}; have auto, cpu")
+    return torch.device(name)
+
+
+def devices(name: str) -> list[torch.device]:
+    """Return every device that ``auto``, ``cpu`` or ``cuda`` stands for: all GPUs, or the CPU alone."""
+    first = device(name)
+    count = torch.cuda.device_count() if first == torch.device("cuda") else 0
+    return [torch.device("cuda", k) for k in range(count)] if count > 1 else [first]

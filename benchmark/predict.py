@@ -1,7 +1,7 @@
 """Write the logits of one model on data sets' cells, from the released files or on cells made in memory.
 
 One npz a cell (logits, labels, indices, key). A cell that is there with the same key (weights, prompts, pixels) is
-left alone, so an interrupted run goes on where it stopped. Several GPUs share the cells out between them.
+left alone, so an interrupted run goes on where it stopped. Several devices share the cells out between them.
 """
 
 from __future__ import annotations
@@ -13,21 +13,22 @@ import json
 import platform
 import subprocess
 import sys
+import time
 import zipfile
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from benchmark import loading
 from benchmark.cells import Batch, Cells, ahead
 from benchmark.models import Model
-from benchmark.places import Places, cell_names
+from benchmark.places import Places
 from benchmark.plan import Plan, plan
 from benchmark.prompts import class_features, prompts
 from pipeline import UserError, stage
@@ -37,6 +38,19 @@ from pipeline.whole import whole, write_json
 
 PACKAGES = ("medimeta-c", "numpy", "torch", "kornia", "peft", "transformers", "open_clip_torch", "timm", "torchvision")
 """Whose versions a record of predictions names, where they are installed."""
+
+
+AT_ONCE = 4
+"""Images that a CPU prepares at once: 2.4 MB of floats each at 224 x 224, which stay in its caches."""
+
+
+class Todo(NamedTuple):
+    """What is left of one data set: its cells, the text features float32 (K, D), and the keys by cell."""
+
+    dataset: str
+    cells: Cells
+    features: Tensor
+    keys: dict[str, str]
 
 
 class Predicting:
@@ -49,37 +63,77 @@ class Predicting:
         self.made = ("gpu" if device.type == "cuda" else "cpu") if on_the_fly else "files"
         self.model: Model = loading.load(self.places, self.plan, name, device=device)
         self.weights = tower_checksum(self.model)
+        self._buffer = torch.empty(0)
+
+    def todo(self, dataset: str, *, shard: tuple[int, int] = (0, 1)) -> Todo:
+        """Return the cells of `dataset` whose logits are not there yet, and what is needed to make them.
+
+        With `shard` (k, n) only every n-th of them from the k-th.
+        """
+        features = class_features(self.model, prompts(self.layout, dataset, templates=self.plan.prompts))
+        where = str(self.model.device) if self.made == "gpu" else None
+        cells = Cells(self.layout, self.given, dataset, self.split, made=self.made, device=where)
+        keys = {cell: self._key(features, checksum) for cell, checksum in cells.checksums.items()}
+        pending = [cell for cell in keys if stored_key(self._path(dataset, cell)) != keys[cell]]
+        return Todo(dataset, cells, features, {cell: keys[cell] for cell in pending[shard[0] :: shard[1]]})
 
     def data_set(self, dataset: str, *, shard: tuple[int, int] = (0, 1)) -> int:
-        """Write the logits of the cells of `dataset` that are not there yet, or of a shard of them; return how many."""
-        chosen = prompts(self.layout, dataset, templates=self.plan.prompts)
-        features = class_features(self.model, chosen)
-        cells = Cells(self.layout, self.given, dataset, self.split, made=self.made)
-        keys = {cell: self._key(features, checksum) for cell, checksum in cells.checksums.items()}
-        pending = [c for c in cell_names() if stored_key(self._path(dataset, c)) != keys[c]][shard[0] :: shard[1]]
-        logits = np.empty((len(cells.labels), len(chosen.class_names)), np.float32)
-        total = len(pending) * len(cells.labels)
+        """Write the logits that are still `todo`, and return of how many cells.
+
+        Reading, computing and writing go on at the same time.
+        """
+        todo = self.todo(dataset, shard=shard)
+        pending, count = list(todo.keys), len(todo.cells.labels)
+        found, written, first = list[Tensor](), list[Future[None]](), 0.0
         with (
-            stage.progress(total=total, desc=f"predict {self.name} {dataset}", unit="img") as bar,
+            stage.progress(total=len(pending) * count, desc=f"predict {self.name} {dataset}", unit="img") as bar,
+            ThreadPoolExecutor(1, "write") as writer,
             torch.inference_mode(),
         ):
-            for batch in ahead(cells.batches(pending, self.plan.batch)):
-                stop = batch.start + len(batch.images)
-                logits[batch.start : stop] = self._logits(batch, features)
+            for batch in ahead(map(self._pinned, todo.cells.batches(pending, self.plan.batch))):
+                found.append(self._logits(batch.images, todo.features))
                 bar.update(len(batch.images))
-                if stop == len(logits):
-                    self._write(dataset, batch.cell, logits, cells.labels, keys[batch.cell])
+                if batch.start + len(batch.images) == count:
+                    for earlier in written[-1:]:
+                        earlier.result()
+                    written.append(writer.submit(self._write, todo, batch.cell, found))
+                    found = []
+                    if len(written) == 1:  # which waits for what is loaded and compiled
+                        first = time.perf_counter()
+                    if len(written) == 3:
+                        _announce(f"{self.name} {dataset}", len(pending) - 3, (time.perf_counter() - first) / 2)
+            for last in written[-1:]:
+                last.result()
         return len(pending)
 
-    def _logits(self, batch: Batch, features: Tensor) -> NDArray[np.float32]:
+    def _pinned(self, batch: Batch) -> Batch:
+        """Return the batch in memory that a GPU can copy from while it computes; as it is for a CPU."""
+        copied = self.model.device.type == "cuda" and batch.images.device.type == "cpu"
+        return batch._replace(images=batch.images.pin_memory()) if copied else batch
+
+    def _logits(self, images: Tensor, features: Tensor) -> Tensor:
+        """Return logits float32 (n, K) on the model's device; nothing here waits for a GPU."""
         device = self.model.device
-        images = batch.images
-        if device.type == "cuda" and images.device.type == "cpu":
-            images = images.pin_memory().to(device, non_blocking=True)
         with torch.autocast(device.type, torch.float16, enabled=device.type == "cuda"):
-            encoded = self.model.encode_images(self.model.preprocess(images))
-        found: NDArray[np.float32] = (self.model.logit_scale * encoded.float() @ features.T).cpu().numpy()
-        return found
+            encoded = self.model.encode_images(self._prepared(images.to(device, non_blocking=True)))
+        return self.model.logit_scale * encoded.float() @ features.T
+
+    def _prepared(self, images: Tensor) -> Tensor:
+        """Preprocess a batch; on a CPU by a few images into the same memory each time.
+
+        Fresh memory for a whole batch of floats is handed out by the kernel page by page, which takes longer than
+        the arithmetic.
+        """
+        if self.model.device.type == "cuda":
+            return self.model.preprocess(images)
+        for start in range(0, len(images), AT_ONCE):
+            part = self.model.preprocess(images[start : start + AT_ONCE])
+            if len(self._buffer) < len(images):
+                last = part.is_contiguous(memory_format=torch.channels_last)
+                layout = torch.channels_last if last else torch.contiguous_format
+                self._buffer = torch.empty((len(images), *part.shape[1:]), memory_format=layout)
+            self._buffer[start : start + len(part)] = part
+        return self._buffer[: len(images)]
 
     def _path(self, dataset: str, cell: str) -> Path:
         return self.places.logits(self.name, dataset, self.split, cell)
@@ -90,9 +144,13 @@ class Predicting:
         digest.update(features.cpu().numpy().tobytes())
         return digest.hexdigest()
 
-    def _write(self, dataset: str, cell: str, logits: Any, labels: Any, key: str) -> None:
-        with whole(self._path(dataset, cell)) as handle:
-            np.savez(handle, logits=logits, labels=labels, indices=np.arange(len(labels)), key=np.array(key))
+    def _write(self, todo: Todo, cell: str, found: Sequence[Tensor]) -> None:
+        labels = todo.cells.labels
+        logits = torch.cat(list(found)).cpu().numpy()  # waits for a GPU, in the thread that writes
+        with whole(self._path(todo.dataset, cell)) as handle:
+            np.savez(
+                handle, logits=logits, labels=labels, indices=np.arange(len(labels)), key=np.array(todo.keys[cell])
+            )
 
     def record(self, datasets: Sequence[str]) -> dict[str, Any]:
         """Return what the logits were made with, for the report."""
@@ -109,6 +167,12 @@ class Predicting:
             "versions": versions(),
             "device": self.model.device.type,
         }
+
+
+def _announce(what: str, cells: int, seconds: float) -> None:
+    """Say how long `cells` more cells take if each takes `seconds`, if anybody could wait for it."""
+    if cells * seconds > 60:
+        print(f"{what}: {cells} more cells, about {cells * seconds / 60:.0f} min", flush=True)
 
 
 def title(name: str, model: Model, chosen: Plan) -> str:
@@ -160,45 +224,46 @@ def predict(
     datasets: Sequence[str] = (),
     split: str | None = None,
     on_the_fly: bool | None = None,
-    device: str | None = None,
+    devices: Sequence[str] = (),
     shard: tuple[int, int] = (0, 1),
 ) -> int:
-    """Predict one model on `datasets` (all of params.yaml's if none is named); return the number of cells written."""
+    """Predict one model on `datasets` (all of params.yaml's if none is named); return the number of cells written.
+
+    Several `devices` (all GPUs if none is named and params.yaml lets them be used) take a share of the cells each.
+    """
     chosen, given = plan(root), settings(root)
     for dataset in datasets:
         if dataset not in given.datasets:
             raise UserError(f"params.yaml has no data set {dataset!r}; have {', '.join(given.datasets)}")
     names = list(datasets or given.datasets)
-    where = torch.device(device) if device and ":" in device else loading.device(device or chosen.device)
-    if where.type == "cuda" and where.index is None and torch.cuda.device_count() > 1:
-        _share_out(root, name, names, split, on_the_fly, torch.cuda.device_count())
-    run = Predicting(
-        root,
-        name,
-        device=where,
-        on_the_fly=chosen.on_the_fly if on_the_fly is None else on_the_fly,
-        split=split or chosen.split,
-    )
-    written = sum(run.data_set(dataset, shard=shard) for dataset in names)
+    where = [loading.device(one) for one in devices] or loading.devices(chosen.device)
+    fly = chosen.on_the_fly if on_the_fly is None else on_the_fly
+    run = Predicting(root, name, device=where[0], on_the_fly=fly, split=split or chosen.split)
+    if len(where) == 1:
+        written = sum(run.data_set(dataset, shard=shard) for dataset in names)
+    else:
+        pending = [run.todo(dataset) for dataset in names]
+        written = sum(len(todo.keys) for todo in pending)
+        _share_out(run, [todo.dataset for todo in pending if todo.keys], where)
     if shard == (0, 1):
         write_json(run.places.record(name), run.record(names))
     return written
 
 
-def _share_out(
-    root: Path | str, name: str, datasets: Sequence[str], split: str | None, on_the_fly: bool | None, gpus: int
-) -> None:
-    """Run one process a GPU, each on its share of the cells; UserError if one of them fails."""
-    common = [sys.executable, "-m", "benchmark.predict", "--root", str(root), "--model", name]
-    common += [word for dataset in datasets for word in ("--dataset", dataset)]
-    common += ["--split", split] if split else []
-    common += ["--on-the-fly"] if on_the_fly else []
+def _share_out(run: Predicting, datasets: Sequence[str], devices: Sequence[torch.device]) -> None:
+    """Run one process a device, each on its share of the cells of `datasets`; UserError if one of them fails."""
+    if not datasets:
+        return
+    command = [sys.executable, "-m", "benchmark.predict", "--root", str(run.layout.root), "--model", run.name]
+    command += ["--split", run.split] + ["--on-the-fly"] * (run.made != "files")
+    command += [word for dataset in datasets for word in ("--dataset", dataset)]
     running = [
-        subprocess.Popen([*common, "--device", f"cuda:{gpu}", "--shard", f"{gpu}/{gpus}"]) for gpu in range(gpus)
+        subprocess.Popen([*command, "--device", str(device), "--shard", f"{k}/{len(devices)}"])
+        for k, device in enumerate(devices)
     ]
-    failed = [gpu for gpu, process in enumerate(running) if process.wait()]
+    failed = [str(device) for device, process in zip(devices, running, strict=True) if process.wait()]
     if failed:
-        raise UserError(f"predicting on cuda:{failed[0]} failed; its message is above, and what is done is kept")
+        raise UserError(f"predicting on {', '.join(failed)} failed; its message is above, and whatever is done is kept")
 
 
 def _shard(text: str) -> tuple[int, int]:
@@ -217,7 +282,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--on-the-fly", action="store_const", const=True, help="make the cells instead of reading files"
     )
-    parser.add_argument("--device", help="cpu, cuda or cuda:K (default: benchmark.device of params.yaml)")
+    parser.add_argument(
+        "--device",
+        action="append",
+        default=[],
+        help="cpu, cuda or cuda:K; several share the cells out (default: benchmark.device of params.yaml, all GPUs)",
+    )
     parser.add_argument("--shard", type=_shard, default=(0, 1), help="K/N: only this share of the cells of a data set")
     given = parser.parse_args(argv)
 
@@ -228,10 +298,11 @@ def main(argv: Sequence[str] | None = None) -> int:
             datasets=given.dataset,
             split=given.split,
             on_the_fly=given.on_the_fly,
-            device=given.device,
+            devices=given.device,
             shard=given.shard,
         )
-        print(f"{given.model}: {written} cells predicted, the others were there")
+        share = "" if given.shard == (0, 1) else f", share {given.shard[0] + 1} of {given.shard[1]}"
+        print(f"{given.model}{share}: {written} cells predicted, the others were there")
 
     return stage.run(work)
 

@@ -1,0 +1,127 @@
+"""Predicting by a phantom-clip with random weights, which needs no training: read, computed, shared, written."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from safetensors.torch import save_file
+
+from benchmark import loading, predict
+from benchmark.models import phantom_clip
+from benchmark.places import Places
+from benchmark.predict import Predicting
+from pipeline import npz
+from pipeline.layout import Layout
+
+from .conftest import CLASSES, entry, params, write_manifest
+
+COUNT = 5
+MODEL = "phantom-clip"
+
+
+@pytest.fixture(scope="module")
+def workspace(tmp_path_factory):
+    """Two data sets of noise and a model; cells are made on the fly."""
+    root = tmp_path_factory.mktemp("predicting")
+    benchmark = {"baseline": MODEL, "models": [MODEL], "tuned": {}, "on_the_fly": True, "batch": 3}
+    (root / "params.yaml").write_text(yaml.safe_dump(params(**benchmark)))
+    layout = Layout(root)
+    for seed, name in enumerate(CLASSES):
+        images = np.random.default_rng(seed).integers(0, 256, (COUNT, 224, 224, 3), np.uint8)
+        labels = np.arange(COUNT) % len(CLASSES[name])
+        with npz.write(layout.clean(name, "test"), labels, (224, 224, 3)) as writer:
+            writer.append(images)
+        write_manifest(layout, name, {"test": entry(labels, images.tobytes())})
+    image, text = phantom_clip.towers(seed=3)
+    tensors = {f"image.{k}": v for k, v in image.state_dict().items()}
+    tensors |= {f"text.{k}": v for k, v in text.state_dict().items()}
+    folder = Places(root).model(MODEL)
+    folder.mkdir(parents=True)
+    save_file({k: v.contiguous() for k, v in tensors.items()}, folder / phantom_clip.WEIGHTS)
+    return root
+
+
+@pytest.fixture
+def run(workspace, tmp_path):
+    """A model whose logits go into an empty folder."""
+    made = Predicting(workspace, MODEL, device=torch.device("cpu"), on_the_fly=True, split="test")
+    made.places = Places(tmp_path)
+    return made
+
+
+def logits(places, dataset, cell):
+    with np.load(places.logits(MODEL, dataset, "test", cell)) as archive:
+        return archive["logits"]
+
+
+def test_devices_share_the_cells_out(workspace, capfd):
+    arguments = ["--root", str(workspace), "--model", MODEL, "--dataset", "oct", "--device", "cpu", "--device", "cpu"]
+    assert predict.main(arguments) == 0
+    said = capfd.readouterr().out.splitlines()
+    assert sorted(said[:2]) == [f"{MODEL}, share {k} of 2: 18 cells predicted, the others were there" for k in (1, 2)]
+    assert said[2:] == [f"{MODEL}: 36 cells predicted, the others were there"]
+    assert list(json.loads(Places(workspace).record(MODEL).read_text())["prompts"]) == ["oct"]
+    alone = Predicting(workspace, MODEL, device=torch.device("cpu"), on_the_fly=True, split="test")
+    assert not alone.todo("oct").keys, "one device takes up where several left off"
+    assert predict.main(arguments) == 0
+    assert capfd.readouterr().out == f"{MODEL}: 0 cells predicted, the others were there\n", "and nothing is started"
+
+
+def test_a_device_that_fails_is_named(run, monkeypatch):
+    monkeypatch.setattr(predict.sys, "executable", "false")
+    with pytest.raises(ValueError, match="predicting on cpu, cpu failed"):
+        predict._share_out(run, ["oct"], [torch.device("cpu")] * 2)
+
+
+def test_logits_do_not_depend_on_how_many_images_are_prepared_at_once(run, tmp_path, monkeypatch):
+    chosen = list(run.todo("oct", shard=(0, 12)).keys)
+    run.data_set("oct", shard=(0, 12))
+    found = [logits(run.places, "oct", cell) for cell in chosen]
+    monkeypatch.setattr(predict, "AT_ONCE", 100)
+    run.places = Places(tmp_path / "again")
+    run.data_set("oct", shard=(0, 12))
+    assert all(np.array_equal(logits(run.places, "oct", c), was) for c, was in zip(chosen, found, strict=True))
+    assert len({was.tobytes() for was in found}) == len(chosen) == 3
+
+
+def test_a_batch_is_whole_in_the_buffer(run):
+    images = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (6, 224, 224, 3), np.uint8))
+    whole = run.model.preprocess(images)
+    for count in (5, 6, 2):
+        prepared = run._prepared(images[:count])
+        assert torch.equal(prepared, whole[:count])
+        assert prepared.stride() == whole.stride()
+
+
+def test_a_disk_that_is_full_stops_it(run, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(run, "_write", full)
+    with pytest.raises(OSError, match="No space left"):
+        run.data_set("oct")
+
+
+def test_long_work_is_announced(capsys):
+    predict._announce("m oct", 35, 1.0)
+    assert capsys.readouterr().out == ""
+    predict._announce("m oct", 35, 12.0)
+    assert capsys.readouterr().out == "m oct: 35 more cells, about 7 min\n"
+
+
+@pytest.mark.parametrize("name", ["tpu", "cuda:x", "cpu:1", "", "cuda:-1"])
+def test_devices_that_there_are_none_of(name):
+    with pytest.raises(ValueError, match="no device"):
+        loading.device(name)
+
+
+def test_all_gpus_are_used(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    assert loading.devices("auto") == loading.devices("cuda") == [torch.device("cuda", 0), torch.device("cuda", 1)]
+    assert loading.devices("cuda:1") == [torch.device("cuda", 1)]
+    assert loading.devices("cpu") == [torch.device("cpu")]
+    with pytest.raises(ValueError, match="cuda:2 was asked for, and torch sees 2; have auto, cpu"):
+        loading.device("cuda:2")
