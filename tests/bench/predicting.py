@@ -1,59 +1,108 @@
 """How much of a model's own speed is left when it predicts a data set's cells.
 
-Forward only: the image tower on one prepared batch, again and again. Predicting: all cells of one data set from their
-files to their logits on the disk, reading, preparing and writing included. Both at the same batch, in images a second.
+Forward only: the image tower, again and again, on one batch as it is prepared for it. Predicting: cells from their
+files to their logits on the disk, reading, preparing and writing included. Both take the same number of images, at the
+same batch, in turns, so that whatever else the machine does meets both; the shares are medians over the rounds. The
+wall clock is what a user waits. CPU time, which other processes disturb less, counts all threads, also while they wait
+for each other: read it with OMP_NUM_THREADS=1.
 """
 
 from __future__ import annotations
 
 import argparse
+import statistics
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
+from torch import Tensor, nn
 
-from benchmark import loading, pool
-from benchmark.places import Places, cell_names
+from benchmark import loading
+from benchmark.cells import Cells
+from benchmark.models.phantom_clip import EMBEDDING
+from benchmark.places import CLEAN, Places
 from benchmark.plan import plan
 from benchmark.predict import Predicting
-from pipeline.layout import Layout
+
+
+class Vit(nn.Module):
+    """An image tower of the size of CLIP's ViT-B/16 with random weights, for the published models' share."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.patches = nn.Conv2d(3, 768, 16, 16)
+        layer = nn.TransformerEncoderLayer(768, 12, 3072, 0.0, "gelu", batch_first=True, norm_first=True)
+        self.layers = nn.TransformerEncoder(layer, 12, enable_nested_tensor=False)
+        self.project = nn.Linear(768, EMBEDDING)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """float32 (N, 3, 224, 224) -> features float32 (N, EMBEDDING)."""
+        tokens = self.layers(self.patches(images).flatten(2).transpose(1, 2))
+        features: Tensor = self.project(tokens.mean(dim=1))
+        return features
+
+
+class Seconds(NamedTuple):
+    """What something took."""
+
+    wall: float
+    cpu: float
 
 
 def main() -> None:
-    """Measure and print one line."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--root", type=Path, default=Path())
     parser.add_argument("--model", default="phantom-clip")
+    parser.add_argument("--vit", action="store_true", help="put a random tower of ViT-B/16's size in its place")
     parser.add_argument("--dataset", default="pbc")
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--one-cell-in", type=int, default=1, help="of how many cells one is predicted (default: all)")
     given = parser.parse_args()
     chosen, device = plan(given.root), loading.device(plan(given.root).device)
-    run = Predicting(given.root, given.model, device=device, on_the_fly=False, split="test")
-    images = pool.part(Layout(given.root), given.dataset, "test").images
-    forward = _forward(run, chosen.batch, device)
-    with tempfile.TemporaryDirectory() as folder:
-        run.places = Places(folder)
-        started = time.perf_counter()
-        cells = run.data_set(given.dataset)
-        predicting = cells * len(images) / (time.perf_counter() - started)
-    assert cells == len(cell_names())
-    forward = (forward + _forward(run, chosen.batch, device)) / 2
-    print(f"{given.model} on {device.type}, {torch.get_num_threads()} threads, batch {chosen.batch}, {cells} cells:")
-    print(f"forward only {forward:.0f} images/s, predicting {predicting:.0f} images/s: {predicting / forward:.0%}")
+    run = Predicting(given.root, given.model, device=device, on_the_fly=False, split=chosen.split)
+    if given.vit:
+        torch.manual_seed(0)
+        run.model.image_tower = Vit().eval().to(device)
+    cells = Cells(run.layout, run.given, given.dataset, run.split)
+    batch = next(cells.batches([CLEAN], chosen.batch)).images
+    images = len(list(cells.checksums)[:: given.one_cell_in]) * len(cells.labels)
+    prepared = run.model.preprocess(batch)
+    rounds = []
+    for _ in range(given.rounds + 1):
+        forward = _timed(lambda: _forward(run, prepared, images))
+        with tempfile.TemporaryDirectory() as folder:
+            run.places = Places(folder)
+            predicting = _timed(lambda: run.data_set(given.dataset, shard=(0, given.one_cell_in)))
+        rounds.append((forward, predicting))
+    del rounds[0]  # what is done once: compiling, first touches of memory, files into the cache
+    title = f"{'a ViT-B/16 with random weights' if given.vit else given.model} on {device.type}"
+    print(f"{title}, {torch.get_num_threads()} threads, batch {len(batch)}, {images} images, {given.rounds} rounds")
+    for clock in Seconds._fields:
+        speed = [images / statistics.median(getattr(r[k], clock) for r in rounds) for k in (0, 1)]
+        shares = sorted(getattr(f, clock) / getattr(p, clock) for f, p in rounds)
+        print(
+            f"{clock:4}: forward only {speed[0]:.0f} images/s, predicting {speed[1]:.0f} images/s,"
+            f" share {statistics.median(shares):.0%} ({shares[0]:.0%} to {shares[-1]:.0%})"
+        )
 
 
-def _forward(run: Predicting, batch: int, device: torch.device) -> float:
-    size = run.model.record.view.size
-    prepared = torch.randn(batch, 3, size, size, device=device)
-    times = []
-    with torch.inference_mode(), torch.autocast(device.type, torch.float16, enabled=device.type == "cuda"):
-        for _ in range(12):
-            started = time.perf_counter()
-            run.model.encode_images(prepared)
-            if device.type == "cuda":
-                torch.cuda.synchronize()
-            times.append(time.perf_counter() - started)
-    return batch / sorted(times)[len(times) // 2]
+def _timed(work: Callable[[], object]) -> Seconds:
+    wall, cpu = time.perf_counter(), time.process_time()
+    work()
+    return Seconds(time.perf_counter() - wall, time.process_time() - cpu)
+
+
+def _forward(run: Predicting, prepared: Tensor, images: int) -> None:
+    kind = run.model.device.type
+    with torch.inference_mode(), torch.autocast(kind, torch.float16, enabled=kind == "cuda"):
+        for start in range(0, images, len(prepared)):
+            run.model.encode_images(prepared[: images - start])
+    if kind == "cuda":
+        torch.cuda.synchronize()
 
 
 if __name__ == "__main__":
