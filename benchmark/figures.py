@@ -24,7 +24,7 @@ class Interval(NamedTuple):
 def heat_map(
     rows: Sequence[str], columns: Sequence[str], values: Sequence[Sequence[Number]], *, top: float, label: str
 ) -> str:
-    """Draw a table of percentages as coloured cells, 0 white and `top` dark red; an undefined one is hatched grey."""
+    """Draw a table of percentages as coloured cells, 0 white and `top` dark red; a dash on grey is undefined."""
     head, wide, high = 70, 31, 26
     left = 16 + 8 * max(map(len, rows))  # a letter of the row names is at most 8 pixels wide on average
     parts = []
@@ -37,10 +37,9 @@ def heat_map(
         for c, value in enumerate(values[r]):
             x = left + c * wide
             share = 0.0 if value is None else value / top
-            words = "undefined" if value is None else f"{name}, {columns[c]}: {value:.1f}"
-            box = element(
-                "rect", tip(words), x=x + 1, y=y + 1, width=wide - 2, height=high - 2, rx=3, fill=svg.heat(share)
-            )
+            words = f"{name}, {columns[c]}: {'undefined' if value is None else f'{value:.1f}'}"
+            colour = GRID if value is None else svg.heat(share)
+            box = element("rect", tip(words), x=x + 1, y=y + 1, width=wide - 2, height=high - 2, rx=3, fill=colour)
             shown = "–" if value is None else f"{value:.0f}"
             number = text(
                 x + wide / 2,
@@ -55,44 +54,39 @@ def heat_map(
     return drawing(left + wide * len(columns) + 20, head + high * len(rows) + 4, parts, label)
 
 
-def curves(panels: Mapping[str, Mapping[str, Sequence[float]]], *, top: float, columns: int = 4, label: str) -> str:
-    """Draw one panel a corruption: error in percent by severity 0 (clean) to 5, one line a model."""
-    wide, high, left, head = 214, 150, 34, 26
+def curves(lines: Mapping[str, Sequence[float]], *, top: float, label: str) -> str:
+    """Draw errors in percent by severity, 0 being clean, one line a model."""
+    wide, high, left, head = 192, 150, 32, 8
     parts = []
-    for place, (title, lines) in enumerate(panels.items()):
-        x0, y0 = left + (place % columns) * (wide + 26), head + (place // columns) * (high + 58)
-        parts.append(text(x0, y0 - 9, title, font_size=12.5, font_weight=600, fill=INK))
-        for step in range(5):
-            y = y0 + high * (1 - step / 4)
-            parts.append(element("line", x1=x0, x2=x0 + wide, y1=y, y2=y, stroke=GRID))
-            if place % columns == 0:
-                parts.append(text(x0 - 6, y + 4, f"{top * step / 4:g}", text_anchor="end", font_size=10, fill=MUTED))
-        for severity in range(6):
-            x = x0 + wide * severity / 5
-            words = "clean" if severity == 0 else str(severity)
-            parts.append(text(x, y0 + high + 15, words, text_anchor="middle", font_size=10, fill=MUTED))
-        for k, (model, errors) in enumerate(lines.items()):
-            points = [(x0 + wide * s / 5, y0 + high * (1 - min(e, top) / top)) for s, e in enumerate(errors)]
-            colour = svg.SERIES[k % len(svg.SERIES)]
-            parts.append(path(points, fill="none", stroke=colour, stroke_width=2, stroke_linejoin="round"))
-            for (x, y), error in zip(points, errors, strict=True):
-                parts.append(element("circle", tip(f"{model}: {error:.1f} %"), cx=x, cy=y, r=3, fill=colour))
-    rows = math.ceil(len(panels) / columns)
-    return drawing(left + columns * (wide + 26), head + rows * (high + 58) - 14, parts, label)
+    last = max(len(errors) for errors in lines.values()) - 1
+    for step in range(5):
+        y = head + high * (1 - step / 4)
+        parts.append(element("line", x1=left, x2=left + wide, y1=y, y2=y, stroke=GRID))
+        parts.append(text(left - 6, y + 4, f"{top * step / 4:g}", text_anchor="end", font_size=10, fill=MUTED))
+    for severity in range(last + 1):
+        x = left + wide * severity / last
+        words = "clean" if severity == 0 else str(severity)
+        parts.append(text(x, head + high + 15, words, text_anchor="middle", font_size=10, fill=MUTED))
+    for k, (model, errors) in enumerate(lines.items()):
+        points = [(left + wide * s / last, head + high * (1 - min(e, top) / top)) for s, e in enumerate(errors)]
+        colour = svg.SERIES[k % len(svg.SERIES)]
+        parts.append(path(points, fill="none", stroke=colour, stroke_width=2, stroke_linejoin="round"))
+        for (x, y), error in zip(points, errors, strict=True):
+            parts.append(element("circle", tip(f"{model}: {error:.1f} %"), cx=x, cy=y, r=3, fill=colour))
+    return drawing(left + wide + 8, head + high + 20, parts, label)
 
 
 def radar(axes: Sequence[str], lines: Mapping[str, Sequence[Number]], *, label: str) -> str:
     """Draw percentages 0 to 100 on one spoke each, a closed line a model; undefined is drawn at the centre."""
-    radius, cx, cy = 128, 215, 168
+    radius, cx, cy = 128, 236, 168
 
     def at(k: int, share: float) -> tuple[float, float]:
         angle = 2 * math.pi * k / len(axes) - math.pi / 2
         return cx + radius * share * math.cos(angle), cy + radius * share * math.sin(angle)
 
-    parts = []
-    for ring in (0.25, 0.5, 0.75, 1.0):
-        parts.append(path([at(k, ring) for k in range(len(axes))], closed=True, fill="none", stroke=GRID))
-        parts.append(text(cx + 4, cy - radius * ring + 11, f"{100 * ring:.0f}", font_size=9, fill=MUTED))
+    rings = (0.25, 0.5, 0.75, 1.0)
+    web = [[at(k, ring) for k in range(len(axes))] for ring in rings]
+    parts = [path(corners, closed=True, fill="none", stroke=GRID) for corners in web]
     for k, name in enumerate(axes):
         (x, y), (tx, ty) = at(k, 1), at(k, 1.1)
         parts.append(element("line", x1=cx, y1=cy, x2=x, y2=y, stroke=GRID))
@@ -101,17 +95,19 @@ def radar(axes: Sequence[str], lines: Mapping[str, Sequence[Number]], *, label: 
     for k, (model, values) in enumerate(lines.items()):
         colour = svg.SERIES[k % len(svg.SERIES)]
         points = [at(i, (value or 0) / 100) for i, value in enumerate(values)]
-        line = path(points, closed=True, fill=colour, fill_opacity=0.07, stroke=colour, stroke_width=2)
+        line = path(points, closed=True, fill=colour, fill_opacity=0.04, stroke=colour, stroke_width=2)
         dots = (
             element("circle", tip(f"{model}, {axes[i]}: {values[i] or 0:.1f} %"), cx=x, cy=y, r=3, fill=colour)
             for i, (x, y) in enumerate(points)
         )
         parts += [line, *dots]
+    heights = [(ring, cy - radius * ring + 11) for ring in rings]
+    parts += [svg.haloed(cx + 4, y, f"{100 * ring:.0f}", font_size=9, fill=MUTED) for ring, y in heights]
     return drawing(2 * cx, 2 * cy - 4, parts, label)
 
 
 def forest(lines: Mapping[str, Interval], *, mark: float, label: str) -> str:
-    """Draw values with their intervals on one axis from 0, and a dashed line at `mark`."""
+    """Draw values with their intervals on one axis from 0, and a dashed line at `mark`, the baseline's."""
     left, wide, high = 130, 290, 30
     top = svg.nice_ceiling(
         max([mark, *(line.high or line.value or 0 for line in lines.values())]) * 1.04,
@@ -143,7 +139,8 @@ def forest(lines: Mapping[str, Interval], *, mark: float, label: str) -> str:
             parts += [bar, *ends]
         parts.append(element("circle", tip(f"{line.value:.1f}"), cx=at(line.value), cy=y, r=5.5, fill=colour))
         beyond = at(line.high if line.high is not None else line.value)
-        parts.append(text(beyond + 12, y + 4, f"{line.value:.1f}", font_size=12, font_weight=600, fill=colour))
+        words = f"{line.value:.1f}"
+        parts.append(svg.haloed(beyond + 12, y + 4, words, font_size=12, font_weight=600, fill=colour))
     return drawing(left + wide + 60, bottom + 24, parts, label)
 
 
@@ -151,7 +148,7 @@ def reliability(
     curves_of: Mapping[str, tuple[Sequence[Number], Sequence[Number], Sequence[int]]], *, label: str
 ) -> str:
     """Draw accuracy over confidence, one line a kind of image; dots grow with the share of images in the bin."""
-    side, left, head = 190, 36, 10
+    side, left, head = 190, 48, 10
     parts = [element("rect", x=left, y=head, width=side, height=side, fill="none", stroke=GRID)]
     parts.append(
         element("line", x1=left, y1=head + side, x2=left + side, y2=head, stroke=MUTED, stroke_dasharray="3 4")
@@ -163,6 +160,9 @@ def reliability(
     parts.append(
         text(left + side / 2, head + side + 29, "confidence, %", text_anchor="middle", font_size=10.5, fill=MUTED)
     )
+    middle = head + side / 2
+    turned = f"rotate(-90 12 {middle})"
+    parts.append(text(12, middle, "accuracy, %", text_anchor="middle", font_size=10.5, fill=MUTED, transform=turned))
     for k, (kind, (confidence, accuracy, images)) in enumerate(curves_of.items()):
         colour = ("#2f4858", "#d9730d")[k % 2]
         total = sum(images) or 1
@@ -207,14 +207,21 @@ def recall_bars(classes: Sequence[str], lines: Mapping[str, Sequence[tuple[Numbe
                         "line", x1=x, x2=x, y1=y + k * bar - 1, y2=y + k * bar + bar - 1, stroke=INK, stroke_width=2
                     )
                 )
-    return drawing(left + wide + 20, 8 + len(classes) * (bar * len(lines) + gap) + 20, parts, label)
+    bottom = 8 + len(classes) * (bar * len(lines) + gap)
+    parts.append(text(left + wide / 2, bottom + 29, "recall, %", text_anchor="middle", font_size=10.5, fill=MUTED))
+    return drawing(left + wide + 20, bottom + 34, parts, label)
 
 
 def confusion(classes: Sequence[str], counts: Sequence[Sequence[int]], *, label: str) -> str:
     """Draw a confusion matrix, rows being the true classes, shaded by the share of the row, in percent."""
     cell, size = (34, 10.5) if len(classes) <= 8 else (19, 8.5)
-    left, head = 24, 22
-    parts = []
+    left, head = 38, 36
+    side = cell * len(classes)
+    turned = f"rotate(-90 10 {head + side / 2})"
+    parts = [
+        text(left + side / 2, 11, "taken for", text_anchor="middle", font_size=10.5, fill=MUTED),
+        text(10, head + side / 2, "true class", text_anchor="middle", font_size=10.5, fill=MUTED, transform=turned),
+    ]
     for k in range(len(classes)):
         middle = (k + 0.5) * cell
         parts.append(text(left + middle, head - 7, str(k), text_anchor="middle", font_size=size, fill=MUTED))
@@ -240,5 +247,4 @@ def confusion(classes: Sequence[str], counts: Sequence[Sequence[int]], *, label:
                         pointer_events="none",
                     )
                 )
-    side = cell * len(classes)
     return drawing(left + side + 4, head + side + 4, parts, label)

@@ -26,6 +26,11 @@ def text(x: float, y: float, words: str, **attributes: object) -> str:
     return element("text", escape(words), x=x, y=y, **attributes)
 
 
+def haloed(x: float, y: float, words: str, **attributes: object) -> str:
+    """Return a text element that stays readable on top of lines."""
+    return text(x, y, words, paint_order="stroke", stroke="#ffffff", stroke_width=3.5, **attributes)
+
+
 def tip(words: str) -> str:
     """Return a tooltip, to put inside another element."""
     return element("title", escape(words))

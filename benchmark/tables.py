@@ -38,6 +38,7 @@ MAIN = (
 )
 
 MORE = (
+    Column("relative_mce_pooled", "Pooled relative mCE", "base = 100", "low", "Relative mCE, errors summed first."),
     Column("mce_trained", "mCE, trained", "base = 100", "low", "Corruptions that augmentation may draw from."),
     Column("mce_held_out", "mCE, held out", "base = 100", "low", "Corruptions that no tuning has seen."),
     Column("clean_ratio", "Clean error ratio", "base = 100", "low", "Clean error over the baseline's."),
@@ -67,7 +68,8 @@ def cells(models: Mapping[str, Mapping[str, Any]], columns: Sequence[Column]) ->
             line = found["summary"][column.key]
             value, low, high = line["value"], line.get("low"), line.get("high")
             shown = "–" if value is None else f"{value:.1f}"
-            interval = "" if low is None or high is None else f"{low:.1f}–{high:.1f}"
+            # the baseline over itself is 100 in every sample, which is no interval
+            interval = "" if low is None or high is None or low == high else f"{low:.1f}–{high:.1f}"
             row.append(Cell(shown, interval, value is not None and shown == best[column.key]))
         rows[name] = row
     return rows
@@ -86,31 +88,37 @@ def _best(models: Mapping[str, Mapping[str, Any]], column: Column) -> str:
     return f"{min(known) if column.better == 'low' else max(known):.1f}"
 
 
-def markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Return a Markdown table, numbers to the right, pipes escaped."""
-    lines = [header, ["---", *["---:"] * (len(header) - 1)], *rows]
+def markdown(header: Sequence[str], rows: Sequence[Sequence[str]], *, words: int = 1) -> str:
+    """Return a Markdown table, pipes escaped; the first `words` columns are text, the others numbers to the right."""
+    lines = [header, ["---"] * words + ["---:"] * (len(header) - words), *rows]
     return "\n".join("| " + " | ".join(word.replace("|", r"\|") for word in line) + " |" for line in lines) + "\n"
 
 
 def latex(header: Sequence[str], rows: Sequence[Sequence[str]], *, caption: str, label: str) -> str:
-    """Return a booktabs table; words between ** are bold."""
+    """Return a table for LaTeX's packages booktabs and graphicx, as wide as the text; words between ** are bold."""
 
     def line(words: Sequence[str]) -> str:
         return " & ".join(_bold(word) for word in words) + r" \\"
 
     body = "\n".join(line(row) for row in rows)
     return (
-        "\\begin{table}\n\\centering\n"
+        "% needs \\usepackage{booktabs,graphicx}\n\\begin{table}\n\\centering\n"
         f"\\caption{{{_tex(caption)}}}\n\\label{{{label}}}\n"
-        f"\\begin{{tabular}}{{l{'r' * (len(header) - 1)}}}\n\\toprule\n{line(header)}\n\\midrule\n{body}\n"
-        "\\bottomrule\n\\end{tabular}\n\\end{table}\n"
+        f"\\resizebox{{\\textwidth}}{{!}}{{%\n\\begin{{tabular}}{{l{'r' * (len(header) - 1)}}}\n"
+        f"\\toprule\n{line(header)}\n\\midrule\n{body}\n"
+        "\\bottomrule\n\\end{tabular}}\n\\end{table}\n"
     )
 
 
-def comma_separated(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Return a CSV table, numbers as they are shown."""
+def comma_separated(models: Mapping[str, Mapping[str, Any]], columns: Sequence[Column]) -> str:
+    """Return a CSV table of summaries: a model a row, a value and the ends of its interval; empty is undefined."""
     out = io.StringIO()
-    csv.writer(out, lineterminator="\n").writerows([header, *rows])
+    write = csv.writer(out, lineterminator="\n").writerow
+    write(["model", *(name for c in columns for name in (c.key, f"{c.key}_low", f"{c.key}_high"))])
+    for model, found in models.items():
+        lines = [found["summary"][column.key] for column in columns]
+        values = [line.get(end) for line in lines for end in ("value", "low", "high")]
+        write([model, *("" if value is None else f"{value:.4f}" for value in values)])
     return out.getvalue()
 
 

@@ -1,3 +1,4 @@
+import csv
 import json
 import re
 from html.parser import HTMLParser
@@ -6,8 +7,9 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from benchmark import figures, report, score, svg, tables
+from benchmark import figures, panels, provenance, report, score, svg, tables, written
 from benchmark.figures import Interval
+from benchmark.models import RECORDS
 from benchmark.places import Places
 from corruptions import CORRUPTIONS
 from pipeline import npz
@@ -84,7 +86,88 @@ def test_the_tables_agree_in_every_form(reported):
     mce, low, high = (f"{values['mce'][key]:.1f}" for key in ("value", "low", "high"))
     assert f"**{mce}** ({low}–{high})" in (reported / "report.md").read_text()
     assert rf"\textbf{{{mce}}} ({low}--{high})" in (reported / "report.tex").read_text()
-    assert f"{mce} ({low}–{high})" in (reported / "report.csv").read_text()
+    with (reported / "report.csv").open() as handle:
+        row = {line["model"]: line for line in csv.DictReader(handle)}["better"]
+    assert [f"{float(row[key]):.1f}" for key in ("mce", "mce_low", "mce_high")] == [mce, low, high]
+    assert (row["ece_clean_low"], row["ece_clean"] != "") == ("", True)
+
+
+def test_the_baseline_over_itself_has_no_interval(reported):
+    html = (reported / "index.html").read_text()
+    assert "100.0<small></small>" in html
+    assert "100.0–100.0" not in html
+
+
+def test_what_was_scored_is_written_down():
+    file = {"name": "w.bin", "repo": "someone/clip", "revision": "c0ffee", "sha256": "5ea1", "url": None}
+    known = RECORDS["rmedclip"]
+    record = {
+        "model": {**vars(known), "bert": None, "files": [file, {**file, "repo": None, "url": "https://there"}]},
+        "base": "biomedclip",
+        "logit_scale": 84.9,
+        "view": vars(known.view),
+        "weights_sha256": "f00d",
+        "versions": {"python": "3.11", "torch": "2.13"},
+        "device": "cuda",
+        "settings": {
+            "settings": {"rank": 8, "seed": 1},
+            "shots": {"oct": 64},
+            "parameters": 12345,
+            "corruptions": ["contrast"],
+            "best_epoch": 3,
+            "scale": 0.8,
+            "chosen_on": "rest of train, and val",
+        },
+    }
+    lines = provenance.model(record)
+    assert ("File", "w.bin of someone/clip at c0ffee, SHA-256 5ea1") in lines
+    assert ("File", "w.bin of https://there, SHA-256 5ea1") in lines
+    found = dict(lines)
+    assert (found["Base"], found["Licence"], found["Image tower, SHA-256"]) == ("biomedclip", "MIT", "f00d")
+    assert found["Images"].startswith("224 px bicubic, shorter side, centre crop; mean 0.4815")
+    assert (found["Tuned"], found["Shots"], found["Parameters trained"]) == ("rank 8, seed 1", "oct 64", "12,345")
+    assert found["Kept"] == "epoch 3, 0.8 of its update, chosen on rest of train, and val, neither tuned on nor scored"
+    assert found["Versions"] == "python 3.11, torch 2.13"
+    bare = provenance.model({"model": {"name": "m"}, "versions": {"numpy": "2"}})
+    assert bare == [("Base", "itself"), ("Versions", "numpy 2")]
+
+
+def test_two_collections_with_other_corruptions_stand_apart(reported):
+    scores = json.loads((reported / "scores.json").read_text())
+    scores["collections"] = {"ours": ["oct"], "theirs": ["mammo_mass"]}
+    for found in scores["models"].values():
+        theirs = found["data_sets"]["mammo_mass"]["corruptions"]
+        found["data_sets"]["mammo_mass"]["corruptions"] = {"stain": theirs["contrast"], "pixelate": theirs["pixelate"]}
+    ours, theirs = panels.grids(scores)
+    assert ours == ("ours", ["oct"], list(CORRUPTIONS))
+    assert theirs == ("theirs", ["mammo_mass"], ["pixelate", "stain"])
+    html = report.page(scores, [])
+    assert html.count("<h3>theirs</h3>") == 3
+    assert html.count("mammo_mass, stain: 20.0") == 1
+    assert "CE by corruption, mean over data sets of theirs" in written.text(scores)
+
+
+def test_a_data_set_without_a_corruption_is_a_dash(reported):
+    scores = json.loads((reported / "scores.json").read_text())
+    for found in scores["models"].values():
+        del found["data_sets"]["mammo_mass"]["corruptions"]["contrast"]
+    html = report.page(scores, [])
+    assert html.count("mammo_mass, contrast: undefined") == len(scores["models"])
+
+
+def test_what_is_left_out_is_named_with_its_reason(reported):
+    scores = json.loads((reported / "scores.json").read_text())
+    for found in scores["models"].values():
+        found["summary"]["mce"]["left_out"] = ["oct/contrast"]
+        for key in ("relative_mce", "mrbe"):
+            found["summary"][key]["left_out"] = ["oct/contrast", "oct/pixelate"]
+    assert written.left_out(scores) == [
+        ("mCE", "makes no error", "oct/contrast"),
+        ("Relative mCE and rBE", "does not get worse", "oct/contrast, oct/pixelate"),
+    ]
+    assert "Relative mCE and rBE: without oct/contrast, oct/pixelate, where the baseline does not" in written.text(
+        scores
+    )
 
 
 def test_a_report_without_scores_says_what_to_run(workspace, capsys):
@@ -111,7 +194,9 @@ def test_best_is_the_lowest_or_the_highest():
 
 
 def test_tables_escape_what_they_must():
-    assert tables.markdown(["a", "b"], [["x|y", "1"]]).splitlines()[2] == r"| x\|y | 1 |"
+    lines = tables.markdown(["a", "b"], [["x|y", "1"]]).splitlines()
+    assert lines[1:] == ["| --- | ---: |", r"| x\|y | 1 |"]
+    assert tables.markdown(["a", "b"], [], words=2).splitlines()[1] == "| --- | --- |"
     assert r"a\_b\% & \textbf{1--2} \\" in tables.latex(["h", "v"], [["a_b%", "**1–2**"]], caption="c", label="l")
 
 

@@ -1,0 +1,97 @@
+"""The report's tables as Markdown and LaTeX, from scores.json."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from benchmark import provenance, tables
+from benchmark.panels import Scores, grids
+
+RELATIVE = ("relative_mce", "relative_mce_pooled", "mrbe")
+RISES = "does not get worse"
+"""Why a relative ratio is undefined."""
+
+
+def left_out(scores: Scores) -> list[tuple[str, str, str]]:
+    """Return which ratios are undefined: columns that they are missing from, why, and which; alike for all models."""
+    first = next(iter(scores["models"].values()))["summary"]
+    missing: dict[tuple[str, ...], list[str]] = {}
+    for column in (*tables.MAIN, *tables.MORE):
+        if cells := first.get(column.key, {}).get("left_out"):
+            missing.setdefault((RISES if column.key in RELATIVE else "makes no error", *cells), []).append(column.title)
+    return [(" and ".join(titles), why, ", ".join(cells)) for (why, *cells), titles in missing.items()]
+
+
+def _main_rows(scores: Scores, columns: Sequence[tables.Column]) -> list[list[str]]:
+    rows = []
+    for name, found in tables.cells(scores["models"], columns).items():
+        words = []
+        for cell in found:
+            value = f"**{cell.value}**" if cell.best else cell.value
+            words.append(f"{value} ({cell.interval})" if cell.interval else value)
+        rows.append([scores["models"][name]["record"]["model"].get("title", name), *words])
+    return rows
+
+
+def text(scores: Scores) -> str:
+    """Return the tables as Markdown."""
+    comparisons = [
+        [
+            line["first"],
+            line["second"],
+            line["images"],
+            f"{line['difference']:+.1f} ({line['low']:.1f} to {line['high']:.1f})",
+            f"{line['p']:.4f}",
+            f"{line['p_holm']:.4f}",
+        ]
+        for line in scores["comparisons"]
+    ]
+    data_sets = [
+        [name, facts["source"], str(facts["seed"]), str(facts["count"]), facts["images"]]
+        for name, facts in scores["data_sets"].items()
+    ]
+    parts = [
+        "# Scores\n",
+        f"Split {scores['split']}, baseline {scores['baseline']}, build {scores['build']};"
+        f" 95 % intervals by paired bootstrap over images ({scores['intervals']['samples']} samples).\n",
+        *(
+            tables.markdown(["Model", *(f"{c.title} ({c.unit})" for c in columns)], _main_rows(scores, columns))
+            for columns in (tables.MAIN, tables.present(scores["models"], tables.MORE))
+        ),
+        *(f"{titles}: without {cells}, where the baseline {why}.\n" for titles, why, cells in left_out(scores)),
+        *_by_corruption(scores),
+        "## Paired comparisons\n",
+        "Accuracy of the first minus the second model in points, 95 % intervals; p by sign flips, corrected by Holm.\n",
+        tables.markdown(["First", "Second", "Images", "Difference", "p", "p (Holm)"], comparisons, words=3),
+        "## What was scored\n",
+        *(
+            tables.markdown([name, ""], [list(line) for line in provenance.model(found["record"])], words=2)
+            for name, found in scores["models"].items()
+        ),
+        tables.markdown(["Data set", "Source", "Seed", "Images", "Images, SHA-256"], data_sets, words=2),
+    ]
+    return "\n".join(parts)
+
+
+def _by_corruption(scores: Scores) -> Iterator[str]:
+    """Yield each collection's table of CE by corruption, mean over the data sets in which it is defined."""
+    for grid in grids(scores):
+        yield f"## CE by corruption, mean over data sets{f' of {grid.title}' if grid.title else ''}\n"
+        rows = []
+        for model, found in scores["models"].items():
+            sets = [found["data_sets"][d]["corruptions"] for d in grid.sets]
+            known = [[s[c]["ce"] for s in sets if s.get(c, {}).get("ce") is not None] for c in grid.corruptions]
+            rows.append([model, *(f"{np.mean(values):.1f}" if values else "–" for values in known)])
+        yield tables.markdown(["Model", *(c.replace("_", " ") for c in grid.corruptions)], rows)
+
+
+def latex(scores: Scores) -> str:
+    """Return the main table in LaTeX, with booktabs."""
+    caption = (
+        f"Scores on the {scores['split']} split; mCE in percent of {scores['baseline']}; in parentheses 95 % intervals"
+        " by paired bootstrap over images."
+    )
+    header = ["Model", *(column.title for column in tables.MAIN)]
+    return tables.latex(header, _main_rows(scores, tables.MAIN), caption=caption, label="tab:medimeta-c")
