@@ -33,6 +33,7 @@ _PIECE = 1 << 16  # what a broken connection may lose
 _BUSY = (408, 425, 429, 500, 502, 503, 504)
 _ANSWER_BYTES = 5_000_000
 _BYTES = 64 * 2**30  # of a file whose length nobody says
+_STRONG = re.compile(r'"[\x21\x23-\x7e]*"')  # an ETag that says that bytes are equal, RFC 9110, 8.8.3
 
 
 class _Dropped(Exception):
@@ -83,8 +84,8 @@ def download(url: str, path: Path, *, md5: str, size: int | None = None) -> Sums
             sums = checksums(part)
             if sums.md5 == md5 and size in (None, sums.size):
                 os.fsync(file.fileno())
-                os.replace(part, path)
                 tag.unlink(missing_ok=True)
+                os.replace(part, path)
                 return sums
             file.truncate(0)
             if last:
@@ -131,8 +132,8 @@ def _receive(session: requests.Session, url: str, file: BinaryIO, tag: Path, siz
     """Ask once for what is missing and append what comes; _Dropped if that is not all."""
     begun = file.seek(0, os.SEEK_END)
     headers = {"Range": f"bytes={begun}-"} if begun else {}
-    if begun and tag.exists():
-        headers["If-Range"] = tag.read_text()
+    if begun and tag.exists() and _STRONG.fullmatch(known := tag.read_bytes().decode("latin-1")):
+        headers["If-Range"] = known
     with _get(session, url, headers) as response:
         if response.status_code == 416:
             if response.headers.get("Content-Range") == f"bytes */{begun}":
@@ -144,7 +145,7 @@ def _receive(session: requests.Session, url: str, file: BinaryIO, tag: Path, siz
         if size is not None and total is not None and total != size:
             raise _Dropped(f"it offers {total} bytes where {size} are expected")
         etag = response.headers.get("ETag", "")
-        if re.fullmatch(r'"[\x21\x23-\x7e]*"', etag):  # a strong one, RFC 9110, 8.8.3
+        if _STRONG.fullmatch(etag):
             tag.write_text(etag)
         else:
             tag.unlink(missing_ok=True)
@@ -163,15 +164,19 @@ def _receive(session: requests.Session, url: str, file: BinaryIO, tag: Path, siz
 
 def _place(response: requests.Response, begun: int, file: BinaryIO) -> tuple[int, int | None]:
     """Return where the bytes of `response` belong, and how many there are in all if it says so."""
-    length = response.headers.get("Content-Length", "")
     if response.status_code == 206:
-        found = re.fullmatch(r"bytes (\d+)-\d+/(\d+|\*)", response.headers.get("Content-Range", ""))
+        found = re.fullmatch(r"bytes ([0-9]{1,18})-[0-9]+/([0-9]{1,18}|\*)", response.headers.get("Content-Range", ""))
         if found is None or int(found[1]) != begun:
             file.truncate(0)
             raise _Dropped("it goes on from another place than asked for")
         return begun, int(found[2]) if found[2] != "*" else None
     file.truncate(0)  # the server ignores Range, or has another file than the one begun
-    return 0, int(length) if length.isdigit() else None
+    return 0, _number(response, "Content-Length")
+
+
+def _number(response: requests.Response, header: str) -> int | None:
+    found = re.fullmatch(r"[0-9]{1,18}", response.headers.get(header, ""))
+    return int(found[0]) if found else None
 
 
 def _get(session: requests.Session, url: str, headers: Mapping[str, str]) -> requests.Response:
@@ -186,8 +191,7 @@ def _get(session: requests.Session, url: str, headers: Mapping[str, str]) -> req
 def _raise_for(response: requests.Response, url: str) -> None:
     status = response.status_code
     if status in _BUSY:
-        asked = response.headers.get("Retry-After", "")
-        raise _Dropped(f"HTTP {status}", min(float(asked), 120.0) if asked.isdigit() else 0.0)
+        raise _Dropped(f"HTTP {status}", min(_number(response, "Retry-After") or 0, 120))
     if status in (401, 403):
         raise UserError(f"{url} refuses access (HTTP {status}); docs/data.md says how to bring the file by hand")
     if status in (404, 410):
@@ -205,7 +209,7 @@ def _pieces(response: requests.Response, limit: int) -> Iterator[bytes]:
             left -= len(piece[:left])
             if not left:
                 return
-    except (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError) as failed:
+    except requests.RequestException as failed:
         raise _Dropped(f"the connection broke ({_cause(failed)})") from None
 
 

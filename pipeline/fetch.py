@@ -18,6 +18,7 @@ from typing import Any
 from pipeline import UserError, manifest, stage
 from pipeline.cards import DATASETS
 from pipeline.download import Sums, answer, checksums, download
+from pipeline.interrupt import remove
 from pipeline.layout import Layout
 from pipeline.settings import settings
 from pipeline.sources.imagefolder import image_files
@@ -79,6 +80,7 @@ def _medimeta(folder: Path, datasets: Sequence[str], base_url: str) -> Entries:
         files |= _unpacked(folder, dataset)
         if (folder / dataset / RECEIPT).exists():
             (folder / f"{dataset}.zip").unlink(missing_ok=True)
+        _remove_remains(folder, dataset)
     return files
 
 
@@ -110,8 +112,8 @@ def _unpacked(folder: Path, dataset: str) -> Entries:
             found[name] = _entry(checksums(path))
     if (here / RECEIPT).exists():
         try:
-            unpacked = json.loads((here / RECEIPT).read_text())["files"]
-        except (ValueError, KeyError, TypeError):
+            unpacked = dict(json.loads((here / RECEIPT).read_text())["files"])
+        except (ValueError, KeyError, TypeError, RecursionError):
             unpacked = {}
         changed = sorted(name for name in {*unpacked, *found} if unpacked.get(name) != found.get(name))
         if changed:
@@ -132,6 +134,7 @@ def _medmnist(folder: Path, datasets: Sequence[str], base_url: str) -> Entries:
             url = f"{base_url}/records/{MEDMNIST_RECORD}/files/{path.name}"
             sums = download(url, path, md5=MEDMNIST_MD5[dataset])
         files[path.name] = _entry(sums)
+        _remove_remains(folder, dataset)
     return files
 
 
@@ -148,13 +151,19 @@ def _imagefolder(folder: Path, datasets: Sequence[str], _: str) -> Entries:
     return files
 
 
+def _remove_remains(folder: Path, dataset: str) -> None:
+    """Remove what a killed run left of a data set that has come since, by whatever way."""
+    for path in folder.glob(f".tmp-{dataset}*"):
+        remove(path)
+
+
 def _listed(base_url: str, record: int) -> dict[str, tuple[int, str]]:
     """Return size and MD5 of a Zenodo record's files by name (developers.zenodo.org, REST API, records)."""
     url = f"{base_url}/api/records/{record}"
     said = answer(url)
     try:
-        listed = {one["key"]: (int(one["size"]), str(one["checksum"]).removeprefix("md5:")) for one in said["files"]}
-    except (KeyError, TypeError, ValueError):
+        listed = {str(one["key"]): (int(one["size"]), str(one["checksum"]).removeprefix("md5:")) for one in said["files"]}
+    except (KeyError, TypeError, ValueError, OverflowError):  # JSON's Infinity is no whole number
         raise UserError(f"{url} does not list files as Zenodo does") from None
     return listed
 

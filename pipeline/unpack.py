@@ -12,7 +12,8 @@ from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 
 from pipeline import UserError, stage
-from pipeline.sources.members import ZIP_FAILURES
+from pipeline.interrupt import unfinished
+from pipeline.sources.members import ZIP_FAILURES, is_damage
 from pipeline.whole import write_json
 
 BYTES = 64 * 2**30
@@ -39,7 +40,7 @@ def unpack(archive: Path, folder: Path, *, wanted: Callable[[str], bool], needed
     beside = folder.with_name(f".tmp-{folder.name}")
     shutil.rmtree(beside, ignore_errors=True)  # of a run that was killed
     try:
-        with zipfile.ZipFile(archive) as opened:
+        with unfinished(beside), zipfile.ZipFile(archive) as opened:
             members = _members(opened, archive, folder.name)
             if needed not in members:
                 raise UserError(f"{archive} has no {needed}; it is not what it should be")
@@ -51,18 +52,15 @@ def unpack(archive: Path, folder: Path, *, wanted: Callable[[str], bool], needed
             with stage.progress(total=total, desc=f"unpack {archive.name}", unit="B", unit_scale=True) as bar:
                 for name, member in members.items():
                     files[name] = _extract(opened, member, beside / name, bar.update)
-        write_json(beside / receipt, {"archive": archive.name, "files": files})
-        os.rename(beside, folder)
-    except ZIP_FAILURES as broken:
-        if isinstance(broken, UserError):
-            raise
-        raise UserError(f"{archive} is not a whole zip archive ({' '.join(str(broken).split())[:120]})") from None
-    except OSError as failed:
-        if failed.errno in (errno.ENOSPC, errno.EDQUOT):
+            write_json(beside / receipt, {"archive": archive.name, "files": files})
+            os.rename(beside, folder)
+    except (OSError, *ZIP_FAILURES) as failed:
+        if is_damage(failed):
+            what = " ".join(str(failed).split())[:120]
+            raise UserError(f"{archive} is not a whole zip archive ({what})") from None
+        if isinstance(failed, OSError) and failed.errno in (errno.ENOSPC, errno.EDQUOT):
             raise UserError(f"the disk is full at {folder.parent}; free some space and run again") from None
         raise
-    finally:
-        shutil.rmtree(beside, ignore_errors=True)
 
 
 def _members(opened: zipfile.ZipFile, archive: Path, top: str) -> dict[str, zipfile.ZipInfo]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import struct
 import zipfile
 import zlib
 from bisect import bisect_right
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -15,6 +17,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline import UserError
 from pipeline.sources import SourceError
 from pipeline.sources.arrays import Header, header, read_labels
 
@@ -56,7 +59,7 @@ class Rows:
 
     def __init__(self, path: Path, name: str) -> None:
         self._path, self._where = path, f"{path}: {name}"
-        try:
+        with _reading(path):
             with zipfile.ZipFile(path) as archive:
                 self._member = _member(archive, path, f"{name}.npy")
             with path.open("rb") as file:
@@ -64,21 +67,14 @@ class Rows:
                 self._stored = self._member.compress_type == zipfile.ZIP_STORED
                 self._checkpoints: list[_Checkpoint] = []
                 self._header = self._scan(file)
-        except FileNotFoundError:
-            raise SourceError(f"no {path}: run `python -m pipeline.fetch`, or put the file there") from None
-        except ZIP_FAILURES as broken:
-            raise _damaged(path, broken) from None
         self.shape, self.dtype = self._header.shape, self._header.dtype
 
     def read(self, start: int, stop: int) -> NDArray[Any]:
         """Return rows `start` to `stop`, exclusive; any thread may."""
         each = int(np.prod(self.shape[1:], dtype=np.int64)) * self.dtype.itemsize
         first, length = self._header.size + start * each, (stop - start) * each
-        try:
-            with self._path.open("rb") as file:
-                raw = self._stored_bytes(file, first, length) if self._stored else self._inflated(file, first, length)
-        except ZIP_FAILURES as broken:
-            raise _damaged(self._path, broken) from None
+        with _reading(self._path), self._path.open("rb") as file:
+            raw = self._stored_bytes(file, first, length) if self._stored else self._inflated(file, first, length)
         if len(raw) != length:
             raise SourceError(f"{self._where} was cut short while it was read")
         return np.frombuffer(raw, self.dtype).reshape(stop - start, *self.shape[1:])
@@ -138,13 +134,19 @@ class Rows:
 
 def labels(path: Path, name: str) -> NDArray[Any]:
     """Read a small array of labels, (N,) or (N, 1), as (N,)."""
-    try:
-        with zipfile.ZipFile(path) as archive, archive.open(_member(archive, path, f"{name}.npy")) as stream:
-            return read_labels(stream, f"{path}: {name}")
-    except FileNotFoundError:
-        raise SourceError(f"no {path}: run `python -m pipeline.fetch`, or put the file there") from None
-    except ZIP_FAILURES as broken:
-        raise _damaged(path, broken) from None
+    with (
+        _reading(path),
+        zipfile.ZipFile(path) as archive,
+        archive.open(_member(archive, path, f"{name}.npy")) as stream,
+    ):
+        return read_labels(stream, f"{path}: {name}")
+
+
+def is_damage(problem: BaseException) -> bool:
+    """Say whether what zipfile raised is about what the archive holds, and not about the disk or this program."""
+    if isinstance(problem, OSError):
+        return problem.errno == errno.EINVAL  # of a seek to before the beginning, where a damaged archive points
+    return isinstance(problem, ZIP_FAILURES) and not isinstance(problem, UserError)
 
 
 def _pieces(inflater: Any, block: bytes) -> Iterator[bytes]:
@@ -180,9 +182,15 @@ def _pixels(file: BinaryIO, member: zipfile.ZipInfo) -> int:
     return member.header_offset + 30 + int(name) + int(extra)
 
 
-def _damaged(path: Path, problem: BaseException) -> SourceError:
-    if isinstance(problem, SourceError):
-        return problem
-    return SourceError(
-        f"{path} is not a whole npz ({' '.join(str(problem).split())[:120]}); delete it and fetch it anew"
-    )
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    """Raise SourceError for an archive that is not there, or damaged."""
+    try:
+        yield
+    except FileNotFoundError:
+        raise SourceError(f"no {path}: run `python -m pipeline.fetch`, or put the file there") from None
+    except (OSError, *ZIP_FAILURES) as broken:
+        if not is_damage(broken):
+            raise
+        what = " ".join(str(broken).split())[:120]
+        raise SourceError(f"{path} is not a whole npz ({what}); delete it and fetch it anew") from None

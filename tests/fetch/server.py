@@ -117,6 +117,20 @@ def status(code: int, **headers: str) -> Reply:
     return lambda handler, body, begun: handler.send(code, b"sorry", **headers)
 
 
+def packed(handler: Handler, body: bytes, begun: int) -> None:
+    handler.send(200, body, Content_Encoding="gzip")
+
+
+def final(code: int, **headers: str) -> Reply:
+    """Send the whole file with any status and headers, and hang up."""
+
+    def reply(handler: Handler, body: bytes, begun: int) -> None:
+        handler.close_connection = True
+        handler.send(code, body, **headers)
+
+    return reply
+
+
 @contextmanager
 def serving() -> Iterator[Server]:
     """Run a server in a thread."""

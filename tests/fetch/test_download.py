@@ -6,10 +6,13 @@ import hashlib
 import multiprocessing
 import shutil
 import threading
+import time
 from collections import namedtuple
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from pipeline import UserError, download, fetch
 from tests.fetch.conftest import receipt, refuse, run, stray
@@ -25,6 +28,8 @@ from tests.fetch.server import (
     deaf,
     dropped,
     elsewhere,
+    final,
+    packed,
     silent,
     status,
     truncated,
@@ -43,6 +48,7 @@ from tests.fetch.server import (
         ([dropped(20 * PIECE), status(502), status(416)], [0, 20 * PIECE, 20 * PIECE, 0]),
         ([truncated], [0, 0]),
         ([corrupted], [0, 0]),
+        ([status(503, Retry_After="²"), packed, final(200, Content_Length="²")], [0, 0, 0]),
     ],
 )
 def test_a_bad_server_is_asked_until_the_file_is_whole(
@@ -177,3 +183,61 @@ def test_killed_in_the_middle_it_leaves_no_file_and_goes_on(workspace: Path, ser
     assert run(workspace, server.url) == 0
     assert server.asked[-1][1] >= 1_000_000
     assert stray(workspace) == []
+
+
+def test_what_a_crash_left_beside_it_is_not_trusted(workspace: Path, server: Server) -> None:
+    folder = workspace / "data" / "raw" / "medmnist"
+    folder.mkdir(parents=True)
+    (folder / f".tmp-{NAME}.part").write_bytes(bytes(5))
+    (folder / f".tmp-{NAME}.etag").write_bytes(b"\0\xff\r\n")
+    assert run(workspace, server.url) == 0
+    assert server.asked == [(URL_PATH, 5, None), (URL_PATH, 0, None)]
+    assert (folder / NAME).read_bytes() == BODY
+
+
+def test_a_file_put_there_by_hand_ends_its_download(workspace: Path, server: Server) -> None:
+    server.replies = [dropped(40 * PIECE), *[silent] * 7]
+    assert run(workspace, server.url) == 1
+    assert len(stray(workspace)) == 2
+    (workspace / "data" / "raw" / "medmnist" / NAME).write_bytes(BODY)
+    assert run(workspace, server.url) == 0
+    assert stray(workspace) == []
+
+
+_NUMBERS = st.sampled_from(["0", "5", "-1", "²", "1e9", "9" * 30, str(len(BODY)), str(len(BODY) - 1), "x"])
+_STATUSES = st.sampled_from([200, 206, 301, 304, 401, 416, 429, 500, 999])
+_HEADERS = st.fixed_dictionaries(
+    {},
+    optional={
+        "Content_Length": _NUMBERS,
+        "Retry_After": _NUMBERS,
+        "ETag": st.sampled_from(['""', '"a"', "W/", '"a', "\xff"]),
+        "Content_Encoding": st.sampled_from(["gzip", "deflate", "identity", "gzip, gzip", "?"]),
+        "Transfer_Encoding": st.sampled_from(["chunked", "?"]),
+        "Location": st.sampled_from(["", "//", "http://[", "?", "\xff", "http://127.0.0.1:9"]),
+        "Content_Range": st.builds("bytes {}-{}/{}".format, _NUMBERS, _NUMBERS, _NUMBERS) | st.just("?"),
+    },
+)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], derandomize=True)
+@given(
+    answers=st.lists(st.tuples(st.sampled_from([200, 206, 301, 304, 401, 416, 429, 500, 999]), _HEADERS), max_size=9)
+)
+def test_any_answers_end_in_the_file_or_a_sentence(
+    workspace: Path,
+    server: Server,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    answers: list[tuple[int, dict[str, str]]],
+) -> None:
+    monkeypatch.setattr(time, "sleep", lambda seconds: None)  # as long as a server asks for
+    path = workspace / "data" / "raw" / "medmnist" / NAME
+    path.unlink(missing_ok=True)
+    server.replies = [final(code, **headers) for code, headers in answers]
+    if run(workspace, server.url) == 0:
+        assert path.read_bytes() == BODY
+        assert stray(workspace) == []
+    else:
+        assert capsys.readouterr().err.count("\n") == 1
+        assert not path.exists()

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from pipeline import fetch, sources
 from pipeline.layout import Layout
@@ -39,8 +42,9 @@ def test_an_unpacked_file_that_changed_is_noticed(
     path = Layout(medimeta).raw("medimeta") / "fundus" / "splits" / "val.txt"
     path.write_text("images/000001.tiff")
     refuse(capsys, medimeta, server.url, "val.txt is not as it was fetched; delete")
-    (path.parents[1] / "receipt.json").write_text("{")
-    refuse(capsys, medimeta, server.url, "is not as it was fetched; delete")
+    for damaged in ("{", '{"files": [1]}', "[" * 100_000, '{"files": {"info.yaml": 1}}'):
+        (path.parents[1] / "receipt.json").write_text(damaged)
+        refuse(capsys, medimeta, server.url, "is not as it was fetched; delete")
 
 
 def test_a_release_put_there_by_hand_is_taken_as_it_is(medimeta: Path, server: Server) -> None:
@@ -74,6 +78,7 @@ def test_an_archive_is_kept_until_it_is_unpacked(
         (b'{"files": [{"key": "fundus.zip"}]}', "does not list files as Zenodo does"),
         (b"[]", "does not list files as Zenodo does"),
         (b'{"files": []}', "has no fundus.zip; it has"),
+        (b'{"files": [{"key": "fundus.zip", "size": Infinity, "checksum": ""}]}', "does not list files as Zenodo does"),
     ],
 )
 def test_a_record_must_list_the_archive(
@@ -81,6 +86,19 @@ def test_a_record_must_list_the_archive(
 ) -> None:
     server.files["/api/records/7884735"] = said
     refuse(capsys, medimeta, server.url, says)
+
+
+_VALUES = st.none() | st.integers() | st.floats() | st.sampled_from(["fundus.zip", "", "md5:", [], {}])
+_LINES = st.fixed_dictionaries({"key": _VALUES, "size": st.integers() | _VALUES, "checksum": _VALUES})
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], derandomize=True)
+@given(said=st.fixed_dictionaries({"files": st.lists(_LINES | _VALUES, max_size=3)}) | _VALUES)
+def test_any_record_lists_the_archive_or_is_refused(
+    medimeta: Path, server: Server, capsys: pytest.CaptureFixture[str], said: object
+) -> None:
+    server.files["/api/records/7884735"] = json.dumps(said).encode()
+    refuse(capsys, medimeta, server.url, "")
 
 
 def test_unknown_data_sets_are_refused_before_anything_is_asked(

@@ -7,11 +7,14 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pipeline import UserError, unpack
+from pipeline import UserError, npz, unpack
+from pipeline.sources import SourceError
+from pipeline.sources.members import Rows
 
 
 def zipped(path: Path, entries: dict[str, bytes], **change: Any) -> Path:
@@ -60,6 +63,36 @@ def test_a_trap_is_not_unpacked(tmp_path: Path, entries: dict[str, bytes], chang
     with pytest.raises(UserError, match=says):
         unpacked(zipped(tmp_path / "set.zip", entries, **change))
     assert list((tmp_path / "inside").iterdir()) == []
+
+
+def test_encrypted_and_repeated_entries_are_refused(tmp_path: Path) -> None:
+    archive = zipped(tmp_path / "set.zip", {"info.yaml": b"x", "info.yamx": b"y"})
+    whole = archive.read_bytes()
+    archive.write_bytes(whole.replace(b"info.yamx", b"info.yaml"))
+    with pytest.raises(UserError, match="two entries of one name"):
+        unpacked(archive)
+    for begins, flags in ((b"PK\x01\x02", 8), (b"PK\x03\x04", 6)):  # APPNOTE 6.3.10, sections 4.3.12 and 4.3.7
+        at = whole.index(begins) + flags
+        whole = whole[:at] + bytes([whole[at] | 1]) + whole[at + 1 :]
+    archive.write_bytes(whole)
+    with pytest.raises(UserError, match="is encrypted"):
+        unpacked(archive)
+    assert list((tmp_path / "inside").iterdir()) == []
+
+
+def test_an_archive_that_points_far_beyond_its_end_is_damaged(tmp_path: Path) -> None:
+    """Seeking there is an error of the operating system, not of zipfile."""
+    archive = tmp_path / "set.zip"
+    with npz.write(archive, np.zeros(1, np.int64), (2, 2, 3)) as writer:
+        writer.append(np.zeros((1, 2, 2, 3), np.uint8))
+    unpack.unpack(archive, tmp_path / "set", wanted=bool, needed="images.npy", receipt="receipt.json")
+    whole = archive.read_bytes()
+    offset = whole.index(b"PK\1\2") + 46 + len("images.npy") + 20  # the zip64 field's (APPNOTE 6.3.10, 4.5.3)
+    archive.write_bytes(whole[:offset] + (2**62).to_bytes(8, "little") + whole[offset + 8 :])
+    with pytest.raises(UserError, match="is not a whole zip archive"):
+        unpack.unpack(archive, tmp_path / "other", wanted=bool, needed="images.npy", receipt="receipt.json")
+    with pytest.raises(SourceError, match="is not a whole npz"):
+        Rows(archive, "images")
 
 
 def test_an_archive_with_or_without_its_folder_gives_the_same(tmp_path: Path) -> None:
