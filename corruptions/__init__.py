@@ -5,9 +5,11 @@ machine and backend, in every batch size and order: see docs/corruptions.md for 
 
 A backend is the module ``corruptions.<backend>``. It has one function per kernel of the table, with the kernel's name:
 ``kernel(images, **parameters)``, or ``kernel(images, draw, **parameters)`` for a kernel listed in `table.DRAWS`
-(``draw`` is uint16 uniforms of the images' shape, or uint8 angles (N,)). A backend whose functions work on other
-arrays than NumPy's has two more: ``take(array, device)`` brings images and draws to it, once for all severities, and
-``give(array)`` brings a result back. It raises `BackendUnavailable` from ``take`` or on import.
+(``draw`` is uint16 uniforms of the images' shape, or uint8 angles (N,)). Where the severities of an image share work
+other than the draw, it has ``<kernel>_sweep`` too, which takes a list of each parameter and returns a list of results.
+A backend whose functions work on other arrays than NumPy's has two more: ``take(array, device)`` brings images and
+draws to it, once for all severities, and ``give(array)`` brings a result back. It raises `BackendUnavailable` from
+``take`` or on import.
 """
 
 from __future__ import annotations
@@ -144,7 +146,7 @@ def sweep(
     column = dataset if column is None else column
     strengths = [strength(name, severity, profile=profile, column=column) for severity in SEVERITIES]
     call = _Call(images, name, dataset, split, indices, seed, backend, device)
-    return ((severity, call.at(chosen)) for severity, chosen in zip(SEVERITIES, strengths, strict=True))
+    return zip(SEVERITIES, call.all_of(strengths), strict=True)
 
 
 class _Call:
@@ -189,6 +191,14 @@ class _Call:
         if kind not in self._drawn:
             self._drawn[kind] = self._take(self._draw(kind), self.device)
         return self._give(kernel(self._taken, self._drawn[kind], **chosen.parameters))
+
+    def all_of(self, strengths: list[Strength]) -> Iterator[Images]:
+        """Give the result of each strength, all of one kernel."""
+        together = getattr(self.backend, f"{strengths[0].kernel}_sweep", None)
+        if together is None:
+            return map(self.at, strengths)
+        parameters = {key: [chosen.parameters[key] for chosen in strengths] for key in strengths[0].parameters}
+        return map(self._give, together(self._taken, **parameters))
 
     def _draw(self, kind: str) -> Any:
         if kind == "angles":

@@ -15,7 +15,7 @@ from corruptions import draws
 from corruptions.cpu_levels import add_value, channel_mean, gaussian_noise, impulse_noise, luma_mean, scale
 from corruptions.cpu_motion import motion_blur
 from corruptions.cpu_pixelate import pixelate
-from corruptions.cpu_zoom import zoom_blur
+from corruptions.cpu_zoom import zoom_blur, zoom_blur_sweep
 
 __all__ = [
     "add_value",
@@ -28,6 +28,7 @@ __all__ = [
     "scale",
     "warm",
     "zoom_blur",
+    "zoom_blur_sweep",
 ]
 
 

@@ -75,8 +75,7 @@ class Taps(NamedTuple):
 @functools.lru_cache(maxsize=64)
 def zoom_taps(n: int, percents: tuple[int, ...]) -> Taps:
     """Return the taps of `zoom_blur` along an axis of `n` pixels."""
-    if not 1 <= len(percents) <= 31 or min(percents) < 100:
-        raise ValueError(f"zoom_blur needs 1 to 31 percents, each 100 or more, not {list(percents)}")
+    check_zooms(percents)
     taps = Taps(np.empty((len(percents), n), np.int32), np.empty((len(percents), n), np.int32))
     place = np.arange(n)
     for row, z in enumerate(percents):
@@ -87,6 +86,12 @@ def zoom_taps(n: int, percents: tuple[int, ...]) -> Taps:
         taps.first[row] = (n - kept) // 2 + index
         taps.weight[row] = (2 * 512 * rest + size - 1) // (2 * (size - 1))
     return Taps(*map(constant, taps))
+
+
+def check_zooms(percents: tuple[int, ...]) -> None:
+    """Raise ValueError unless `percents` are such that `zoom_blur` takes."""
+    if not 1 <= len(percents) <= 31 or min(percents) < 100:
+        raise ValueError(f"zoom_blur needs 1 to 31 percents, each 100 or more, not {list(percents)}")
 
 
 @functools.lru_cache(maxsize=16)

@@ -50,6 +50,18 @@ def test_kernel_is_its_definition(kernel: str, data: st.DataObject, images: Imag
     np.testing.assert_array_equal(made, wanted)
 
 
+ZOOMS = st.lists(st.integers(100, 130), min_size=1, max_size=31)
+
+
+@settings(deadline=None, max_examples=40)
+@given(images=BATCHES, lists=st.lists(ZOOMS, min_size=1, max_size=5))
+def test_zooms_in_common_are_counted_for_each(images: Images, lists: list[list[int]]) -> None:
+    together = cpu.zoom_blur_sweep(images, percents=lists)
+    for made, percents in zip(together, lists, strict=True):
+        wanted = plain.corrupt(images, "zoom_blur", {"percents": percents}, (0, 0), list(range(len(images))))
+        np.testing.assert_array_equal(made, wanted)
+
+
 def test_every_level_of_every_colour_value() -> None:
     # Each pair of value and level in a pixel: the exhaustive proof of add_value's table.
     v, c = np.meshgrid(np.arange(256), np.arange(256), indexing="ij")
