@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from benchmark import data
 from benchmark.places import CLEAN, Places, cell_name
 from benchmark.pool import rgb
-from corruptions import CORRUPTIONS, corrupt
 from pipeline import manifest, npz
 from pipeline.layout import Layout
 from pipeline.settings import Settings
@@ -23,44 +23,50 @@ PIXELS = 112
 
 
 def examples(
-    layout: Layout, places: Places, given: Settings, models: Sequence[str], split: str, datasets: Sequence[str]
+    layout: Layout,
+    places: Places,
+    given: Settings,
+    models: Sequence[str],
+    split: str,
+    datasets: Mapping[str, Sequence[str]],
 ) -> list[dict[str, Any]]:
     """Return for each data set its name, the true class, and a tile a corruption: picture and each model's answer.
 
-    It is the first image of the split whose class is not the first one, not a chosen one; corrupted anew, with the
-    same bytes as the cells.
+    It is the first image of the split whose class is not the first one, not a chosen one. `datasets` has the
+    corruptions of each; cells that are not on the disk are made anew, with the same bytes.
     """
     made = []
-    for name in datasets:
-        facts = manifest.read(layout, name, manifest.CLEAN)
-        images, labels = npz.read(layout.clean(name, split))
+    for name, corruptions in datasets.items():
+        class_names = manifest.read(layout, name, manifest.CLEAN)["class_names"]
+        labels = npz.Npz(layout.clean(name, split)).labels
         others = np.flatnonzero(labels != 0)
         place = int(others[0]) if len(others) else 0
         truth = int(labels[place])
-        image = np.array(images[place : place + 1])
-        grey = facts["native_channels"] == 1
         tiles = []
-        for corruption in (CLEAN, *CORRUPTIONS):
-            shown = image if corruption == CLEAN else _corrupted(image, corruption, place, given, name, split, grey)
-            cell = CLEAN if corruption == CLEAN else cell_name(corruption, SEVERITY)
-            answers = _answers(places, models, name, split, cell, place, facts["class_names"], truth)
-            tiles.append({"corruption": corruption, "picture": _picture(rgb(shown[0])), "answers": answers})
-        made.append({"dataset": name, "truth": facts["class_names"][truth], "index": place, "tiles": tiles})
+        for corruption in (None, *corruptions):
+            picture = _picture(_image(layout, given, name, split, corruption, place))
+            cell = CLEAN if corruption is None else cell_name(corruption, SEVERITY)
+            answers = _answers(places, models, name, split, cell, place, class_names, truth)
+            tiles.append({"corruption": corruption or CLEAN, "picture": picture, "answers": answers})
+        made.append({"dataset": name, "truth": class_names[truth], "index": place, "tiles": tiles})
     return made
 
 
-def _corrupted(image: Any, corruption: str, place: int, given: Settings, name: str, split: str, grey: bool) -> Any:
-    return corrupt(
-        image[..., :1] if grey else image,
+def _image(layout: Layout, given: Settings, name: str, split: str, corruption: str | None, place: int) -> Any:
+    severity = 0 if corruption is None else SEVERITY
+    on_disk = corruption is None or layout.cell(name, split, corruption, severity).is_file()
+    cell = data.cell(
+        layout,
+        name,
+        split,
         corruption,
-        SEVERITY,
-        dataset=name,
-        split=split,
-        indices=[place],
+        severity,
+        made="files" if on_disk else "cpu",
         seed=given.seed,
         profile=given.profile,
         column=given.column(name),
     )
+    return rgb(cell[place][0].numpy())
 
 
 def _answers(

@@ -33,6 +33,14 @@ def grids(scores: Scores) -> list[Grid]:
     return made
 
 
+def own_corruptions(scores: Scores) -> dict[str, list[str]]:
+    """Return each data set's corruptions, in the order of its collection's."""
+    found = scores["models"][scores["baseline"]]["data_sets"]
+    return {
+        d: [c for c in grid.corruptions if c in found[d]["corruptions"]] for grid in grids(scores) for d in grid.sets
+    }
+
+
 def forest(scores: Scores, titles: Mapping[str, str]) -> dict[str, str]:
     """Return the main scores with their intervals, a drawing each, and the baseline's value as a line."""
     drawn = {}

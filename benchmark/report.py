@@ -29,10 +29,11 @@ def report(root: Path | str) -> Path:
         scores = json.loads(places.scores.read_text())
     except FileNotFoundError:
         raise UserError(f"no {places.scores}: run `python -m benchmark.score` first") from None
-    shown = examples(layout, places, settings(root), list(scores["models"]), scores["split"], list(scores["data_sets"]))
+    shown = panels.own_corruptions(scores)
+    tiles = examples(layout, places, settings(root), list(scores["models"]), scores["split"], shown)
     columns = (*tables.MAIN, *tables.present(scores["models"], tables.MORE))
     files = {
-        "index.html": page(scores, shown),
+        "index.html": page(scores, tiles),
         "report.md": written.text(scores),
         "report.tex": written.latex(scores),
         "report.csv": tables.comma_separated(scores["models"], columns),

@@ -1,4 +1,6 @@
+import base64
 import csv
+import io
 import json
 import re
 from html.parser import HTMLParser
@@ -6,14 +8,17 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from benchmark import figures, panels, provenance, report, score, svg, tables, written
+from benchmark.examples import examples
 from benchmark.figures import Interval
 from benchmark.models import RECORDS
 from benchmark.places import Places
 from corruptions import CORRUPTIONS
 from pipeline import npz
 from pipeline.layout import Layout
+from pipeline.settings import settings
 
 from .conftest import CLASSES, COUNT, labels_of
 
@@ -79,6 +84,28 @@ def test_the_page_shows_the_scores(reported):
     assert len(re.findall("<img", html)) == len(CLASSES) * (1 + len(CORRUPTIONS))
     for name in CLASSES["oct"]:
         assert name in html
+
+
+def test_a_picture_is_the_cells_own(reported):
+    """From its file if that is there, and from a corruption made anew if not."""
+    root = reported.parent
+    layout, places, given = Layout(root), Places(root), settings(root)
+    shown = {"oct": ["contrast"]}
+    (one,) = examples(layout, places, given, ["base", "better"], "test", shown)
+    assert (one["truth"], one["index"]) == ("DME", 1)
+    assert [tile["corruption"] for tile in one["tiles"]] == ["clean", "contrast"]
+    assert one["tiles"][1]["answers"] == [
+        {"model": "base", "answer": "DRUSEN", "right": False},
+        {"model": "better", "answer": "DRUSEN", "right": False},
+    ]
+    with npz.write(layout.cell("oct", "test", "contrast", 3), labels_of("oct"), (224, 224, 3)) as writer:
+        writer.append(np.full((COUNT, 224, 224, 3), 200, np.uint8))
+    (read,) = examples(layout, places, given, ["base"], "test", shown)
+    pictures = [tile["picture"] for found in (one, read) for tile in found["tiles"]]
+    assert pictures[0] == pictures[2]
+    image = Image.open(io.BytesIO(base64.b64decode(pictures[3].partition(",")[2])))
+    assert image.getextrema() == ((200, 200),) * 3
+    assert pictures[1] != pictures[3]
 
 
 def test_the_tables_agree_in_every_form(reported):
@@ -151,6 +178,7 @@ def test_a_data_set_without_a_corruption_is_a_dash(reported):
     scores = json.loads((reported / "scores.json").read_text())
     for found in scores["models"].values():
         del found["data_sets"]["mammo_mass"]["corruptions"]["contrast"]
+    assert panels.own_corruptions(scores)["mammo_mass"] == [c for c in CORRUPTIONS if c != "contrast"]
     html = report.page(scores, [])
     assert html.count("mammo_mass, contrast: undefined") == len(scores["models"])
 
