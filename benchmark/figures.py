@@ -26,7 +26,7 @@ def heat_map(
 ) -> str:
     """Draw a table of percentages as coloured cells, 0 white and `top` dark red; a dash on grey is undefined."""
     head, wide, high = 70, 31, 26
-    left = 16 + 8 * max(map(len, rows))  # a letter of the row names is at most 8 pixels wide on average
+    left = 16 + svg.room(rows, 11.5)
     parts = []
     for c, name in enumerate(columns):
         x = left + (c + 0.5) * wide
@@ -56,7 +56,7 @@ def heat_map(
 
 def curves(lines: Mapping[str, Sequence[float]], *, top: float, label: str) -> str:
     """Draw errors in percent by severity, 0 being clean, one line a model."""
-    wide, high, left, head = 192, 150, 32, 8
+    wide, high, left, head = 170, 140, 32, 8
     parts = []
     last = max(len(errors) for errors in lines.values()) - 1
     for step in range(5):
@@ -78,7 +78,8 @@ def curves(lines: Mapping[str, Sequence[float]], *, top: float, label: str) -> s
 
 def radar(axes: Sequence[str], lines: Mapping[str, Sequence[Number]], *, label: str) -> str:
     """Draw percentages 0 to 100 on one spoke each, a closed line a model; undefined is drawn at the centre."""
-    radius, cx, cy = 128, 236, 168
+    radius, cy = 128, 168
+    cx = max(200, radius + 24 + svg.room(axes, 11.5))
 
     def at(k: int, share: float) -> tuple[float, float]:
         angle = 2 * math.pi * k / len(axes) - math.pi / 2
@@ -95,7 +96,7 @@ def radar(axes: Sequence[str], lines: Mapping[str, Sequence[Number]], *, label: 
     for k, (model, values) in enumerate(lines.items()):
         colour = svg.SERIES[k % len(svg.SERIES)]
         points = [at(i, (value or 0) / 100) for i, value in enumerate(values)]
-        line = path(points, closed=True, fill=colour, fill_opacity=0.04, stroke=colour, stroke_width=2)
+        line = path(points, closed=True, fill=colour, fill_opacity=0.12 / len(lines), stroke=colour, stroke_width=2)
         dots = (
             element("circle", tip(f"{model}, {axes[i]}: {values[i] or 0:.1f} %"), cx=x, cy=y, r=3, fill=colour)
             for i, (x, y) in enumerate(points)
@@ -108,7 +109,7 @@ def radar(axes: Sequence[str], lines: Mapping[str, Sequence[Number]], *, label: 
 
 def forest(lines: Mapping[str, Interval], *, mark: float, label: str) -> str:
     """Draw values with their intervals on one axis from 0, and a dashed line at `mark`, the baseline's."""
-    left, wide, high = 130, 290, 30
+    left, wide, high = 20 + svg.room(list(lines), 12.5), 290, 30
     top = svg.nice_ceiling(
         max([mark, *(line.high or line.value or 0 for line in lines.values())]) * 1.04,
         steps=(1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 8, 10),
@@ -182,7 +183,7 @@ def reliability(
 
 def recall_bars(classes: Sequence[str], lines: Mapping[str, Sequence[tuple[Number, Number]]], *, label: str) -> str:
     """Draw each class's recall, one bar a model for corrupted images and a tick where its clean recall is."""
-    left, wide, bar, gap = 190, 420, 9, 12
+    left, wide, bar, gap = 14 + svg.room(classes, 11), 420, 9, 12
     parts = []
     for step in range(0, 101, 25):
         x = left + wide * step / 100

@@ -31,6 +31,11 @@ def haloed(x: float, y: float, words: str, **attributes: object) -> str:
     return text(x, y, words, paint_order="stroke", stroke="#ffffff", stroke_width=3.5, **attributes)
 
 
+def room(names: Sequence[str], font_size: float) -> float:
+    """Return the pixels that the longest of `names` may take: a letter is at most 0.7 of its size wide on average."""
+    return 0.7 * font_size * max(map(len, names))
+
+
 def tip(words: str) -> str:
     """Return a tooltip, to put inside another element."""
     return element("title", escape(words))

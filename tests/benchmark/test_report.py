@@ -233,6 +233,28 @@ def test_drawings_escape_names():
     assert ElementTree.fromstring(drawing).attrib["aria-label"] == '"quoted"'
 
 
+LONG = "RobustMedCLIP ResNet-50 (published)"
+
+
+@pytest.mark.parametrize(
+    "drawing",
+    [
+        figures.forest({LONG: Interval(50, 40, 60), "b": Interval(100, None, None)}, mark=100, label="x"),
+        figures.radar(["a", LONG, "b", LONG], {"m": [10.0, 20.0, 30.0, 40.0]}, label="x"),
+        figures.recall_bars([LONG, "b"], {"m": [(1.0, 0.5), (0.5, 0.2)]}, label="x"),
+        figures.heat_map([LONG], ["c"], [[1.0]], top=5, label="x"),
+    ],
+    ids=["forest", "radar", "recall", "heat"],
+)
+def test_long_names_stay_inside(drawing):
+    picture = ElementTree.fromstring(drawing)
+    (name, *_) = (e for e in picture.iter("{http://www.w3.org/2000/svg}text") if e.text == LONG)
+    width, size = 0.62 * len(LONG) * float(name.get("font-size")), float(picture.get("width"))  # as DejaVu Sans has it
+    x, anchor = float(name.get("x")), name.get("text-anchor")
+    assert (x - width if anchor == "end" else x) >= 0
+    assert (x + width if anchor == "start" else x) <= size
+
+
 @pytest.mark.parametrize(("value", "top"), [(0, 1), (7, 10), (61, 100), (0.3, 0.5), (23, 25)])
 def test_nice_ceiling(value, top):
     assert svg.nice_ceiling(value) == pytest.approx(top)
