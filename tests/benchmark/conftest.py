@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import yaml
 
+from benchmark import pretrain
 from benchmark.places import Places, cell_names
 from pipeline import npz
 from pipeline.layout import Layout
@@ -110,3 +111,23 @@ def workspace(tmp_path):
         record = {"model": {"name": model, "title": model.title()}, "versions": {"numpy": np.__version__}}
         places.record(model).write_text(json.dumps(record))
     return tmp_path
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A workspace with data and a pre-trained phantom-clip."""
+    root = tmp_path_factory.mktemp("trained")
+    tuned = {
+        "plain": {"base": "phantom-clip", "augment": False, "rank": 4, "seed": 5},
+        "robust": {"base": "phantom-clip", "augment": True, "rank": 4, "seed": 5},
+    }
+    values = params(
+        baseline="phantom-clip",
+        models=["phantom-clip", "plain"],
+        tuned=tuned,
+        pretrain={"epochs": 1, "batch": 8},
+        tune={"shots": 2, "epochs": 3, "batch": 8, "validate_every": 1, "dropout": 0.1},
+    )
+    fill(root, values)
+    pretrain.main(["--root", str(root)])
+    return root

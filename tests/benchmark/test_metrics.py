@@ -106,6 +106,15 @@ def test_ece_by_hand():
     assert metrics.ece(metrics.reliability(probabilities, [0, 0, 1, 0], bins=4)) == pytest.approx((0.125 + 0.15) / 2)
 
 
+def test_pooled_reliability_is_that_of_all_images_together():
+    rng = np.random.default_rng(0)
+    probabilities, labels = rng.dirichlet([1, 1, 1], 60), rng.integers(0, 3, 60)
+    parts = [metrics.reliability(probabilities[part], labels[part], 5) for part in (slice(0, 20), slice(20, 60))]
+    together = metrics.reliability(probabilities, labels, 5)
+    for own, whole in zip(metrics.pooled(parts), together, strict=True):
+        assert own == pytest.approx(whole, nan_ok=True)
+
+
 def test_softmax_survives_a_large_logit_scale():
     assert metrics.softmax([[1000.0, 0.0]]).tolist() == [[1.0, 0.0]]
 

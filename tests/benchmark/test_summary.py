@@ -83,3 +83,24 @@ def test_a_difference_is_averaged_as_the_scores_are_and_has_an_interval():
 def test_the_same_model_twice_differs_by_nothing():
     for line in comparisons({"one": MODEL, "other": MODEL}, COLLECTIONS, samples=50, seed=0):
         assert (line["difference"], line["low"], line["high"], line["p"]) == (0, 0, 0, 1)
+
+
+def test_balanced_error_weighs_classes_alike():
+    """Of 30 images of one class and 10 of the other, the first two and the first five of the second are wrong."""
+    labels = np.repeat([0, 1], [30, 10])
+    wrong = {"clean": [0, 1], "x_severity_1": [0, 1, 30, 31, 32, 33, 34]}
+    logits = {}
+    for cell, places in wrong.items():
+        guesses = labels.copy()
+        guesses[places] = 1 - guesses[places]
+        logits[cell] = np.eye(2, dtype=np.float32)[guesses]
+    base = outcome(logits, labels, np.ones((1, 40), np.float32))
+    clean, corrupted = (2 / 30) / 2, (2 / 30 + 5 / 10) / 2
+    assert base.balanced_clean[0] == pytest.approx(clean)
+    assert base.balanced[0, 0, 0] == pytest.approx(corrupted)
+    assert base.errors[0, 0, 0] == pytest.approx(7 / 40)
+    better = outcome({**logits, "x_severity_1": logits["clean"]}, labels, np.ones((1, 40), np.float32))
+    one = data_set(better, base, ("normal", "abnormal"))
+    assert one["corruptions"]["x"]["be"] == pytest.approx(100 * clean / corrupted)
+    assert one["corruptions"]["x"]["rbe"] == pytest.approx(0)
+    assert one["corruptions"]["x"]["ce"] == pytest.approx(100 * 2 / 7)
