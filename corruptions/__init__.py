@@ -179,26 +179,29 @@ class _Call:
             )
         self.device = device
         self._taken = self._take(self.images, device)
-        self._drawn: dict[str, Any] = {}
+        self._drawn: Any = None
 
     def at(self, chosen: Strength) -> Images:
         kernel = getattr(self.backend, chosen.kernel, None)
         if kernel is None:
             raise NotImplementedError(f"{self.backend.__name__} has no kernel {chosen.kernel!r}, which the table names")
-        kind = DRAWS.get(chosen.kernel)
-        if kind is None:
-            return self._give(kernel(self._taken, **chosen.parameters))
-        if kind not in self._drawn:
-            self._drawn[kind] = self._take(self._draw(kind), self.device)
-        return self._give(kernel(self._taken, self._drawn[kind], **chosen.parameters))
+        return self._give(kernel(self._taken, *self._drawn_for(chosen.kernel), **chosen.parameters))
 
     def all_of(self, strengths: list[Strength]) -> Iterator[Images]:
         """Give the result of each strength, all of one kernel."""
-        together = getattr(self.backend, f"{strengths[0].kernel}_sweep", None)
+        kernel = strengths[0].kernel
+        together = getattr(self.backend, f"{kernel}_sweep", None)
         if together is None:
             return map(self.at, strengths)
         parameters = {key: [chosen.parameters[key] for chosen in strengths] for key in strengths[0].parameters}
-        return map(self._give, together(self._taken, **parameters))
+        return map(self._give, together(self._taken, *self._drawn_for(kernel), **parameters))
+
+    def _drawn_for(self, kernel: str) -> list[Any]:
+        """Return what the kernel takes beside images and parameters, on the device: one array or none."""
+        kind = DRAWS.get(kernel)
+        if kind is not None and self._drawn is None:
+            self._drawn = self._take(self._draw(kind), self.device)
+        return [] if kind is None else [self._drawn]
 
     def _draw(self, kind: str) -> Any:
         if kind == "angles":

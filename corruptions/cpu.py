@@ -12,7 +12,15 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from corruptions import draws
-from corruptions.cpu_levels import add_value, channel_mean, gaussian_noise, impulse_noise, luma_mean, scale
+from corruptions.cpu_levels import (
+    add_value,
+    channel_mean,
+    gaussian_noise,
+    gaussian_noise_sweep,
+    impulse_noise,
+    luma_mean,
+    scale,
+)
 from corruptions.cpu_motion import motion_blur
 from corruptions.cpu_pixelate import pixelate
 from corruptions.cpu_zoom import zoom_blur, zoom_blur_sweep
@@ -21,6 +29,7 @@ __all__ = [
     "add_value",
     "channel_mean",
     "gaussian_noise",
+    "gaussian_noise_sweep",
     "impulse_noise",
     "luma_mean",
     "motion_blur",
@@ -41,7 +50,10 @@ def warm() -> Iterator[str]:
     uniforms = draws.uniforms((0, 0), [0], images.size).reshape(images.shape)
     angles = draws.angles((0, 0), [0])
     calls: dict[str, Callable[[], object]] = {
-        "gaussian_noise": lambda: gaussian_noise(images, uniforms, std=0.1),
+        "gaussian_noise": lambda: (
+            gaussian_noise(images, uniforms, std=0.1),
+            gaussian_noise_sweep(images, uniforms, std=[0.1]),
+        ),
         "impulse_noise": lambda: impulse_noise(images, uniforms, amount=0.1),
         "motion_blur": lambda: motion_blur(images, angles, radius=1, sigma=1),
         "zoom_blur": lambda: zoom_blur(images, percents=[100, 110]),

@@ -5,15 +5,18 @@ Arrays as in `cpu`. The loops run over flat arrays, which the compiler turns int
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from corruptions import lookup
+from corruptions import draws, lookup
 
 Images = NDArray[np.uint8]
+_TILE = 4096  # elements at a time, so that what severities share stays in the first cache
+_LARGEST_SCALE = 2**31 // 2**15 - 32  # times a normal deviate, below 2^15, in 32 bits
 
 
 def gaussian_noise(images: Images, uniforms: NDArray[np.uint16], *, std: float) -> Images:
@@ -21,6 +24,17 @@ def gaussian_noise(images: Images, uniforms: NDArray[np.uint16], *, std: float) 
     out = np.empty(images.shape, np.uint8)
     _add_noise(flat(images), flat(uniforms), lookup.noise_levels(std), out.reshape(-1))
     return out
+
+
+def gaussian_noise_sweep(images: Images, uniforms: NDArray[np.uint16], *, std: Sequence[float]) -> list[Images]:
+    """Return `gaussian_noise` for each `std`; the normal deviate of an element is looked up once for all."""
+    scales = [lookup.noise_scale(value) for value in std]
+    if max(scales) > _LARGEST_SCALE:
+        return [gaussian_noise(images, uniforms, std=value) for value in std]
+    out = np.empty((len(scales), *images.shape), np.uint8)
+    scaled = lookup.constant(np.array(scales, np.int32))
+    _add_scaled(flat(images), flat(uniforms), draws.normal_table(), scaled, out.reshape(len(scales), -1))
+    return list(out)
 
 
 def impulse_noise(images: Images, uniforms: NDArray[np.uint16], *, amount: float) -> Images:
@@ -34,6 +48,21 @@ def impulse_noise(images: Images, uniforms: NDArray[np.uint16], *, amount: float
 def _add_noise(pixels, uniforms, noise, out):  # type: ignore[no-untyped-def]
     for e in range(pixels.size):
         out[e] = min(max(np.int32(pixels[e]) + np.int32(noise[uniforms[e]]), 0), 255)
+
+
+@numba.njit(nogil=True, cache=True)
+def _add_scaled(pixels, uniforms, table, scales, out):  # type: ignore[no-untyped-def]
+    normal = np.empty(_TILE, np.int32)
+    for start in range(0, pixels.size, _TILE):
+        levels = pixels[start : start + _TILE]
+        numbers = uniforms[start : start + _TILE]
+        for e in range(numbers.size):
+            normal[e] = table[numbers[e]]
+        for k in range(scales.size):
+            noisy, scale = out[k, start : start + _TILE], scales[k]
+            for e in range(levels.size):
+                noise = np.int32(np.int32(scale * normal[e]) + np.int32(1 << 19)) >> np.int32(20)
+                noisy[e] = min(max(np.int32(levels[e]) + noise, np.int32(0)), np.int32(255))
 
 
 @numba.njit(nogil=True, cache=True)

@@ -18,13 +18,17 @@ from corruptions import draws
 Ints = NDArray[np.int32]
 
 
+def noise_scale(std: float) -> int:
+    """Return A, what `gaussian_noise` multiplies a normal deviate by, in units of 1/256 grey level."""
+    if not 0 <= std <= 4:
+        raise ValueError(f"gaussian_noise needs a std from 0 to 4, a fraction of the full range, not {std}")
+    return math.floor(65280 * std + 0.5)
+
+
 @functools.lru_cache(maxsize=16)
 def noise_levels(std: float) -> NDArray[np.int16]:
     """Return the grey levels that `gaussian_noise` adds for each 16-bit uniform; int16 (65536,), within +-256."""
-    if not 0 <= std <= 4:
-        raise ValueError(f"gaussian_noise needs a std from 0 to 4, a fraction of the full range, not {std}")
-    scale = math.floor(65280 * std + 0.5)
-    levels = (scale * draws.normal_table().astype(np.int64) + 2**19) >> 20
+    levels = (noise_scale(std) * draws.normal_table().astype(np.int64) + 2**19) >> 20
     # 256 levels and more clip all alike.
     return constant(np.clip(levels, -256, 256).astype(np.int16))
 

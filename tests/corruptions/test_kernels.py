@@ -62,6 +62,29 @@ def test_zooms_in_common_are_counted_for_each(images: Images, lists: list[list[i
         np.testing.assert_array_equal(made, wanted)
 
 
+@settings(deadline=None, max_examples=40)
+@given(images=BATCHES, stds=st.lists(st.floats(0, 1.2), min_size=1, max_size=5), seed=st.integers(0, 2**32 - 1))
+def test_noise_of_several_strengths_is_each_one(images: Images, stds: list[float], seed: int) -> None:
+    indices = list(range(len(images)))
+    uniforms = draws.uniforms((seed, 1), indices, images[0].size).reshape(images.shape)
+    together = cpu.gaussian_noise_sweep(images, uniforms, std=stds)
+    for made, std in zip(together, stds, strict=True):
+        wanted = plain.corrupt(images, "gaussian_noise", {"std": std}, (seed, 1), indices)
+        np.testing.assert_array_equal(made, wanted)
+
+
+def test_every_uniform_at_the_strengths_of_the_tables() -> None:
+    uniforms = np.arange(65536, dtype=np.uint16).reshape(1, 256, 256, 1)
+    for level in (0, 97, 255):
+        images = np.full(uniforms.shape, level, np.uint8)
+        for column in COLUMNS:
+            stds = [
+                strength("gaussian_noise", k, profile="modality", column=column).parameters["std"] for k in SEVERITIES
+            ]
+            for made, std in zip(cpu.gaussian_noise_sweep(images, uniforms, std=stds), stds, strict=True):
+                np.testing.assert_array_equal(made, cpu.gaussian_noise(images, uniforms, std=std))
+
+
 def test_every_level_of_every_colour_value() -> None:
     # Each pair of value and level in a pixel: the exhaustive proof of add_value's table.
     v, c = np.meshgrid(np.arange(256), np.arange(256), indexing="ij")
