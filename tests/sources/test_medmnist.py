@@ -1,5 +1,6 @@
 """Small npz files as MedMNIST+ and MedMNIST-C write them: read as they should be, and refused where broken."""
 
+import hashlib
 import io
 import pickle
 import struct
@@ -14,27 +15,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pipeline import sources
+from pipeline import adopt, manifest, npz, sources
+from pipeline.layout import Layout
 from pipeline.sources import Clean, SourceError, medmnist, members
 
-SIZES = {"train": 9, "val": 3, "test": 5}
-
-
-def pixels(count: int, shape: tuple[int, ...] = (224, 224), seed: int = 0) -> Any:
-    return np.random.default_rng(seed).integers(0, 256, (count, *shape), np.uint8)
-
-
-def write(root: Path, dataset: str, *, colour: bool = False, deflate: bool = True, **change: Any) -> Path:
-    """Write ``<dataset>_224.npz``; `change` replaces arrays, or leaves one out where it is None."""
-    arrays: dict[str, Any] = {}
-    for seed, (split, count) in enumerate(SIZES.items()):
-        arrays[f"{split}_images"] = pixels(count, (224, 224, 3) if colour else (224, 224), seed)
-        arrays[f"{split}_labels"] = (np.arange(count) % 2)[:, np.newaxis].astype(np.uint8)
-    arrays.update(change)
-    path = root / f"{dataset}_224.npz"
-    save: Any = np.savez_compressed if deflate else np.savez
-    save(path, **{key: value for key, value in arrays.items() if value is not None})
-    return path
+from .medmnist_files import SIZES, pixels, release, write
 
 
 def load(root: Path, dataset: str = "breastmnist", split: str = "test", **options: Any) -> Clean:
@@ -83,18 +68,75 @@ def test_deflated_rows_are_read_from_any_place_by_many_threads_in_little_memory(
             assert (read[..., 0] == images[chunk.start : chunk.stop]).all()
 
 
-def test_one_severity_of_medmnist_c(tmp_path: Path) -> None:
+def test_the_severities_of_medmnist_c(tmp_path: Path) -> None:
     (tmp_path / "breastmnist").mkdir()
     images = pixels(15)
-    np.savez_compressed(
-        tmp_path / "breastmnist" / "pixelate.npz", test_images=images, test_labels=np.tile([[1], [0], [1]], (5, 1))
+    path = medmnist.corrupted_file(tmp_path, "breastmnist", "pixelate")
+    np.savez_compressed(path, test_images=images, test_labels=np.tile([[1], [0], [1]], (5, 1)))
+    found = medmnist.load_corrupted("breastmnist", "pixelate", root=tmp_path)
+    assert len(found) == 5
+    for place, one in enumerate(found):
+        np.testing.assert_array_equal(one.read(range(3))[..., 0], images[3 * place : 3 * place + 3])
+        assert one.labels.tolist() == [1, 0, 1]
+    assert medmnist.load_corrupted("breastmnist", "pixelate", root=tmp_path, count=1)[3].ids == ["test_images/9"]
+    for corruption in ("../pixelate", "saturate"):
+        with pytest.raises(SourceError, match=r"breastmnist has no corruption .*; have pixelate, jpeg_compression"):
+            medmnist.load_corrupted("breastmnist", corruption, root=tmp_path)
+    np.savez_compressed(path, test_images=images[:14], test_labels=np.zeros((14, 1), int))
+    with pytest.raises(SourceError, match="has 14 images"):
+        medmnist.load_corrupted("breastmnist", "pixelate", root=tmp_path)
+
+
+@pytest.mark.parametrize(("dataset", "colour"), [("breastmnist", False), ("retinamnist", True)])
+def test_a_release_is_adopted(tmp_path: Path, dataset: str, colour: bool, capsys: pytest.CaptureFixture[str]) -> None:
+    release(tmp_path, dataset, colour=colour)
+    assert adopt.main(["--root", str(tmp_path), "--dataset", dataset]) == 0
+    names = medmnist.CORRUPTED[dataset]
+    assert capsys.readouterr().out == f"{dataset}: clean and {len(names)} corruptions at 5 severities\n"
+    layout = Layout(tmp_path)
+    facts = manifest.read(layout, dataset, manifest.CLEAN)
+    assert facts["corruptions"] == list(names)
+    assert facts["class_names"] == list(medmnist.CLASSES[dataset])
+    assert (facts["source"], facts["seed"], facts["native_channels"]) == ("medmnist-c", None, 3 if colour else 1)
+    clean = npz.read(layout.clean(dataset, "test"))
+    assert facts["splits"] == {
+        "test": {"count": 5, "per_class": [3, 2, *[0] * (len(facts["class_names"]) - 2)]} | sums(clean)
+    }
+    for seed, name in enumerate(names):
+        entries = manifest.read(layout, dataset, name)["cells"]["test"]
+        images = pixels(25, (224, 224, 3) if colour else (224, 224, 1), 10 + seed)
+        for severity in range(1, 6):
+            cell = npz.read(layout.cell(dataset, "test", name, severity))
+            np.testing.assert_array_equal(cell.images, images[5 * severity - 5 : 5 * severity])
+            assert cell.labels.tolist() == [0, 1, 0, 1, 0]
+            assert entries[str(severity)].items() >= sums(cell).items()
+    file = medmnist.corrupted_file(layout.raw("medmnist-c"), dataset, "pixelate")
+    assert manifest.read(layout, dataset, "pixelate")["release_sha256"] == manifest.file_checksum(file)
+    assert adopt.main(["--root", str(tmp_path), "--dataset", dataset]) == 0, "again, over what is there"
+
+
+def sums(arrays: npz.Arrays) -> dict[str, str]:
+    return {
+        name: hashlib.sha256(np.ascontiguousarray(getattr(arrays, name)).tobytes()).hexdigest()
+        for name in ("images", "labels")
+    }
+
+
+def test_a_release_that_does_not_fit_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def says(root: Path) -> str:
+        assert adopt.main(["--root", str(root), "--dataset", "breastmnist"]) == 1
+        return capsys.readouterr().err
+
+    release(tmp_path / "order", contrast_down=np.tile([[1], [0], [0], [1], [0]], (5, 1)))
+    assert "contrast_down.npz has other labels at severity 1 than the clean test split" in says(tmp_path / "order")
+    assert not Layout(tmp_path / "order").manifest("breastmnist", "clean").exists()
+    release(tmp_path / "hole")
+    medmnist.corrupted_file(Layout(tmp_path / "hole").raw("medmnist-c"), "breastmnist", "motion_blur").unlink()
+    assert "breastmnist/motion_blur.npz: run `python -m pipeline.fetch`, or put the file there" in says(
+        tmp_path / "hole"
     )
-    clean = medmnist.load_corrupted("breastmnist", "pixelate", 4, root=tmp_path)
-    np.testing.assert_array_equal(clean.read(range(3))[..., 0], images[9:12])
-    assert clean.labels.tolist() == [1, 0, 1]
-    for corruption, severity in (("pixelate", 0), ("pixelate", 6), ("../pixelate", 1)):
-        with pytest.raises(SourceError, match=r"no (severity|corruption)"):
-            medmnist.load_corrupted("breastmnist", corruption, severity, root=tmp_path)
+    manifest.write(Layout(tmp_path / "built"), "breastmnist", "clean", {"source": "medmnist"})
+    assert "has breastmnist from medmnist already; adopt into a folder of its own" in says(tmp_path / "built")
 
 
 def check_sentence(error: SourceError) -> None:
@@ -191,7 +233,7 @@ def test_a_flipped_pixel_is_noticed(tmp_path: Path, deflate: bool) -> None:
 
 
 @pytest.fixture(scope="module")
-def npz(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def whole_npz(tmp_path_factory: pytest.TempPathFactory) -> Path:
     small = pixels(2) // 200
     nothing: dict[str, Any] = dict.fromkeys(("train_images", "train_labels", "val_images", "val_labels"))
     return write(
@@ -207,16 +249,16 @@ def npz(tmp_path_factory: pytest.TempPathFactory) -> Path:
     max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], derandomize=True
 )
 @given(data=st.data())
-def test_a_damaged_file_gives_an_error_or_the_same_split(npz: Path, data: st.DataObject) -> None:
-    whole = npz.read_bytes()
+def test_a_damaged_file_gives_an_error_or_the_same_split(whole_npz: Path, data: st.DataObject) -> None:
+    whole = whole_npz.read_bytes()
     damaged = bytearray(whole)
     ends = st.integers(0, 200) | st.integers(len(whole) - 400, len(whole) - 1)  # headers and directory
     for _ in range(data.draw(st.integers(1, 3))):
         damaged[data.draw(ends | st.integers(0, len(whole) - 1))] ^= data.draw(st.integers(1, 255))
     try:
-        npz.write_bytes(bytes(damaged[: data.draw(st.none() | st.integers(0, len(whole)))]))
+        whole_npz.write_bytes(bytes(damaged[: data.draw(st.none() | st.integers(0, len(whole)))]))
         try:
-            clean = load(npz.parent)
+            clean = load(whole_npz.parent)
             read = clean.read([0, 1])
         except SourceError as error:
             check_sentence(error)
@@ -224,4 +266,4 @@ def test_a_damaged_file_gives_an_error_or_the_same_split(npz: Path, data: st.Dat
             np.testing.assert_array_equal(read[..., 0], pixels(2) // 200)
             assert clean.labels.tolist() == [0, 1]
     finally:
-        npz.write_bytes(whole)
+        whole_npz.write_bytes(whole)
