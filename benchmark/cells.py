@@ -11,11 +11,11 @@ from typing import Any, NamedTuple, TypeVar
 from torch import Tensor
 
 from benchmark import data
-from benchmark.places import CLEAN, cell_name
-from corruptions import BYTES_VERSION, CORRUPTIONS, SEVERITIES, strength
+from benchmark.places import CLEAN, cell_name, corruptions_of
+from corruptions import BYTES_VERSION, SEVERITIES, strength
 from pipeline import UserError, manifest, npz
 from pipeline.layout import Layout
-from pipeline.settings import Settings
+from pipeline.settings import Settings, settings
 
 T = TypeVar("T")
 AHEAD = 3
@@ -41,23 +41,35 @@ class Cells:
     def __init__(
         self,
         layout: Layout,
-        given: Settings,
+        given: Settings | None,
         dataset: str,
         split: str,
         *,
         made: str = "files",
         device: str | None = None,
     ) -> None:
-        self._layout, self._given, self._made, self._device = layout, given, made, device
-        self.dataset, self.split = dataset, split
-        expected = manifest.read(layout, dataset, manifest.CLEAN)["splits"][split]
+        """Take the cells as `made` says; those of an adopted data set, which nothing here can make, from its files.
+
+        `given` is read from the params.yaml beside the data if it is None and needed.
+        """
+        facts = manifest.read(layout, dataset, manifest.CLEAN)
+        if split not in facts["splits"]:
+            raise UserError(f"{dataset} has no split {split}; have {', '.join(facts['splits'])}")
+        self._layout, self.dataset, self.split = layout, dataset, split
+        self._how: dict[str, Any] = {"made": "files"}
+        if made != "files" and "corruptions" not in facts:
+            given = given or settings(layout.root)
+            self._how = {"made": made, "device": device, "seed": given.seed, "profile": given.profile}
+            self._how["column"] = given.column(dataset)
+        expected = facts["splits"][split]
         self.labels = npz.Npz(layout.clean(dataset, split)).labels
         if hashlib.sha256(self.labels.astype("<i8").tobytes()).hexdigest() != expected["labels"]:
-            raise UserError(f"{layout.clean(dataset, split)} has other labels than its manifest; run `dvc repro`")
+            raise UserError(f"{layout.clean(dataset, split)} has other labels than its manifest; make it anew")
         self.checksums = {CLEAN: str(expected["images"])}
         self._cells: dict[str, tuple[str | None, int]] = {CLEAN: (None, 0)}
-        for corruption in CORRUPTIONS:
-            released = None if made != "files" else manifest.read(layout, dataset, corruption)["cells"][split]
+        for corruption in corruptions_of(facts):
+            files = self._how["made"] == "files"
+            released = manifest.read(layout, dataset, corruption)["cells"][split] if files else None
             for severity in SEVERITIES:
                 name = cell_name(corruption, severity)
                 self._cells[name] = corruption, severity
@@ -65,29 +77,17 @@ class Cells:
                 self.checksums[name] = recipe
 
     def _recipe(self, corruption: str, severity: int) -> str:
-        column = self._given.column(self.dataset)
-        how = strength(corruption, severity, profile=self._given.profile, column=column)
-        facts = [self.checksums[CLEAN], BYTES_VERSION, self._given.seed, self.dataset, self.split, corruption, how]
+        how = strength(corruption, severity, profile=self._how["profile"], column=self._how["column"])
+        facts = [self.checksums[CLEAN], BYTES_VERSION, self._how["seed"], self.dataset, self.split, corruption, how]
         return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
 
     def batches(self, wanted: Sequence[str], size: int) -> Iterator[Batch]:
         """Yield the images of the `wanted` cells, `size` at a time, each cell's in order."""
         for name in wanted:
             corruption, severity = self._cells[name]
-            cell = data.cell(
-                self._layout,
-                self.dataset,
-                self.split,
-                corruption,
-                severity,
-                made=self._made,
-                seed=self._given.seed,
-                profile=self._given.profile,
-                column=self._given.column(self.dataset),
-                device=self._device,
-            )
+            cell = data.cell(self._layout, self.dataset, self.split, corruption, severity, **self._how)
             if cell.labels.tolist() != self.labels.tolist():
-                raise UserError(f"{name} of {self.dataset} has other labels than clean.npz; run `dvc repro`")
+                raise UserError(f"{name} of {self.dataset} has other labels than clean.npz; make it anew")
             start = 0
             for images, _ in cell.batches(size):
                 yield Batch(name, start, images if images.shape[-1] == 3 else images.repeat(1, 1, 1, 3))

@@ -37,7 +37,7 @@ def cell(
     severity: int = 0,
     *,
     made: str = "files",
-    seed: int,
+    seed: int | None = None,
     profile: str = "imagenet-c",
     column: str | None = None,
     native_channels: int | None = None,
@@ -49,10 +49,11 @@ def cell(
         layout: the workspace.
         dataset: a data set's name.
         split: ``val`` or ``test``; ``train`` too if it is not read from files.
-        corruption: one of `corruptions.CORRUPTIONS`, or None for the clean images.
+        corruption: one of `corruptions.CORRUPTIONS`, or with ``files`` whatever the data set has; None for the clean
+            images.
         severity: 1 to 5, or 0 for the clean images.
         made: one of `MADE`; all three give the same bytes.
-        seed: of the draws, params.yaml's for the released files.
+        seed: of the draws, params.yaml's for the released files, which are read without it.
         profile: one of `corruptions.PROFILES`.
         column: the data set whose column of the profile ``modality`` is taken, if not `dataset`'s own.
         native_channels: 1 if the images are grey, else 3; taken from the data set's manifest if not given.
@@ -69,7 +70,9 @@ def cell(
         raise ValueError(f"severity 0 goes with no corruption, and 1..5 with one; not {severity!r} with {corruption!r}")
     if device is not None and made != "gpu":
         raise ValueError(f"only cells made by 'gpu' have a device; not {device!r} with {made!r}")
-    if corruption is not None:
+    if made != "files" and corruption is not None:
+        if seed is None:
+            raise ValueError(f"a cell made by {made!r} needs the seed of its draws")
         named = dataset if column is None else column
         corruptions.strength(corruption, severity, profile=profile, column=named)
     from_file = made == "files" or corruption is None

@@ -9,7 +9,9 @@ reports/                                 scores.json, scores.csv, metrics.json, 
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from corruptions import CORRUPTIONS, SEVERITIES
 
@@ -50,6 +52,11 @@ def cell_name(corruption: str, severity: int) -> str:
     return f"{corruption}_severity_{severity}"
 
 
-def cell_names() -> list[str]:
+def cell_names(corruptions: Sequence[str] = CORRUPTIONS) -> list[str]:
     """Return the names of all cells of a data set: clean, then by corruption and severity."""
-    return [CLEAN, *(cell_name(corruption, severity) for corruption in CORRUPTIONS for severity in SEVERITIES)]
+    return [CLEAN, *(cell_name(corruption, severity) for corruption in corruptions for severity in SEVERITIES)]
+
+
+def corruptions_of(facts: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the corruptions of a data set from its clean manifest: its own if it was adopted, else this project's."""
+    return tuple(facts.get("corruptions", CORRUPTIONS))

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
 from typing import Any, TypeVar
 
 from corruptions import CORRUPTIONS
 from pipeline import UserError
-from pipeline.layout import RELEASED
+from pipeline.layout import RELEASED, Layout
 from pipeline.settings import read_params
 
 T = TypeVar("T")
@@ -83,6 +83,7 @@ class Plan:
         prompts: set of templates in `benchmark.prompts.TEMPLATES`.
         held_out: corruptions that no tuning may see; reported apart.
         collections: data sets by collection, averaged last; all of params.yaml's in one if not given.
+        workspaces: folders of the collections whose data and manifests are not in this workspace, relative to it.
         bootstrap: samples for the intervals.
         device: ``auto``, ``cpu`` or ``cuda``.
         batch: images of one forward pass when predicting.
@@ -97,6 +98,7 @@ class Plan:
     prompts: str = "ensemble"
     held_out: tuple[str, ...] = ()
     collections: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    workspaces: Mapping[str, str] = field(default_factory=dict)
     bootstrap: int = 1000
     device: str = "auto"
     batch: int = 64
@@ -111,6 +113,24 @@ class Plan:
         """Corruptions that augmentation may draw from."""
         return tuple(name for name in CORRUPTIONS if name not in self.held_out)
 
+    def scored(self, datasets: Sequence[str]) -> dict[str, tuple[str, ...]]:
+        """Return the collections, whose data sets are among `datasets`, params.yaml's, unless they lie elsewhere."""
+        for collection, names in self.collections.items():
+            for name in names:
+                if collection not in self.workspaces and name not in datasets:
+                    raise UserError(
+                        f"params.yaml: benchmark.collections has {name!r} in {collection}, which is not among datasets"
+                        f" ({', '.join(datasets)}); benchmark.workspaces says where a collection lies elsewhere"
+                    )
+        return dict(self.collections) or {"MediMeta-C": tuple(datasets)}
+
+    def home(self, root: Path | str, dataset: str) -> Layout:
+        """Return the workspace where the images and manifests of a scored data set are; `root` is this one."""
+        elsewhere = [
+            self.workspaces[c] for c, names in self.collections.items() if dataset in names and c in self.workspaces
+        ]
+        return Layout(Path(root, *elsewhere))
+
 
 def plan(root: Path | str = ".") -> Plan:
     """Read the ``benchmark`` section of params.yaml in `root`; UserError says what is wrong and what could be there."""
@@ -124,10 +144,22 @@ def plan(root: Path | str = ".") -> Plan:
     tuned = section.get("tuned", {})
     if not isinstance(tuned, dict):
         raise UserError("params.yaml: benchmark.tuned must map names to settings")
+    section["collections"] = _names(section.get("collections", {}))
     section["tuned"] = {name: _take(Tuned, tuned[name], f"benchmark.tuned.{name}") for name in tuned}
     made = _take(Plan, section, "benchmark")
     _check(made)
     return made
+
+
+def _names(read: Any) -> dict[str, tuple[str, ...]]:
+    every: list[Any] = []
+    for names in read.values() if isinstance(read, dict) else [None]:
+        if not (isinstance(names, list) and names and all(isinstance(name, str) for name in names)):
+            raise UserError("params.yaml: benchmark.collections must map names to lists of data sets")
+        every += names
+    if len(set(every)) < len(every):
+        raise UserError("params.yaml: benchmark.collections names a data set twice")
+    return {str(collection): tuple(names) for collection, names in read.items()}
 
 
 def _take(kind: type[T], values: Any, where: str) -> T:
@@ -159,6 +191,7 @@ def _check(made: Plan) -> None:
         ("tune.split", made.tune.split, ("train", "val")),
         ("tune.classes", made.tune.classes, ("own", "all")),
         *(("held_out", name, CORRUPTIONS) for name in made.held_out),
+        *(("workspaces", name, tuple(made.collections)) for name in made.workspaces),
         *((f"tuned.{name}.base", tuned.base, _bases(made)) for name, tuned in made.tuned.items()),
     )
     for name, value, allowed in choices:

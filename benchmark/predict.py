@@ -30,10 +30,10 @@ from benchmark.cells import Batch, Cells, ahead
 from benchmark.models import Model
 from benchmark.places import Places
 from benchmark.plan import Plan, plan
-from benchmark.prompts import class_features, prompts
+from benchmark.prompts import Prompts, class_features, prompts
 from pipeline import UserError, stage
 from pipeline.layout import Layout
-from pipeline.settings import Settings, settings
+from pipeline.settings import settings
 from pipeline.whole import whole, write_json
 
 PACKAGES = ("medimeta-c", "numpy", "torch", "kornia", "peft", "transformers", "open_clip_torch", "timm", "torchvision")
@@ -58,7 +58,6 @@ class Predicting:
 
     def __init__(self, root: Path | str, name: str, *, device: torch.device, on_the_fly: bool, split: str) -> None:
         self.layout, self.places, self.plan = Layout(root), Places(root), plan(root)
-        self.given: Settings = settings(root)
         self.name, self.split = name, split
         self.made = ("gpu" if device.type == "cuda" else "cpu") if on_the_fly else "files"
         self.model: Model = loading.load(self.places, self.plan, name, device=device)
@@ -70,9 +69,10 @@ class Predicting:
 
         With `shard` (k, n) only every n-th of them from the k-th.
         """
-        features = class_features(self.model, prompts(self.layout, dataset, templates=self.plan.prompts))
+        features = class_features(self.model, self._prompts(dataset))
         where = str(self.model.device) if self.made == "gpu" else None
-        cells = Cells(self.layout, self.given, dataset, self.split, made=self.made, device=where)
+        home = self.plan.home(self.layout.root, dataset)
+        cells = Cells(home, None, dataset, self.split, made=self.made, device=where)
         keys = {cell: self._key(features, checksum) for cell, checksum in cells.checksums.items()}
         pending = [cell for cell in keys if stored_key(self._path(dataset, cell)) != keys[cell]]
         return Todo(dataset, cells, features, {cell: keys[cell] for cell in pending[shard[0] :: shard[1]]})
@@ -135,6 +135,9 @@ class Predicting:
             self._buffer[start : start + len(part)] = part
         return self._buffer[: len(images)]
 
+    def _prompts(self, dataset: str) -> Prompts:
+        return prompts(self.plan.home(self.layout.root, dataset), dataset, templates=self.plan.prompts)
+
     def _path(self, dataset: str, cell: str) -> Path:
         return self.places.logits(self.name, dataset, self.split, cell)
 
@@ -160,7 +163,7 @@ class Predicting:
             "model": described | {"name": self.name, "title": title(self.name, self.model, self.plan)},
             "base": None if tuned is None else tuned.base,
             "logit_scale": self.model.logit_scale,
-            "prompts": {d: prompts(self.layout, d, templates=self.plan.prompts).record() for d in datasets},
+            "prompts": {d: self._prompts(d).record() for d in datasets},
             "settings": None if tuned is None else _tuning(self.places, self.name),
             "view": asdict(self.model.record.view),
             "weights_sha256": self.weights,
@@ -227,15 +230,17 @@ def predict(
     devices: Sequence[str] = (),
     shard: tuple[int, int] = (0, 1),
 ) -> int:
-    """Predict one model on `datasets` (all of params.yaml's if none is named); return the number of cells written.
+    """Predict one model on `datasets` (all that are scored if none is named); return the number of cells written.
 
     Several `devices` (all GPUs if none is named and params.yaml lets them be used) take a share of the cells each.
     """
     chosen, given = plan(root), settings(root)
+    scored = [name for group in chosen.scored(given.datasets).values() for name in group]
+    known = list(dict.fromkeys([*given.datasets, *scored]))
     for dataset in datasets:
-        if dataset not in given.datasets:
-            raise UserError(f"params.yaml has no data set {dataset!r}; have {', '.join(given.datasets)}")
-    names = list(datasets or given.datasets)
+        if dataset not in known:
+            raise UserError(f"params.yaml has no data set {dataset!r}; have {', '.join(known)}")
+    names = list(datasets or scored)
     where = [loading.device(one) for one in devices] or loading.devices(chosen.device)
     fly = chosen.on_the_fly if on_the_fly is None else on_the_fly
     run = Predicting(root, name, device=where[0], on_the_fly=fly, split=split or chosen.split)
@@ -277,7 +282,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the stage from a command line."""
     parser = stage.parser(__doc__)
     parser.add_argument("--model", required=True, help="a name of the zoo, or one under benchmark.tuned in params.yaml")
-    parser.add_argument("--dataset", action="append", default=[], help="may be repeated (default: all)")
+    parser.add_argument("--dataset", action="append", default=[], help="may be repeated (default: all that are scored)")
     parser.add_argument("--split", choices=("val", "test"), help="default: benchmark.split of params.yaml")
     parser.add_argument(
         "--on-the-fly", action="store_const", const=True, help="make the cells instead of reading files"

@@ -21,9 +21,9 @@ from numpy.typing import NDArray
 
 from benchmark import metrics
 from benchmark.outcomes import Outcome, data_set, outcome
-from benchmark.places import CLEAN, Places, cell_names
+from benchmark.places import CLEAN, Places, cell_names, corruptions_of
 from benchmark.plan import Plan, plan
-from benchmark.summary import comparisons, summary
+from benchmark.summary import Collections, Outcomes, comparisons, summary
 from corruptions import CORRUPTIONS, SEVERITIES
 from pipeline import UserError, cards, manifest, stage
 from pipeline.layout import Layout
@@ -49,11 +49,15 @@ IN_METRICS = (
 
 def score(root: Path | str = ".") -> dict[str, Any]:
     """Score all models of the workspace `root` and return what scores.json holds; UserError names what is wrong."""
-    layout, places, chosen = Layout(root), Places(root), plan(root)
-    collections = dict(chosen.collections) or {"MediMeta-C": settings(root).datasets}
+    places, chosen = Places(root), plan(root)
+    collections = chosen.scored(settings(root).datasets)
     names = [name for group in collections.values() for name in group]
-    _check_grid(places, chosen, names)
-    facts = {name: manifest.read(layout, name, manifest.CLEAN) for name in names}
+    homes = {name: chosen.home(root, name) for name in names}
+    facts = {name: manifest.read(homes[name], name, manifest.CLEAN) for name in names}
+    for name in names:
+        if chosen.split not in facts[name]["splits"]:
+            raise UserError(f"{name} has no split {chosen.split}; have {', '.join(facts[name]['splits'])}")
+    _check_grid(places, chosen, {name: cell_names(corruptions_of(facts[name])) for name in names})
     outcomes: dict[str, dict[str, Outcome]] = {model: {} for model in chosen.models}
     audit: dict[str, dict[str, Any]] = {model: {} for model in chosen.models if model not in chosen.tuned}
     for place, name in enumerate(stage.progress(names, desc="score", unit="data set")):
@@ -68,8 +72,8 @@ def score(root: Path | str = ".") -> dict[str, Any]:
     return {
         "baseline": chosen.baseline,
         "collections": {key: list(value) for key, value in collections.items()},
-        "comparisons": comparisons(outcomes, samples=FLIPS, seed=SEED),
-        "corruptions": list(CORRUPTIONS),
+        "comparisons": comparisons(outcomes, collections, samples=FLIPS, seed=SEED),
+        "corruptions": list(dict.fromkeys(c for name in names for c in corruptions_of(facts[name]))),
         "data_sets": {name: _facts(facts[name], chosen.split) for name in names},
         "held_out": list(chosen.held_out),
         "intervals": {"kind": "paired percentile bootstrap over images", "level": 0.95, "samples": chosen.bootstrap},
@@ -77,7 +81,8 @@ def score(root: Path | str = ".") -> dict[str, Any]:
         "models": {
             model: {
                 "record": _record(places, model),
-                "summary": summary(outcomes[model], base, collections, chosen.held_out),
+                "summary": _lines(outcomes[model], base, collections, chosen.held_out),
+                "collections": _apart(outcomes[model], base, collections, chosen.held_out),
                 "data_sets": {
                     name: data_set(outcomes[model][name], base[name], tuple(facts[name]["class_names"]))
                     for name in names
@@ -87,13 +92,36 @@ def score(root: Path | str = ".") -> dict[str, Any]:
         },
         "severities": list(SEVERITIES),
         "split": chosen.split,
-        "build": manifest.checksum(layout),
+        "build": _build(homes.values()),
     }
 
 
-def _check_grid(places: Places, chosen: Plan, names: Sequence[str]) -> None:
+def _lines(own: Outcomes, base: Outcomes, collections: Collections, held_out: Sequence[str]) -> dict[str, Any]:
+    """Return the main table's lines; those apart for what is held out of tuning where there are both kinds, by name."""
+    there = {c for names in collections.values() for name in names for c in own[name].corruptions}
+    both = there & set(held_out) and there & set(CORRUPTIONS) - set(held_out)
+    return summary(own, base, collections, held_out if both else ())
+
+
+def _apart(own: Outcomes, base: Outcomes, collections: Collections, held_out: Sequence[str]) -> dict[str, Any]:
+    """Return the main table's lines of each collection alone, if there are several."""
+    if len(collections) == 1:
+        return {}
+    made = {}
+    for collection, names in collections.items():
+        mine, theirs = ({name: every[name] for name in names} for every in (own, base))
+        made[collection] = _lines(mine, theirs, {collection: names}, held_out)
+    return made
+
+
+def _build(homes: Iterable[Layout]) -> str:
+    """Return the checksum of the manifests of this workspace, or of all that are scored together."""
+    builds = [manifest.checksum(home) for home in {home.root: home for home in homes}.values()]
+    return builds[0] if len(builds) == 1 else hashlib.sha256("".join(builds).encode()).hexdigest()
+
+
+def _check_grid(places: Places, chosen: Plan, needed: Mapping[str, Sequence[str]]) -> None:
     """Raise UserError naming the cells without logits: a hole is never averaged over."""
-    needed = {name: cell_names() for name in names}
     for model in chosen.models:
         found = {
             name: [c for c in cells if places.logits(model, name, chosen.split, c).is_file()]
@@ -114,7 +142,7 @@ def _read(
     """Read all cells' logits of a data set, each checked against the manifest of its clean images."""
     expected = facts["splits"][split]
     logits = {}
-    for cell in cell_names():
+    for cell in cell_names(corruptions_of(facts)):
         path = places.logits(model, name, split, cell)
         try:
             with path.open("rb") as handle, np.load(handle, allow_pickle=False) as archive:
@@ -188,11 +216,15 @@ def write(places: Places, scores: Mapping[str, Any]) -> None:
     _write_csv(plots / "severity.csv", _severity_rows(scores))
     _write_csv(plots / "mce.csv", _mce_rows(scores))
     main = {
-        model: {name: plain(found["summary"][name]["value"]) for name in IN_METRICS}
+        model: _main(found["summary"]) | {name: _main(lines) for name, lines in found["collections"].items()}
         for model, found in scores["models"].items()
     }
     write_json(places.reports / "metrics.json", main)
     write_json(places.scores, plain(scores))
+
+
+def _main(lines: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: plain(lines[name]["value"]) for name in IN_METRICS}
 
 
 def _rows(scores: Mapping[str, Any]) -> Iterable[dict[str, Any]]:
@@ -213,25 +245,30 @@ def _row(model: str, name: str, corruption: str, severity: int, *values: float) 
 
 
 def _severity_rows(scores: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Mean error over corruptions and data sets, percent: a row a severity, 0 being clean, and a column a model."""
+    """Mean error, percent, over corruptions, data sets, then collections: a row a severity, and a column a model."""
     rows: list[dict[str, Any]] = [{"severity": severity} for severity in (0, *SEVERITIES)]
     for model, found in scores["models"].items():
-        sets = found["data_sets"].values()
-        grid = np.mean([[c["errors"] for c in one["corruptions"].values()] for one in sets], axis=(0, 1))
-        clean = np.mean([one["clean"]["error"] for one in sets])
-        for row, error in zip(rows, [clean, *grid], strict=True):
+        curves = {
+            name: [one["clean"]["error"], *np.mean([c["errors"] for c in one["corruptions"].values()], axis=0)]
+            for name, one in found["data_sets"].items()
+        }
+        mean = np.mean(
+            [np.mean([curves[n] for n in names], axis=0) for names in scores["collections"].values()], axis=0
+        )
+        for row, error in zip(rows, mean, strict=True):
             row[model] = f"{100 * error:.4f}"
     return rows
 
 
 def _mce_rows(scores: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Mean CE over data sets by corruption: one bar a model and corruption."""
-    return [
-        {"model": model, "corruption": c, "ce": f"{metrics.named_mean(values).value:.4f}"}
-        for model, found in scores["models"].items()
-        for c in scores["corruptions"]
-        for values in [{name: one["corruptions"][c]["ce"] for name, one in found["data_sets"].items()}]
-    ]
+    """Mean CE over the data sets that have a corruption: one bar a model and corruption."""
+    rows = []
+    for model, found in scores["models"].items():
+        for c in scores["corruptions"]:
+            sets = {name: one["corruptions"] for name, one in found["data_sets"].items() if c in one["corruptions"]}
+            mean = metrics.named_mean({name: of[c]["ce"] for name, of in sets.items()})
+            rows.append({"model": model, "corruption": c, "ce": f"{mean.value:.4f}"})
+    return rows
 
 
 def _write_csv(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:

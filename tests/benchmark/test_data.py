@@ -102,11 +102,13 @@ def test_wrong_arguments_are_a_sentence(layout: Layout, monkeypatch: pytest.Monk
         (("oct", "test", "contrast", 1), {"made": "magic"}, "by 'magic'; have files, cpu, gpu"),
         (("oct", "test", "contrast", 0), {}, "severity 0 goes with no corruption"),
         (("oct", "test", None, 2), {}, "severity 0 goes with no corruption"),
-        (("oct", "test", "fog", 2), {}, "no corruption 'fog'"),
+        (("oct", "test", "fog", 2), {"made": "cpu"}, "no corruption 'fog'"),
+        (("oct", "test", "fog", 2), {}, "fog_severity_2.npz is not there"),
+        (("oct", "test", "contrast", 2), {"made": "cpu", "seed": None}, "'cpu' needs the seed"),
         (("oct", "test", "contrast", 2), {"device": "cuda", "made": "cpu"}, "have a device"),
     ]:
         with pytest.raises(ValueError, match=words):
-            cell(layout, *arguments, seed=1, **options)  # type: ignore[arg-type]
+            cell(layout, *arguments, **{"seed": 1, **options})  # type: ignore[arg-type]
     with pytest.raises(UserError, match="is not there"):
         cell(layout, "oct", "val", "contrast", 1, made="cpu", seed=1)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)

@@ -16,6 +16,16 @@ def test_what_is_not_held_out_is_trained(tmp_path):
     assert set(read(tmp_path).trained) == set(CORRUPTIONS) - {"contrast", "zoom_blur"}
 
 
+def test_collections_and_where_they_are(tmp_path):
+    assert read(tmp_path).scored(["oct", "pbc"]) == {"MediMeta-C": ("oct", "pbc")}
+    made = read(tmp_path, collections={"ours": ["oct"], "theirs": ["pbc"]}, workspaces={"theirs": "../there"})
+    assert made.scored(["oct"]) == {"ours": ("oct",), "theirs": ("pbc",)}
+    assert made.home(tmp_path, "oct").root == tmp_path
+    assert made.home(tmp_path, "pbc").root.resolve() == tmp_path.parent / "there"
+    with pytest.raises(ValueError, match=r"has 'oct' in ours, which is not among datasets \(fundus\)"):
+        made.scored(["fundus"])
+
+
 @pytest.mark.parametrize(
     ("benchmark", "message"),
     [
@@ -35,6 +45,11 @@ def test_what_is_not_held_out_is_trained(tmp_path):
         ({"tune": {"strength": 6}}, "a severity from 1 to 5, not 6"),
         ({"tuned": {"better": {"rank": 8.5}}}, "benchmark.tuned.better.rank must be like 8, not 8.5"),
         ({"tuned": {"a": {"base": "b"}, "b": {"base": "base"}}}, "benchmark.tuned.a.base is 'b'; have base"),
+        ({"collections": {"ours": "oct"}}, "benchmark.collections must map names to lists of data sets"),
+        ({"collections": ["oct"]}, "benchmark.collections must map names to lists"),
+        ({"collections": {"ours": []}}, "benchmark.collections must map names to lists"),
+        ({"collections": {"a": ["oct"], "b": ["oct"]}}, "benchmark.collections names a data set twice"),
+        ({"collections": {"a": ["oct"]}, "workspaces": {"b": "there"}}, "benchmark.workspaces is 'b'; have a"),
         ({"bootstrap": 0}, "benchmark.bootstrap must be at least 1"),
         ({"device": "tpu"}, "benchmark.device is 'tpu'; have auto, cpu, cuda"),
     ],

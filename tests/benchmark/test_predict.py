@@ -8,13 +8,17 @@ import torch
 import yaml
 from safetensors.torch import save_file
 
-from benchmark import loading, predict
+from benchmark import loading, predict, prompts, score
 from benchmark.models import phantom_clip
-from benchmark.places import Places
+from benchmark.places import Places, cell_names
+from benchmark.plan import plan
 from benchmark.predict import Predicting
-from pipeline import npz
+from corruptions import CORRUPTIONS, corrupt
+from pipeline import adopt, manifest, npz
 from pipeline.layout import Layout
+from pipeline.sources import medmnist
 
+from ..sources.medmnist_files import release
 from .conftest import CLASSES, entry, params, write_manifest
 
 COUNT = 5
@@ -125,3 +129,80 @@ def test_all_gpus_are_used(monkeypatch):
     assert loading.devices("cpu") == [torch.device("cpu")]
     with pytest.raises(ValueError, match="cuda:2 was asked for, and torch sees 2; have auto, cpu"):
         loading.device("cuda:2")
+
+
+@pytest.fixture(scope="module")
+def collections(workspace):
+    """The workspace beside an adopted one and one that is built with a seed of its own; all predicted, then scored."""
+    release(workspace / "adopted", "breastmnist")
+    assert adopt.main(["--root", str(workspace / "adopted"), "--dataset", "breastmnist"]) == 0
+    built = workspace / "built"
+    built.mkdir()
+    (built / "params.yaml").write_text(yaml.safe_dump(params() | {"seed": 99, "datasets": ["mammo_mass"]}))
+    for made in ("data/MediMeta-C/mammo_mass", "manifests/mammo_mass"):
+        (built / made).parent.mkdir(parents=True)
+        (workspace / made).rename(built / made)
+    named = {"MediMeta-C": ["oct"], "Other": ["mammo_mass"], "MedMNIST-C": ["breastmnist"]}
+    benchmark = {
+        "collections": named,
+        "workspaces": {"MedMNIST-C": "adopted", "Other": str(built)},
+        "baseline": MODEL,
+        "models": [MODEL],
+        "tuned": {},
+        "on_the_fly": True,
+        "bootstrap": 1,
+    }
+    (workspace / "params.yaml").write_text(yaml.safe_dump(params(**benchmark) | {"datasets": ["oct"]}, sort_keys=False))
+    assert predict.main(["--root", str(workspace), "--model", MODEL]) == 0
+    return workspace
+
+
+def test_collections_of_other_workspaces_are_predicted_and_scored(collections, capsys):
+    places = Places(collections)
+    names = medmnist.CORRUPTED["breastmnist"]
+    found = {path.stem for path in places.logits(MODEL, "breastmnist", "test", "clean").parent.glob("*.npz")}
+    assert found == set(cell_names(names))
+    model = loading.load(places, plan(collections), MODEL, device="cpu")
+    features = prompts.class_features(model, prompts.prompts(Layout(collections / "adopted"), "breastmnist"))
+    cell = medmnist.load_corrupted("breastmnist", "motion_blur", root=Layout(collections / "adopted").raw("medmnist-c"))
+    grey = np.repeat(cell[2].read(range(5)), 3, axis=-1)
+    noise = npz.read(Layout(collections / "built").clean("mammo_mass", "test")).images[..., :1]
+    blurred = corrupt(noise, "impulse_noise", 3, dataset="mammo_mass", split="test", seed=99)
+    others = prompts.class_features(model, prompts.prompts(Layout(collections / "built"), "mammo_mass"))
+    for images, dataset, name, texts in (
+        (grey, "breastmnist", "motion_blur_severity_3", features),
+        (np.repeat(blurred, 3, axis=-1), "mammo_mass", "impulse_noise_severity_3", others),
+    ):
+        with torch.inference_mode():
+            expected = model.logit_scale * model.encode_images(model.preprocess(images)) @ texts.T
+        assert logits(places, dataset, name) == pytest.approx(expected.numpy(), abs=1e-3)
+    assert score.main(["--root", str(collections)]) == 0
+    scores = json.loads(places.scores.read_text())
+    assert scores["corruptions"] == [*CORRUPTIONS, *(name for name in names if name not in CORRUPTIONS)]
+    one = scores["models"][MODEL]
+    assert set(one["data_sets"]["breastmnist"]["corruptions"]) == set(names)
+    apart = [one["collections"][name]["corrupted_error"]["value"] for name in scores["collections"]]
+    assert one["summary"]["corrupted_error"]["value"] == pytest.approx(np.mean(apart))
+    assert json.loads((places.reports / "metrics.json").read_text())[MODEL]["MedMNIST-C"]["mce"] == pytest.approx(100)
+    rows = (places.reports / "scores.csv").read_text().splitlines()
+    assert len(rows) == 1 + 36 + 36 + 1 + 5 * len(names)
+    assert scores["build"] not in {manifest.checksum(Layout(collections / part)) for part in ("", "built", "adopted")}
+
+
+def test_a_hole_in_a_grid_of_its_own_is_named(collections):
+    path = Places(collections).logits(MODEL, "breastmnist", "test", "speckle_noise_severity_4")
+    path.rename(path.with_suffix(".away"))
+    with pytest.raises(ValueError, match=rf"{MODEL} has no logits for breastmnist/speckle_noise_severity_4 \(test\)"):
+        score.score(collections)
+    path.with_suffix(".away").rename(path)
+
+
+def test_mistakes_about_collections_are_named(collections, capsys):
+    arguments = ["--root", str(collections), "--model", MODEL]
+    assert predict.main([*arguments, "--split", "val", "--dataset", "breastmnist"]) == 1
+    assert predict.main([*arguments, "--dataset", "mammo"]) == 1
+    said = capsys.readouterr().err.splitlines()
+    assert said == [
+        "error: breastmnist has no split val; have test",
+        "error: params.yaml has no data set 'mammo'; have oct, mammo_mass, breastmnist",
+    ]

@@ -8,6 +8,8 @@ import yaml
 from benchmark import score
 from benchmark.places import Places
 from corruptions import CORRUPTIONS
+from pipeline import manifest
+from pipeline.layout import Layout
 
 from .conftest import CLASSES, params, write_logits
 
@@ -70,6 +72,38 @@ def test_a_collection_is_a_mean_of_its_own(workspace):
     for cell in score.cell_names()[1:]:
         write_logits(Places(workspace), "better", "oct", cell, 16)
     assert score.score(workspace)["models"]["better"]["summary"]["mce"]["value"] == pytest.approx((200 + 75) / 2)
+
+
+def test_a_data_set_with_corruptions_of_its_own(workspace):
+    """Two of its two corruptions at the base's 8 wrong, and the better model's 2 and 4: CE 25 and 50."""
+    layout, places = Layout(workspace), Places(workspace)
+    facts = manifest.read(layout, "oct", "clean")
+    manifest.write(layout, "oct", "clean", facts | {"corruptions": ["bubble", "contrast"]})
+    (workspace / "params.yaml").write_text(yaml.safe_dump(params(collections={"a": ["mammo_mass"], "b": ["oct"]})))
+    with pytest.raises(ValueError, match="base has no logits for oct/bubble_severity_1"):
+        score.score(workspace)
+    for severity in range(1, 6):
+        for model, wrong in (("base", 8), ("better", 2)):
+            write_logits(places, model, "oct", f"bubble_severity_{severity}", wrong)
+        write_logits(places, "better", "oct", f"contrast_severity_{severity}", 4)
+    scores = score.score(workspace)
+    one = scores["models"]["better"]
+    assert list(one["data_sets"]["oct"]["corruptions"]) == ["bubble", "contrast"]
+    assert one["collections"]["b"]["mce"]["value"] == pytest.approx((25 + 50) / 2)
+    assert one["collections"]["a"]["mce"]["value"] == pytest.approx(75)
+    assert one["summary"]["mce"]["value"] == pytest.approx((75 + 37.5) / 2)
+    assert one["collections"]["a"]["mce_held_out"]["value"] == pytest.approx(75)
+    assert "mce_held_out" not in one["collections"]["b"], "contrast is held out, and nothing else may be trained on"
+    assert score.main(["--root", str(workspace)]) == 0
+    reports = places.reports
+    assert json.loads((reports / "metrics.json").read_text())["better"]["b"]["mce"] == pytest.approx(37.5)
+    with (reports / "plots" / "mce.csv").open() as handle:
+        bars = {(row["model"], row["corruption"]): float(row["ce"]) for row in csv.DictReader(handle)}
+    assert bars["better", "bubble"] == pytest.approx(25)
+    assert bars["better", "contrast"] == pytest.approx((75 + 50) / 2)
+    with (reports / "plots" / "severity.csv").open() as handle:
+        curve = [float(row["better"]) for row in csv.DictReader(handle)]
+    assert curve == pytest.approx([10, *[(15 + (5 + 10) / 2) / 2] * 5])
 
 
 def test_a_hole_is_named(workspace):
