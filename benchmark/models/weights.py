@@ -52,6 +52,9 @@ class Files:
     def _cached(self, file: File) -> Path:
         hub = package("huggingface_hub")
         name = file.path or file.name
+        words = package("huggingface_hub.utils.logging")
+        before = words.get_verbosity()
+        words.set_verbosity_error()  # else it tells of every try before the sentence below does
         try:
             return Path(hub.hf_hub_download(file.repo, name, revision=file.revision, local_files_only=self.offline))
         except (OSError, package("huggingface_hub.errors").HTTPError) as error:
@@ -60,6 +63,8 @@ class Files:
                 f"{self.record.name} needs {name} of {file.repo}@{file.revision}, which is neither in the Hub's cache"
                 f" nor to be had ({type(error).__name__}); give a folder that holds it"
             ) from error
+        finally:
+            words.set_verbosity(before)
 
 
 def sha256(path: Path) -> str:

@@ -25,10 +25,13 @@ def one(**changes):
 @pytest.fixture
 def cache(tmp_path, monkeypatch):
     """An empty cache of the Hub, and a Hub at an address where nothing listens."""
-    import huggingface_hub
+    import huggingface_hub.constants
 
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(huggingface_hub.constants, "ENDPOINT", "http://127.0.0.1:9")
+    here = "http://127.0.0.1:9"
+    monkeypatch.setattr(huggingface_hub.constants, "ENDPOINT", here)
+    address = here + "/{repo_id}/resolve/{revision}/{filename}"
+    monkeypatch.setattr(huggingface_hub.constants, "HUGGINGFACE_CO_URL_TEMPLATE", address)
     monkeypatch.setattr("time.sleep", lambda seconds: None)  # between its tries
     return tmp_path / "cache"
 
@@ -54,12 +57,13 @@ def test_a_file_that_is_on_no_hub_says_where_it_is():
 
 
 @pytest.mark.parametrize("offline", [True, False])
-def test_no_network_is_one_sentence(cache, offline):
+def test_no_network_is_one_sentence(cache, offline, capfd):
     with pytest.raises(
         ModelError, match=r"one needs w.bin of owner/name@.*neither in the Hub's cache nor to be had"
     ) as caught:
         Files(one(), offline=offline).path()
     assert "\n" not in str(caught.value)
+    assert capfd.readouterr() == ("", "")
 
 
 def test_a_cached_file_needs_no_network(cache):
