@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from benchmark import provenance, tables
-from benchmark.panels import Scores, grids
+from benchmark.panels import Scores, audit, grids
 
 RELATIVE = ("relative_mce", "relative_mce_pooled", "mrbe")
 RISES = "does not get worse"
@@ -65,6 +65,11 @@ def text(scores: Scores) -> str:
         "## Paired comparisons\n",
         "Accuracy of the first minus the second model in points, 95 % intervals; p by sign flips, corrected by Holm.\n",
         tables.markdown(["First", "Second", "Images", "Difference", "p", "p (Holm)"], comparisons, words=3),
+        "## Label order\n",
+        "Accuracy in percent, with the class order of RobustMedCLIP's code beside.\n",
+        tables.markdown(
+            ["Model", "Data set", "Clean", "Their order", "Corrupted", "Their order"], _audit(scores), words=2
+        ),
         "## What was scored\n",
         *(
             tables.markdown([name, ""], [list(line) for line in provenance.model(found["record"])], words=2)
@@ -85,6 +90,21 @@ def _by_corruption(scores: Scores) -> Iterator[str]:
             known = [[s[c]["ce"] for s in sets if s.get(c, {}).get("ce") is not None] for c in grid.corruptions]
             rows.append([model, *(f"{np.mean(values):.1f}" if values else "–" for values in known)])
         yield tables.markdown(["Model", *(c.replace("_", " ") for c in grid.corruptions)], rows)
+
+
+def _audit(scores: Scores) -> list[list[str]]:
+    return [
+        [
+            row["model"],
+            row["dataset"],
+            *(
+                f"{100 * accuracies[kind]:.1f}" if accuracies else "–"
+                for kind in ("clean", "corrupted")
+                for accuracies in (row["own"], row["theirs"])
+            ),
+        ]
+        for row in audit(scores)
+    ]
 
 
 def latex(scores: Scores) -> str:

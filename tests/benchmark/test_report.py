@@ -111,7 +111,9 @@ def test_a_picture_is_the_cells_own(reported):
 def test_the_tables_agree_in_every_form(reported):
     values = json.loads((reported / "scores.json").read_text())["models"]["better"]["summary"]
     mce, low, high = (f"{values['mce'][key]:.1f}" for key in ("value", "low", "high"))
-    assert f"**{mce}** ({low}–{high})" in (reported / "report.md").read_text()
+    markdown = (reported / "report.md").read_text()
+    assert f"**{mce}** ({low}–{high})" in markdown
+    assert "| base | mammo_mass | 90.0 | 10.0 | 80.0 | 20.0 |" in markdown, "two classes swapped: right is wrong"
     assert rf"\textbf{{{mce}}} ({low}--{high})" in (reported / "report.tex").read_text()
     with (reported / "report.csv").open() as handle:
         row = {line["model"]: line for line in csv.DictReader(handle)}["better"]
