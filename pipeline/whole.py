@@ -8,7 +8,7 @@ import json
 import os
 import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -56,7 +56,8 @@ def temporary(path: Path) -> Iterator[tuple[Path, BinaryIO]]:
                     yield beside, handle
                     break
                 # Another writer for the same path took it for a leftover, before it was locked.
-    _remove_leftovers(path)
+    for leftover in path.parent.glob(f"{_MARK}{path.name}.????????"):
+        remove_leftover(leftover)
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -70,19 +71,17 @@ def is_temporary(path: Path) -> bool:
     return path.name.startswith(_MARK)
 
 
+def remove_leftover(path: Path) -> None:
+    """Remove a temporary file unless its writer lives, has just ended, or is another user."""
+    # NFS locks only what is open for writing.
+    with suppress(BlockingIOError, FileNotFoundError, PermissionError), path.open("r+b") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        path.unlink()
+
+
 def _sync_folder(folder: Path) -> None:
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-def _remove_leftovers(path: Path) -> None:
-    for leftover in path.parent.glob(f"{_MARK}{path.name}.????????"):
-        try:
-            with leftover.open("r+b") as handle:  # NFS locks only what may be written
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                leftover.unlink()
-        except (BlockingIOError, FileNotFoundError, PermissionError):
-            continue  # its writer lives, has just finished, or is another user

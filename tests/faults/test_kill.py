@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 import shutil
 import subprocess
@@ -13,10 +14,13 @@ from typing import Any
 
 import pytest
 
+from pipeline import corrupt, prepare
 from tests.faults import workspace
 from tests.faults.workspace import DATASET, REPOSITORY, contents, leftovers
+from tests.fetch.server import offer, release, serving
 
 Run = Callable[..., dict[str, Any]]
+COUNTS = {"train": 1, "val": 1, "test": 1, "pretrain": 1, "pretest": 1}
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +28,13 @@ def forked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
     """Return a function that runs a stage in a fork and may kill it."""
     command = [sys.executable, "-m", "tests.faults.zygote"]
     with subprocess.Popen(
-        command, cwd=REPOSITORY, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+        command,
+        cwd=REPOSITORY,
+        env=os.environ | {"NO_PROXY": "127.0.0.1"},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
     ) as process:
         assert process.stdin is not None
         assert process.stdout is not None
@@ -41,53 +51,114 @@ def forked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
         asked.close()
 
 
-def kill_again_and_again(forked: Run, tmp_path: Path, module: str, *arguments: str, kills: int) -> None:
-    start, undisturbed, killed = (tmp_path / name for name in ("start", "undisturbed", "killed"))
-    start.mkdir()
-    workspace.make(start, val=2, test=4, counts=dict.fromkeys(("train", "val", "test", "pretrain", "pretest"), 1))
+@pytest.fixture
+def clean(tmp_path: Path) -> Path:
+    """Return a workspace that has its clean images."""
+    root = tmp_path / "start"
+    root.mkdir()
+    return workspace.make(root, val=2, test=4, counts=COUNTS)
+
+
+@pytest.fixture
+def built(tmp_path: Path) -> Path:
+    """Return a workspace from prepare to corrupt."""
+    root = tmp_path / "start"
+    root.mkdir()
+    workspace.write_params(root, counts=COUNTS)
+    assert prepare.main(["--root", str(root), "--dataset", DATASET]) == 0
+    assert corrupt.main(["--root", str(root), "--all"]) == 0
+    return root
+
+
+def kill_again_and_again(
+    forked: Run,
+    start: Path,
+    module: str,
+    *arguments: str,
+    kills: int,
+    early: float = 0,
+    passing: Callable[[str, bytes], bool] = lambda name, content: False,
+) -> None:
+    """Kill a stage at random moments, anew from `start` whenever it was not killed in time; then let it end.
+
+    Args:
+        forked: runs a stage.
+        start: the workspace.
+        module: the stage.
+        arguments: of its command.
+        kills: how often.
+        early: fraction of its time that is always left to it, for stages that write at their end.
+        passing: whether a file may have such a content, neither the old nor the last one, on the way.
+    """
+    undisturbed, killed = (start.parent / name for name in ("undisturbed", "killed"))
     shutil.copytree(start, undisturbed)
     shutil.copytree(start, killed)
-    assert forked(module, undisturbed, *arguments)["status"] == 0
-    expected, before = contents(undisturbed), contents(start)
-    longest = forked(module, undisturbed, *arguments)["seconds"]
+    ended = forked(module, undisturbed, *arguments)
+    assert ended["status"] == 0
+    expected, before, longest = contents(undisturbed), contents(start), ended["seconds"]
     chance = random.Random(module)
     midway, shown = 0, set()
     for _ in range(6 * kills):
-        ended = forked(module, killed, *arguments, after=chance.uniform(0, longest))
+        ended = forked(module, killed, *arguments, after=chance.uniform(early * longest, longest))
         for name, content in contents(killed).items():
-            assert content in (expected.get(name), before.get(name)), f"{name} is neither the old file nor the new"
+            whole = content in (expected.get(name), before.get(name)) or passing(name, content)
+            assert whole, f"{name} is neither the old file nor the new"
         if ended["status"] == -9:
             midway += 1
             shown.add(len(leftovers(killed)))
         else:
             longest = ended["seconds"]
+            shutil.rmtree(killed)
+            shutil.copytree(start, killed)
         if midway == kills:
             break
     assert midway == kills
-    assert len(shown) > 1, "some were killed while they wrote"
+    assert early or len(shown) > 1, "some were killed while they wrote"
     assert forked(module, killed, *arguments)["status"] == 0
     assert contents(killed) == expected
     assert not leftovers(killed)
 
 
-CORRUPT = ("--dataset", DATASET, "--corruption", "gaussian_noise", "--workers", "2", "--batch", "1")
+def often(few: int) -> pytest.MarkDecorator:
+    """Run a test with `few` kills, and with fifty where there is time."""
+    return pytest.mark.parametrize("kills", [few, pytest.param(50, marks=pytest.mark.slow)])
 
 
-def test_corrupt_survives(forked: Run, tmp_path: Path) -> None:
-    kill_again_and_again(forked, tmp_path, "corrupt", *CORRUPT, kills=12)
+@often(12)
+@pytest.mark.parametrize("corruption", ["gaussian_noise", "pixelate"])
+def test_corrupt(forked: Run, clean: Path, corruption: str, kills: int) -> None:
+    named = ("--dataset", DATASET, "--corruption", corruption)
+    kill_again_and_again(forked, clean, "corrupt", *named, "--workers", "2", "--batch", "1", kills=kills)
 
 
-def test_prepare_survives(forked: Run, tmp_path: Path) -> None:
-    kill_again_and_again(forked, tmp_path, "prepare", "--dataset", DATASET, "--workers", "1", kills=8)
+@often(8)
+def test_prepare(forked: Run, clean: Path, kills: int) -> None:
+    kill_again_and_again(forked, clean, "prepare", "--dataset", DATASET, "--workers", "2", kills=kills)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("corruption", ["motion_blur", "pixelate"])
-def test_corrupt_survives_fifty_times(forked: Run, tmp_path: Path, corruption: str) -> None:
-    arguments = [corruption if word == "gaussian_noise" else word for word in CORRUPT]
-    kill_again_and_again(forked, tmp_path, "corrupt", *arguments, kills=50)
+@often(6)
+def test_export(forked: Run, built: Path, kills: int) -> None:
+    def saved(name: str, content: bytes) -> bool:
+        return name == "metrics/export.json" and json.loads(content)["build"] is None
+
+    kill_again_and_again(forked, built, "export", "--workers", "2", kills=kills, passing=saved)
 
 
-@pytest.mark.slow
-def test_prepare_survives_fifty_times(forked: Run, tmp_path: Path) -> None:
-    kill_again_and_again(forked, tmp_path, "prepare", "--dataset", DATASET, "--workers", "2", kills=50)
+@often(3)
+def test_verify(forked: Run, built: Path, kills: int) -> None:
+    kill_again_and_again(forked, built, "verify", "--workers", "2", kills=kills, early=0.9)
+
+
+@often(8)
+def test_fetch(forked: Run, tmp_path: Path, kills: int) -> None:
+    archive = release(tmp_path)
+
+    def brought(name: str, content: bytes) -> bool:
+        return name == "data/raw/medimeta/fundus.zip" and content == archive
+
+    start = tmp_path / "start"
+    start.mkdir()
+    workspace.write_params(start, source="medimeta", datasets=["fundus"])
+    with serving() as server:
+        offer(server, archive)
+        kill_again_and_again(forked, start, "fetch", "--base-url", server.url, kills=kills, passing=brought)

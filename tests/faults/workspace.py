@@ -88,7 +88,7 @@ def contents(root: Path) -> dict[str, bytes]:
     return {
         p.relative_to(root).as_posix(): p.read_bytes()
         for p in sorted(root.rglob("*"))
-        if p.is_file() and not is_temporary(p)
+        if p.is_file() and not any(map(is_temporary, (p, *p.parents)))
     }
 
 

@@ -16,9 +16,9 @@ import time
 import numpy as np
 
 import corruptions
-from pipeline import corrupt, prepare
+from pipeline import corrupt, export, fetch, prepare, verify
 
-STAGES = {"corrupt": corrupt, "prepare": prepare}
+STAGES = {"corrupt": corrupt, "export": export, "fetch": fetch, "prepare": prepare, "verify": verify}
 
 
 def main() -> None:
@@ -30,6 +30,7 @@ def main() -> None:
         started = time.perf_counter()
         child = os.fork()
         if child == 0:
+            os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
             os._exit(STAGES[asked["module"]].main(asked["argv"]))
         timer = threading.Timer(asked["after"] or 3600, os.kill, (child, signal.SIGKILL))
         timer.start()
