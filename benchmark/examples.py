@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,10 +13,11 @@ from PIL import Image
 
 from benchmark import data
 from benchmark.places import CLEAN, Places, cell_name
+from benchmark.plan import plan
 from benchmark.pool import rgb
 from pipeline import manifest, npz
 from pipeline.layout import Layout
-from pipeline.settings import Settings
+from pipeline.settings import settings
 
 SEVERITY = 3
 PIXELS = 112
@@ -23,28 +25,25 @@ PIXELS = 112
 
 
 def examples(
-    layout: Layout,
-    places: Places,
-    given: Settings,
-    models: Sequence[str],
-    split: str,
-    datasets: Mapping[str, Sequence[str]],
+    root: Path | str, models: Sequence[str], split: str, datasets: Mapping[str, Sequence[str]]
 ) -> list[dict[str, Any]]:
     """Return for each data set its name, the true class, and a tile a corruption: picture and each model's answer.
 
     It is the first image of the split whose class is not the first one, not a chosen one. `datasets` has the
     corruptions of each; cells that are not on the disk are made anew, with the same bytes.
     """
+    places, chosen = Places(root), plan(root)
     made = []
     for name, corruptions in datasets.items():
-        class_names = manifest.read(layout, name, manifest.CLEAN)["class_names"]
-        labels = npz.Npz(layout.clean(name, split)).labels
+        home = chosen.home(root, name)
+        class_names = manifest.read(home, name, manifest.CLEAN)["class_names"]
+        labels = npz.Npz(home.clean(name, split)).labels
         others = np.flatnonzero(labels != 0)
         place = int(others[0]) if len(others) else 0
         truth = int(labels[place])
         tiles = []
         for corruption in (None, *corruptions):
-            picture = _picture(_image(layout, given, name, split, corruption, place))
+            picture = _picture(_image(home, name, split, corruption, place))
             cell = CLEAN if corruption is None else cell_name(corruption, SEVERITY)
             answers = _answers(places, models, name, split, cell, place, class_names, truth)
             tiles.append({"corruption": corruption or CLEAN, "picture": picture, "answers": answers})
@@ -52,20 +51,15 @@ def examples(
     return made
 
 
-def _image(layout: Layout, given: Settings, name: str, split: str, corruption: str | None, place: int) -> Any:
-    severity = 0 if corruption is None else SEVERITY
-    on_disk = corruption is None or layout.cell(name, split, corruption, severity).is_file()
-    cell = data.cell(
-        layout,
-        name,
-        split,
-        corruption,
-        severity,
-        made="files" if on_disk else "cpu",
-        seed=given.seed,
-        profile=given.profile,
-        column=given.column(name),
-    )
+def _image(home: Layout, name: str, split: str, corruption: str | None, place: int) -> Any:
+    if corruption is None:
+        cell = data.cell(home, name, split)
+    elif home.cell(name, split, corruption, SEVERITY).is_file():
+        cell = data.cell(home, name, split, corruption, SEVERITY)
+    else:
+        given = settings(home.root)
+        seed, profile, column = given.seed, given.profile, given.column(name)
+        cell = data.cell(home, name, split, corruption, SEVERITY, made="cpu", seed=seed, profile=profile, column=column)
     return rgb(cell[place][0].numpy())
 
 

@@ -33,6 +33,16 @@ def grids(scores: Scores) -> list[Grid]:
     return made
 
 
+def summaries(scores: Scores) -> dict[str, dict[str, dict[str, Any]]]:
+    """Return every model's summary over all collections, under no name, and over each alone if there are several."""
+    apart = scores["collections"] if len(scores["collections"]) > 1 else ()
+    every = {model: {"summary": found["summary"]} for model, found in scores["models"].items()}
+    return {"": every} | {
+        name: {model: {"summary": found["collections"][name]} for model, found in scores["models"].items()}
+        for name in apart
+    }
+
+
 def own_corruptions(scores: Scores) -> dict[str, list[str]]:
     """Return each data set's corruptions, in the order of its collection's."""
     found = scores["models"][scores["baseline"]]["data_sets"]

@@ -15,8 +15,6 @@ from benchmark.examples import SEVERITY, examples
 from benchmark.panels import Scores
 from benchmark.places import Places
 from pipeline import UserError, cards, stage
-from pipeline.layout import Layout
-from pipeline.settings import settings
 from pipeline.whole import whole
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -24,19 +22,18 @@ TEMPLATES = Path(__file__).parent / "templates"
 
 def report(root: Path | str) -> Path:
     """Write the report of a workspace that is scored, and return the page's path."""
-    layout, places = Layout(root), Places(root)
+    places = Places(root)
     try:
         scores = json.loads(places.scores.read_text())
     except FileNotFoundError:
         raise UserError(f"no {places.scores}: run `python -m benchmark.score` first") from None
-    shown = panels.own_corruptions(scores)
-    tiles = examples(layout, places, settings(root), list(scores["models"]), scores["split"], shown)
+    tiles = examples(root, list(scores["models"]), scores["split"], panels.own_corruptions(scores))
     columns = (*tables.MAIN, *tables.present(scores["models"], tables.MORE))
     files = {
         "index.html": page(scores, tiles),
         "report.md": written.text(scores),
         "report.tex": written.latex(scores),
-        "report.csv": tables.comma_separated(scores["models"], columns),
+        "report.csv": tables.comma_separated(panels.summaries(scores), columns),
     }
     for name, content in files.items():
         with whole(places.reports / name) as handle:
@@ -47,8 +44,13 @@ def report(root: Path | str) -> Path:
 def page(scores: Scores, shown: Sequence[Mapping[str, Any]]) -> str:
     """Return the HTML page; everything that it shows is in it."""
     models = scores["models"]
+    columns = [*tables.MAIN, *tables.present(models, tables.MORE)]
     titles = {name: found["record"]["model"].get("title", name) for name, found in models.items()}
-    groups = [("Scores", tables.MAIN), ("More scores", tables.present(models, tables.MORE))]
+    groups = [
+        (f"{title}{f', {collection}' if collection else ''}", columns, tables.cells(found, columns))
+        for collection, found in panels.summaries(scores).items()
+        for title, columns in (("Scores", tables.MAIN), ("More scores", tables.present(found, tables.MORE)))
+    ]
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES),
         autoescape=True,
@@ -60,7 +62,8 @@ def page(scores: Scores, shown: Sequence[Mapping[str, Any]]) -> str:
         scores=scores,
         titles=titles,
         colours={name: svg.SERIES[k % len(svg.SERIES)] for k, name in enumerate(models)},
-        groups=[(title, columns, tables.cells(models, columns)) for title, columns in groups],
+        groups=groups,
+        columns=columns,
         left_out=written.left_out(scores),
         phantom=any(facts["source"] == "phantom" for facts in scores["data_sets"].values()),
         images=sum(facts["count"] for facts in scores["data_sets"].values()),

@@ -110,15 +110,19 @@ def latex(header: Sequence[str], rows: Sequence[Sequence[str]], *, caption: str,
     )
 
 
-def comma_separated(models: Mapping[str, Mapping[str, Any]], columns: Sequence[Column]) -> str:
-    """Return a CSV table of summaries: a model a row, a value and the ends of its interval; empty is undefined."""
+def comma_separated(groups: Mapping[str, Mapping[str, Mapping[str, Any]]], columns: Sequence[Column]) -> str:
+    """Return a CSV table: a row a model and collection, each value with the ends of its interval; empty is undefined.
+
+    `groups` has the models by collection, under no name over all of them.
+    """
     out = io.StringIO()
     write = csv.writer(out, lineterminator="\n").writerow
-    write(["model", *(name for c in columns for name in (c.key, f"{c.key}_low", f"{c.key}_high"))])
-    for model, found in models.items():
-        lines = [found["summary"][column.key] for column in columns]
-        values = [line.get(end) for line in lines for end in ("value", "low", "high")]
-        write([model, *("" if value is None else f"{value:.4f}" for value in values)])
+    write(["model", "collection", *(name for c in columns for name in (c.key, f"{c.key}_low", f"{c.key}_high"))])
+    for collection, models in groups.items():
+        for model, found in models.items():
+            lines = [found["summary"].get(column.key, {}) for column in columns]
+            values = [line.get(end) for line in lines for end in ("value", "low", "high")]
+            write([model, collection, *("" if value is None else f"{value:.4f}" for value in values)])
     return out.getvalue()
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
 from benchmark import provenance, tables
-from benchmark.panels import Scores, audit, grids
+from benchmark.panels import Scores, audit, grids, summaries
 
+Models = Mapping[str, Mapping[str, Any]]
 RELATIVE = ("relative_mce", "relative_mce_pooled", "mrbe")
 RISES = "does not get worse"
 """Why a relative ratio is undefined."""
@@ -24,9 +26,9 @@ def left_out(scores: Scores) -> list[tuple[str, str, str]]:
     return [(" and ".join(titles), why, ", ".join(cells)) for (why, *cells), titles in missing.items()]
 
 
-def _main_rows(scores: Scores, columns: Sequence[tables.Column]) -> list[list[str]]:
+def _main_rows(scores: Scores, models: Models, columns: Sequence[tables.Column]) -> list[list[str]]:
     rows = []
-    for name, found in tables.cells(scores["models"], columns).items():
+    for name, found in tables.cells(models, columns).items():
         words = []
         for cell in found:
             value = f"**{cell.value}**" if cell.best else cell.value
@@ -56,10 +58,7 @@ def text(scores: Scores) -> str:
         "# Scores\n",
         f"Split {scores['split']}, baseline {scores['baseline']}, build {scores['build']};"
         f" 95 % intervals by paired bootstrap over images ({scores['intervals']['samples']} samples).\n",
-        *(
-            tables.markdown(["Model", *(f"{c.title} ({c.unit})" for c in columns)], _main_rows(scores, columns))
-            for columns in (tables.MAIN, tables.present(scores["models"], tables.MORE))
-        ),
+        *_summaries(scores),
         *(f"{titles}: without {cells}, where the baseline {why}.\n" for titles, why, cells in left_out(scores)),
         *_by_corruption(scores),
         "## Paired comparisons\n",
@@ -78,6 +77,16 @@ def text(scores: Scores) -> str:
         tables.markdown(["Data set", "Source", "Seed", "Images", "Images, SHA-256"], data_sets, words=2),
     ]
     return "\n".join(parts)
+
+
+def _summaries(scores: Scores) -> Iterator[str]:
+    """Yield the main table and the one of more scores, over all collections, then of each if there are several."""
+    for collection, models in summaries(scores).items():
+        if collection:
+            yield f"## {collection}\n"
+        for columns in (tables.MAIN, tables.present(models, tables.MORE)):
+            header = ["Model", *(f"{column.title} ({column.unit})" for column in columns)]
+            yield tables.markdown(header, _main_rows(scores, models, columns))
 
 
 def _by_corruption(scores: Scores) -> Iterator[str]:
@@ -108,10 +117,14 @@ def _audit(scores: Scores) -> list[list[str]]:
 
 
 def latex(scores: Scores) -> str:
-    """Return the main table in LaTeX, with booktabs."""
-    caption = (
-        f"Scores on the {scores['split']} split; mCE in percent of {scores['baseline']}; in parentheses 95 % intervals"
-        " by paired bootstrap over images."
-    )
+    """Return the main table in LaTeX, then one of each collection if there are several."""
     header = ["Model", *(column.title for column in tables.MAIN)]
-    return tables.latex(header, _main_rows(scores, tables.MAIN), caption=caption, label="tab:medimeta-c")
+    made = []
+    for collection, models in summaries(scores).items():
+        caption = (
+            f"Scores on the {scores['split']} split{f' of {collection}' if collection else ''}; mCE in percent of"
+            f" {scores['baseline']}; in parentheses 95 % intervals by paired bootstrap over images."
+        )
+        label = "tab:" + "-".join(["medimeta-c", *filter(None, [collection])]).lower()
+        made.append(tables.latex(header, _main_rows(scores, models, tables.MAIN), caption=caption, label=label))
+    return "\n".join(made)

@@ -18,7 +18,6 @@ from benchmark.places import Places
 from corruptions import CORRUPTIONS
 from pipeline import npz
 from pipeline.layout import Layout
-from pipeline.settings import settings
 
 from .conftest import CLASSES, COUNT, labels_of
 
@@ -89,9 +88,9 @@ def test_the_page_shows_the_scores(reported):
 def test_a_picture_is_the_cells_own(reported):
     """From its file if that is there, and from a corruption made anew if not."""
     root = reported.parent
-    layout, places, given = Layout(root), Places(root), settings(root)
+    layout = Layout(root)
     shown = {"oct": ["contrast"]}
-    (one,) = examples(layout, places, given, ["base", "better"], "test", shown)
+    (one,) = examples(root, ["base", "better"], "test", shown)
     assert (one["truth"], one["index"]) == ("DME", 1)
     assert [tile["corruption"] for tile in one["tiles"]] == ["clean", "contrast"]
     assert one["tiles"][1]["answers"] == [
@@ -100,7 +99,7 @@ def test_a_picture_is_the_cells_own(reported):
     ]
     with npz.write(layout.cell("oct", "test", "contrast", 3), labels_of("oct"), (224, 224, 3)) as writer:
         writer.append(np.full((COUNT, 224, 224, 3), 200, np.uint8))
-    (read,) = examples(layout, places, given, ["base"], "test", shown)
+    (read,) = examples(root, ["base"], "test", shown)
     pictures = [tile["picture"] for found in (one, read) for tile in found["tiles"]]
     assert pictures[0] == pictures[2]
     image = Image.open(io.BytesIO(base64.b64decode(pictures[3].partition(",")[2])))
@@ -165,6 +164,7 @@ def test_two_collections_with_other_corruptions_stand_apart(reported):
     scores = json.loads((reported / "scores.json").read_text())
     scores["collections"] = {"ours": ["oct"], "theirs": ["mammo_mass"]}
     for found in scores["models"].values():
+        found["collections"] = {"ours": found["summary"], "theirs": {**found["summary"], "mce": {"value": 12.3}}}
         theirs = found["data_sets"]["mammo_mass"]["corruptions"]
         found["data_sets"]["mammo_mass"]["corruptions"] = {"stain": theirs["contrast"], "pixelate": theirs["pixelate"]}
     ours, theirs = panels.grids(scores)
@@ -172,8 +172,16 @@ def test_two_collections_with_other_corruptions_stand_apart(reported):
     assert theirs == ("theirs", ["mammo_mass"], ["pixelate", "stain"])
     html = report.page(scores, [])
     assert html.count("<h3>theirs</h3>") == 3
+    assert html.count("Scores, theirs") == html.count("More scores, ours") == 1
+    assert html.count("12.3<small></small>") == len(scores["models"])
     assert html.count("mammo_mass, stain: 20.0") == 1
-    assert "CE by corruption, mean over data sets of theirs" in written.text(scores)
+    markdown, latex = written.text(scores), written.latex(scores)
+    assert "CE by corruption, mean over data sets of theirs" in markdown
+    assert markdown.count("**12.3**") == latex.count(r"\textbf{12.3}") == len(scores["models"])
+    assert r"\label{tab:medimeta-c-theirs}" in latex
+    rows = list(csv.DictReader(io.StringIO(tables.comma_separated(panels.summaries(scores), tables.MAIN))))
+    assert [row["collection"] for row in rows] == ["", "", "ours", "ours", "theirs", "theirs"]
+    assert {row["mce"] for row in rows[4:]} == {"12.3000"}
 
 
 def test_a_data_set_without_a_corruption_is_a_dash(reported):
