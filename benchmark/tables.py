@@ -69,7 +69,8 @@ def cells(models: Mapping[str, Mapping[str, Any]], columns: Sequence[Column]) ->
             value, low, high = line["value"], line.get("low"), line.get("high")
             shown = "–" if value is None else f"{value:.1f}"
             # the baseline over itself is 100 in every sample, which is no interval
-            interval = "" if low is None or high is None or low == high else f"{low:.1f}–{high:.1f}"
+            known = low is not None and high is not None and low != high
+            interval = f"{low:.1f}{'–' if low >= 0 else ' to '}{high:.1f}".replace("-", "−") if known else ""
             row.append(Cell(shown, interval, value is not None and shown == best[column.key]))
         rows[name] = row
     return rows
@@ -132,5 +133,10 @@ def _bold(word: str) -> str:
 
 
 def _tex(words: str) -> str:
-    special = {c: "\\" + c for c in "&%$#_{}"} | {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "–": "--"}
+    special = {c: "\\" + c for c in "&%$#_{}"} | {
+        "\\": r"\textbackslash{}",
+        "~": r"\textasciitilde{}",
+        "–": "--",
+        "−": "$-$",
+    }
     return "".join(special.get(character, character) for character in words)

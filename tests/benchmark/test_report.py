@@ -231,6 +231,12 @@ def test_best_is_the_lowest_or_the_highest():
     assert best["auroc_clean"] == (False, True)
 
 
+def test_an_interval_below_zero_is_no_row_of_dashes():
+    summary = {column.key: {"value": 1.0, "low": -17.04, "high": 101.5} for column in tables.MAIN}
+    assert tables.cells({"m": {"summary": summary}}, tables.MAIN)["m"][0].interval == "−17.0 to 101.5"
+    assert "$-$17.0 to 101.5" in tables.latex(["h", "v"], [["a", "−17.0 to 101.5"]], caption="c", label="l")
+
+
 def test_tables_escape_what_they_must():
     lines = tables.markdown(["a", "b"], [["x|y", "1"]]).splitlines()
     assert lines[1:] == ["| --- | ---: |", r"| x\|y | 1 |"]
