@@ -122,7 +122,7 @@ def _write_split(
                     layout.cell(dataset, split, corruption, severity),
                     source.labels,
                     (shape[0], shape[1], shape[2]),
-                    compression=chosen.compression,
+                    compression=chosen.compression_of(corruption),
                 )
             )
             for severity in SEVERITIES

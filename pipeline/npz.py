@@ -9,6 +9,7 @@ to 4.5, in its zip64 form.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import io
 import math
@@ -36,6 +37,17 @@ _LEVEL = 2  # at ISA-L's level 1 two streams in a hundred vary from process to p
 _DATE = 0x21  # 1 January 1980, the earliest that the format can say: equal arrays, equal files
 _ZIP64 = 45  # version needed to extract
 _NONE = 0xFFFFFFFF  # "see the zip64 field"
+# What zipfile, zlib and NumPy say of damage; OSError where a damaged offset is negative.
+_DAMAGE = (
+    zipfile.BadZipFile,
+    zlib.error,
+    struct.error,
+    EOFError,
+    ValueError,
+    OverflowError,
+    NotImplementedError,
+    RuntimeError,
+)
 _DEFLATE_LIMIT = 1032  # deflate makes at most 1032 bytes of one (zlib's technical notes)
 
 
@@ -133,8 +145,8 @@ class Npz:
                     self.labels = np.frombuffer(stream.read(), "<i8").astype(np.int64)
         except FileNotFoundError:
             raise NpzError(f"{path} is not there; `dvc repro` makes it") from None
-        except (zipfile.BadZipFile, zlib.error, EOFError, ValueError, NotImplementedError, RuntimeError) as broken:
-            if isinstance(broken, NpzError):
+        except (*_DAMAGE, OSError) as broken:
+            if isinstance(broken, NpzError) or (isinstance(broken, OSError) and broken.errno != errno.EINVAL):
                 raise
             raise NpzError(f"{path} is not a whole npz ({broken}); delete it and run `dvc repro`") from None
         if len(self.labels) != self.shape[0]:
@@ -155,7 +167,9 @@ class Npz:
                     shape = (min(size, self.shape[0] - start), *self.shape[1:])
                     pixels = stream.read(math.prod(shape))
                     yield np.frombuffer(pixels, np.uint8).reshape(shape)
-        except (zipfile.BadZipFile, zlib.error, EOFError, ValueError) as broken:
+        except _DAMAGE as broken:
+            if isinstance(broken, NpzError):
+                raise
             raise NpzError(f"{self.path} is damaged ({broken}); delete it and run `dvc repro`") from None
 
     @contextmanager
@@ -266,10 +280,13 @@ def _read_npy_header(stream: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[Any],
 
 def _member(archive: zipfile.ZipFile, path: Path, name: str) -> zipfile.ZipInfo:
     try:
-        return archive.getinfo(name)
+        member = archive.getinfo(name)
     except KeyError:
         have = ", ".join(archive.namelist()[:8]) or "nothing"
         raise NpzError(f"{path} has no {name}; it has {have}") from None
+    if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        raise NpzError(f"{path}: {name} must be stored or deflated, not packed by zip method {member.compress_type}")
+    return member
 
 
 def _checked(

@@ -102,7 +102,7 @@ def _write(layout: Layout, dataset: str, split: str, clean: Clean, chosen: Setti
 
     with (
         npz.write(
-            layout.clean(dataset, split), clean.labels, (SIZE, SIZE, channels), compression=chosen.compression
+            layout.clean(dataset, split), clean.labels, (SIZE, SIZE, channels), compression=chosen.compression_of()
         ) as writer,
         stage.progress(total=len(clean.labels), unit="img", desc=f"prepare {dataset} {split}") as bar,
     ):

@@ -9,13 +9,15 @@ from typing import Any
 import yaml
 
 import corruptions
-from corruptions.table import COLUMNS
+from corruptions.table import COLUMNS, DRAWS
 from pipeline import UserError
 from pipeline.layout import PREPARED, RELEASED, checked_name
 from pipeline.npz import COMPRESSIONS
 from pipeline.sources import SOURCES
 
 CHANNELS = ("rgb", "native")
+MIXED = "mixed"
+"""Of `compression`: noise, which hardly gets smaller, is stored, and the rest deflated."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,13 @@ class Settings:
     def column(self, dataset: str) -> str:
         """Return the data set whose column of the ``modality`` profile `dataset` takes."""
         return self.columns.get(dataset, dataset)
+
+    def compression_of(self, corruption: str | None = None) -> str:
+        """Return how the npz of a corruption, or of the clean images, is written: one of npz.COMPRESSIONS."""
+        if self.compression != MIXED:
+            return self.compression
+        is_noise = corruption is not None and DRAWS.get(corruptions.strength(corruption, 1).kernel) == "uniforms"
+        return "stored" if is_noise else "deflated"
 
     def count(self, split: str) -> int | None:
         """Return how many images of a split of the source are taken; None for all."""
@@ -74,7 +83,7 @@ def _check(values: dict[str, Any]) -> None:
         ("source", SOURCES),
         ("profile", corruptions.PROFILES),
         ("channels", CHANNELS),
-        ("compression", COMPRESSIONS),
+        ("compression", (*COMPRESSIONS, MIXED)),
     ):
         if values[name] not in choices:
             raise UserError(f"params.yaml: {name} is {values[name]!r}; have {', '.join(choices)}")

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pipeline.layout import Layout
-from tests.bench.kernels import machine
+from tests.bench.timing import machine
 from tests.faults import workspace
 
 EXPORT = """

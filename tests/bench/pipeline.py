@@ -1,19 +1,12 @@
-"""How fast files are written, checked, exported and read, beside other people's way: `python -m tests.bench.pipeline`.
+"""The stages beside other people's way: files written, checked, exported and read.
 
-Every work takes the same 224 x 224 colour photographs, one worker, in turns; a number is the median of the rounds, in
-images per CPU second (system time counts, waiting for a disk does not). "x copy" is the rate over that of copying the
-same pixels in memory. The peers are optional: `make bench` brings medmnistc, torch for the DataLoader.
+Every work takes the same 224 x 224 colour photographs, with one worker. Peers: medmnistc's `create_dataset` at the same
+seven corruptions and strengths, `datasets`' own way to parquet, and a DataLoader over the npz.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
-import statistics
-import tempfile
-import time
-import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import redirect_stderr, redirect_stdout
 from io import StringIO
 from pathlib import Path
@@ -21,35 +14,40 @@ from typing import Any
 
 import numpy as np
 
-from corruptions import CORRUPTIONS, SEVERITIES, strength
+from corruptions import CORRUPTIONS, SEVERITIES
 from pipeline import cells, corrupt, npz, settings, verify
-from pipeline.layout import SIZE, Layout
-from tests.bench.kernels import limit_opencv, machine, photographs
+from pipeline.layout import Layout
+from tests.bench import export, peers
+from tests.bench.timing import BYTES, Row, Work, copying, photographs
 from tests.faults import workspace
 
-BYTES = SIZE * SIZE * 3  # of one image
 CELLS = len(CORRUPTIONS) * len(SEVERITIES)
 FULL_CLEAN, FULL_WRITTEN = 32_163, 32_163 * (1 + CELLS)  # images of the seven data sets
+CLASSES = ["one", "other"]
 PEER_IMAGES = 4
+SEVERITY = 3
+COMPRESSIONS = (*npz.COMPRESSIONS, settings.MIXED)
 
-Work = Callable[[], int]  # returns the number of images that it took or made
 
-
-def works(folder: Path, images: int) -> dict[str, Work]:
-    """Return everything that is measured, by name; a peer that is not installed is left out."""
-    stored, deflated = (_workspace(folder / kind, images, kind) for kind in npz.COMPRESSIONS)
-    out = np.empty((images, SIZE, SIZE, 3), np.uint8)
-    pixels = photographs(images)
-    cell = Layout(stored).cell(workspace.DATASET, "test", "zoom_blur", 3)
-    found: dict[str, Work] = {
-        "copy": lambda: len(np.copyto(out, pixels) or pixels),
-        "write stored": lambda: _write(stored, images),
-        "write deflated": lambda: _write(deflated, images),
-        "verify": lambda: verify.findings(Layout(stored), settings.settings(stored), workers=1).images,
-        "export": lambda: _export(folder / "export", cell),
-        "read": lambda: _read(cell),
-    }
-    return found | _medmnistc(folder / "medmnistc") | _data_loader(cell)
+def rows(folder: Path, images: int) -> Iterator[tuple[str, dict[str, Work]]]:
+    """Yield each stage's name and contenders; a peer that is not installed is left out."""
+    pictures = photographs(images)
+    built = {kind: _workspace(folder / kind, images, kind) for kind in COMPRESSIONS}
+    peer = _medmnistc(folder / "medmnistc")
+    for kind, root in built.items():
+        yield f"write {kind}", {"ours": _writing(root, images), "copy": copying(pictures)} | peer
+    stored = Layout(built["stored"])
+    chosen = settings.settings(stored.root)
+    yield (
+        "verify",
+        {
+            "ours": lambda: verify.findings(stored, chosen, workers=1).images,
+            "copy": copying(pictures),
+        },
+    )
+    yield "export", {"ours": _exporting(folder / "export", stored), "copy": copying(pictures), **_datasets(stored)}
+    cell = stored.cell(workspace.DATASET, "test", "zoom_blur", SEVERITY)
+    yield "read", {"ours": lambda: _read(cell), "copy": copying(pictures), **_data_loader(cell)}
 
 
 def _workspace(root: Path, images: int, compression: str) -> Path:
@@ -57,18 +55,58 @@ def _workspace(root: Path, images: int, compression: str) -> Path:
     return workspace.make(root, val=0, test=images, pictures=photographs(images), compression=compression)
 
 
-def _write(root: Path, images: int) -> int:
+def _writing(root: Path, images: int) -> Work:
+    def work() -> int:
+        for name in CORRUPTIONS:
+            corrupt.corrupt(Layout(root), workspace.DATASET, name, settings.settings(root), workers=1)
+        return images * CELLS
+
+    return work
+
+
+def _exported(layout: Layout) -> Iterator[tuple[cells.Cell, npz.Npz]]:
+    """Yield the clean cell and the seven at one severity."""
+    yield cells.Cell(workspace.DATASET, "test", cells.CLEAN, 0), npz.Npz(layout.clean(workspace.DATASET, "test"))
     for name in CORRUPTIONS:
-        corrupt.corrupt(Layout(root), workspace.DATASET, name, settings.settings(root), workers=1)
-    return images * CELLS
+        path = layout.cell(workspace.DATASET, "test", name, SEVERITY)
+        yield cells.Cell(workspace.DATASET, "test", name, SEVERITY), npz.Npz(path)
 
 
-def _export(folder: Path, path: Path) -> int:
-    source = npz.Npz(path)
-    ids = [str(index) for index in range(len(source.labels))]
-    cell = cells.Cell(workspace.DATASET, "test", "zoom_blur", 3)
-    cells.write(folder, cell, source, ids, cells.features(["one", "other"]).arrow_schema)
-    return len(ids)
+def _exporting(folder: Path, layout: Layout) -> Work:
+    schema = cells.features(CLASSES).arrow_schema
+
+    def work() -> int:
+        written = 0
+        for cell, source in _exported(layout):
+            written += len(source.labels)
+            cells.write(folder, cell, source, [str(index) for index in range(len(source.labels))], schema)
+        return written
+
+    return work
+
+
+def _datasets(layout: Layout) -> dict[str, Work]:
+    def work() -> int:
+        written = 0
+        for _, source in _exported(layout):
+            export.by_datasets(source.images[:PEER_IMAGES], source.labels[:PEER_IMAGES], CLASSES)
+            written += PEER_IMAGES
+        return written
+
+    return {"datasets": work}
+
+
+def sizes(folder: Path, images: int) -> dict[str, float]:
+    """Return the bytes of an exported image over those that `datasets` writes, clean and under each corruption."""
+    root = _workspace(folder / "sizes", images, "stored")
+    _writing(root, images)()
+    found = {}
+    for cell, source in _exported(Layout(root)):
+        ids = [str(index) for index in range(images)]
+        written = cells.write(folder / "sized", cell, source, ids, cells.features(CLASSES).arrow_schema)
+        theirs = export.by_datasets(source.images, source.labels, CLASSES)
+        found[cell.corruption] = sum(part.size for part in written) / theirs
+    return found
 
 
 def _read(path: Path) -> int:
@@ -103,39 +141,17 @@ def _data_loader(path: Path) -> dict[str, Work]:
             return tensor, int(self.labels[index])
 
     torch.set_num_threads(1)
-    return {"read by DataLoader": lambda: sum(len(batch) for batch, _ in DataLoader(Items(), batch_size=64))}
+    return {"DataLoader": lambda: sum(len(batch) for batch, _ in DataLoader(Items(), batch_size=64))}
 
 
 def _medmnistc(folder: Path) -> dict[str, Work]:
     """medmnistc's own create_dataset, its classes given our seven corruptions and strengths."""
-    try:
-        from medmnistc import dataset_manager
-        from medmnistc.corruptions.compression import Pixelate
-        from medmnistc.corruptions.enhance import Brightness, Contrast
-        from medmnistc.corruptions.filter import MotionBlur, ZoomBlur
-        from medmnistc.corruptions.noise import GaussianNoise, ImpulseNoise
-    except ImportError:  # a peer that is not installed is left out of the table
+    corruptions = peers.medmnistc()
+    if not corruptions:
         return {}
-    np.fromstring = np.frombuffer  # NumPy 2.3 took the form away that medmnistc 0.1.0 calls; this is what it did
+    from medmnistc import dataset_manager
 
-    def levels(name: str, profile: str, reading: Callable[..., Any]) -> list[Any]:
-        return [reading(**strength(name, k, profile=profile, column="pbc").parameters) for k in SEVERITIES]
-
-    def of_one(**parameters: float) -> float:
-        return next(iter(parameters.values()))
-
-    def percent(percent: float) -> float:
-        return percent / 100
-
-    dataset_manager.CORRUPTIONS_DS["bloodmnist"] = {
-        "gaussian_noise": GaussianNoise(levels("gaussian_noise", "imagenet-c", of_one)),
-        "impulse_noise": ImpulseNoise(levels("impulse_noise", "imagenet-c", of_one)),
-        "motion_blur": MotionBlur(levels("motion_blur", "imagenet-c", lambda radius, sigma: (radius, sigma))),
-        "zoom_blur": ZoomBlur(levels("zoom_blur", "imagenet-c", lambda percents: np.array(percents) / 100)),
-        "brightness": Brightness(levels("brightness", "modality", percent)),
-        "contrast": Contrast(levels("contrast", "modality", percent)),
-        "pixelate": Pixelate(levels("pixelate", "imagenet-c", percent)),
-    }
+    dataset_manager.CORRUPTIONS_DS["bloodmnist"] = {peers.name_of(kernel): c for kernel, c in corruptions.items()}
     folder.mkdir()
     pictures, labels = photographs(PEER_IMAGES), np.zeros((PEER_IMAGES, 1), np.int64)
     arrays = {f"{split}_images": pictures for split in ("train", "val", "test")}
@@ -148,87 +164,21 @@ def _medmnistc(folder: Path) -> dict[str, Work]:
             dataset_manager.DatasetManager(str(folder), str(folder / "made")).create_dataset("bloodmnist")
         return PEER_IMAGES * CELLS
 
-    return {"write by medmnistc": work}
+    return {"medmnistc": work}
 
 
-def measured(chosen: dict[str, Work], rounds: int) -> dict[str, dict[str, float]]:
-    """Run each work `rounds` times, in turns, after one that does not count; images/s by CPU time and by the clock."""
-    rates: dict[str, list[tuple[float, float]]] = {name: [] for name in chosen}
-    for turn in range(rounds + 1):
-        for name, work in chosen.items():
-            clock, cpu, count = time.perf_counter(), time.process_time(), 0
-            while time.process_time() - cpu < 0.2:
-                count += work()
-            spent = time.process_time() - cpu, time.perf_counter() - clock
-            if turn:
-                rates[name].append((count / spent[0], count / spent[1]))
-    return {
-        name: {
-            "median": statistics.median(cpu for cpu, _ in r),
-            "slowest": min(cpu for cpu, _ in r),
-            "fastest": max(cpu for cpu, _ in r),
-            "by the clock": statistics.median(clock for _, clock in r),
-        }
-        for name, r in rates.items()
-    }
-
-
-def table(rates: dict[str, dict[str, float]]) -> Iterator[str]:
-    """Yield the lines of the printed table."""
-    peers = {"write stored": "write by medmnistc", "write deflated": "write by medmnistc", "read": "read by DataLoader"}
-    yield f"{'work':20}{'images/s':>10}{'MB/s':>8}{'x copy':>8}{'x peer':>8}  (per CPU second)"
-    for name, rate in rates.items():
-        own, peer = rate["median"], rates.get(peers.get(name, ""))
-        ratio = f"{own / peer['median']:8.3g}" if peer else f"{'-':>8}"
-        yield f"{name:20}{own:10.0f}{own * BYTES / 1e6:8.0f}{own / rates['copy']['median']:8.3f}{ratio}"
-
-
-def cost(rates: dict[str, dict[str, float]], gpu_rate: float | None) -> dict[str, float]:
+def cost(rows: dict[str, Row], gpu_rate: float | None) -> dict[str, float]:
     """Return what the whole of MediMeta-C costs at these rates, as three channels."""
-    hours = {name: FULL_WRITTEN / rates[name]["median"] / 3600 for name in ("verify", "export")}
+
+    def hours(name: str, images: int) -> float:
+        return images / rows[name]["ours"].median / 3600
+
     made = FULL_CLEAN * CELLS
     return {
         "images written": FULL_WRITTEN,
         "GB of pixels": FULL_WRITTEN * BYTES / 1e9,
-        "core-hours to write, stored": made / rates["write stored"]["median"] / 3600,
-        "core-hours to write, deflated": made / rates["write deflated"]["median"] / 3600,
-        "core-hours to verify": hours["verify"],
-        "core-hours to export": hours["export"],
+        **{f"core-hours to write, {kind}": hours(f"write {kind}", made) for kind in COMPRESSIONS},
+        "core-hours to verify": hours("verify", FULL_WRITTEN),
+        "core-hours to export": hours("export", FULL_WRITTEN),
         **({"GPU-hours of kernels": made / gpu_rate / 3600} if gpu_rate else {}),
     }
-
-
-def main(argv: list[str] | None = None) -> int:
-    """Measure, print the table and the costs, and write the JSON."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--images", type=int, default=64, help="clean images (default %(default)s)")
-    parser.add_argument("--rounds", type=int, default=3, help="rounds that count (default %(default)s)")
-    parser.add_argument(
-        "--gpu-rate", type=float, help="images/s of a GPU, for the costs; tests/bench/gpu.py measures it"
-    )
-    parser.add_argument("--folder", type=Path, help="where to write (default: the system's temporary folder)")
-    parser.add_argument("--output", type=Path, default=Path("build/bench/pipeline.json"))
-    arguments = parser.parse_args(argv)
-    warnings.filterwarnings("ignore", module="medmnistc|skimage|torch")
-    limit_opencv()
-    with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:
-        rates = measured(works(Path(folder), arguments.images), arguments.rounds)
-    costs = cost(rates, arguments.gpu_rate)
-    print("\n".join(table(rates)))
-    print("the whole of MediMeta-C: " + ", ".join(f"{name} {value:.3g}" for name, value in costs.items()))
-    report = {
-        "machine": machine(),
-        "unit": "224 x 224 x 3 images per CPU second, one worker",
-        "images": arguments.images,
-        "rounds": arguments.rounds,
-        "rates": rates,
-        "costs": costs,
-    }
-    arguments.output.parent.mkdir(parents=True, exist_ok=True)
-    arguments.output.write_text(json.dumps(report, indent=1) + "\n")
-    print(f"wrote {arguments.output}")
-    return 0
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())

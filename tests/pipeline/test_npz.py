@@ -145,6 +145,17 @@ def test_anything_else_is_one_sentence(tmp_path: Path, kind: str) -> None:
         npz.read(path)
 
 
+@pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_other_zip_methods_are_refused_by_name(tmp_path: Path, method: int) -> None:
+    path, made = tmp_path / "x.npz", arrays()
+    with zipfile.ZipFile(path, "w", method) as archive:
+        for name, array in made._asdict().items():
+            with archive.open(f"{name}.npy", "w") as member:
+                np.save(member, array)
+    with pytest.raises(npz.NpzError, match="stored or deflated"):
+        npz.read(path)
+
+
 def test_a_missing_file_says_what_makes_it(tmp_path: Path) -> None:
     with pytest.raises(npz.NpzError, match="dvc repro"):
         npz.read(tmp_path / "x.npz")

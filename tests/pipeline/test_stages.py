@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import csv
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -95,6 +96,15 @@ def test_deflated_files_hold_the_same_arrays(built: Path, tmp_path: Path) -> Non
     assert manifests(tmp_path).items() <= manifests(built).items()
     size = [Layout(r).cell("oct", "test", "zoom_blur", 5).stat().st_size for r in (tmp_path, built)]
     assert size[0] < size[1]
+
+
+def test_mixed_files_are_stored_where_there_is_noise(built: Path, tmp_path: Path) -> None:
+    write_params(tmp_path, compression="mixed", datasets=["oct"])
+    build(tmp_path, datasets=["oct"], batch=2)
+    assert manifests(tmp_path).items() <= manifests(built).items()
+    for name, is_stored in (("clean", False), ("gaussian_noise_severity_3", True), ("contrast_severity_3", False)):
+        with zipfile.ZipFile(Layout(tmp_path).release / "oct" / "test" / f"{name}.npz") as archive:
+            assert (archive.getinfo("images.npy").compress_type == zipfile.ZIP_STORED) == is_stored
 
 
 def test_released_splits_come_from_the_named_ones(built: Path, tmp_path: Path) -> None:

@@ -1,0 +1,58 @@
+"""Other people's corruptions at our strengths, each where its package is installed: `make bench` brings them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from corruptions import SEVERITIES, strength
+
+# The kernels whose formula medmnistc has; ImageNet-C's brightness and contrast are other ones.
+MEDMNISTC = ("gaussian_noise", "impulse_noise", "motion_blur", "zoom_blur", "scale", "luma_mean", "pixelate")
+COLUMN = "pbc"  # of the modality profile
+
+
+def profile_of(kernel: str) -> str:
+    """Return the profile that has the kernel; the two differ in brightness and contrast."""
+    return "modality" if kernel in ("scale", "luma_mean") else "imagenet-c"
+
+
+def name_of(kernel: str) -> str:
+    """Return the corruption that the kernel makes."""
+    both = {"scale": "brightness", "add_value": "brightness", "luma_mean": "contrast", "channel_mean": "contrast"}
+    return both.get(kernel, kernel)
+
+
+def parameters(kernel: str) -> list[dict[str, Any]]:
+    """Return the kernel's parameters at the five severities."""
+    name, profile = name_of(kernel), profile_of(kernel)
+    return [dict(strength(name, k, profile=profile, column=COLUMN).parameters) for k in SEVERITIES]
+
+
+def medmnistc() -> dict[str, Any]:
+    """Return medmnistc's own objects for `MEDMNISTC`, given our strengths; empty if it is not installed."""
+    try:
+        from medmnistc.corruptions.compression import Pixelate
+        from medmnistc.corruptions.enhance import Brightness, Contrast
+        from medmnistc.corruptions.filter import MotionBlur, ZoomBlur
+        from medmnistc.corruptions.noise import GaussianNoise, ImpulseNoise
+    except ImportError:  # a peer that is not installed is left out of the table
+        return {}
+    # medmnistc 0.1.0 calls a form of np.fromstring that NumPy 2.3 took away; frombuffer is what it did.
+    np.fromstring = np.frombuffer
+    readings: dict[str, tuple[Any, Callable[..., Any]]] = {
+        "gaussian_noise": (GaussianNoise, lambda std: std),
+        "impulse_noise": (ImpulseNoise, lambda amount: amount),
+        "motion_blur": (MotionBlur, lambda radius, sigma: (radius, sigma)),
+        "zoom_blur": (ZoomBlur, lambda percents: np.array(percents) / 100),
+        "scale": (Brightness, lambda percent: percent / 100),
+        "luma_mean": (Contrast, lambda percent: percent / 100),
+        "pixelate": (Pixelate, lambda percent: percent / 100),
+    }
+    made = {}
+    for kernel, (corruption, reading) in readings.items():
+        made[kernel] = corruption([reading(**each) for each in parameters(kernel)])
+        made[kernel].rng = np.random.default_rng(0)
+    return made

@@ -1,0 +1,61 @@
+"""The bench runs, and its table and means are what was measured."""
+
+from __future__ import annotations
+
+import json
+import pathlib
+
+import numpy as np
+import pytest
+
+from tests.bench import __main__ as bench
+from tests.bench import kernels, peers, pipeline, timing
+from tests.bench.timing import Timing
+
+
+def test_the_bench_writes_every_rate_and_the_machine(
+    tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(timing, "_SHORTEST", 1e-6)
+    output = tmp_path / "new" / "bench.json"
+    options = ["--images", "2", "--rounds", "1", "--rows", "scale", "write mixed", "read", "--output", str(output)]
+    assert bench.main([*options, "--folder", str(tmp_path)]) == 0
+    report = json.loads(output.read_text())
+    assert set(report["rows"]) == {"scale", "write mixed", "read"}
+    assert report["rows"]["scale"]["ours"]["median"] > 0
+    assert report["machine"]["versions"]["numpy"]
+    assert "write mixed" in capsys.readouterr().out
+
+
+def _rows(names: tuple[str, ...], **rates: float) -> dict[str, timing.Row]:
+    return {name: {who: Timing(rate, rate / 2, rate * 2) for who, rate in rates.items()} for name in names}
+
+
+def test_the_mean_is_of_the_time_that_seven_take() -> None:
+    rows = _rows(kernels.KERNELS, ours=100.0, copy=1000.0, imagecorruptions=10.0) | _rows(
+        kernels.OTHERS, ours=100.0, copy=1000.0
+    )
+    for name in peers.MEDMNISTC:
+        rows[name]["medmnistc"] = Timing(5.0, 5.0, 5.0)
+    rows["zoom_blur"]["ours"] = Timing(25.0, 25.0, 25.0)
+    mean = kernels.mean(rows)["kernels, mean of seven"]
+    assert mean["ours"].median == pytest.approx(7 / (6 / 100 + 1 / 25))
+    assert mean["imagecorruptions"].median == pytest.approx(10)
+    assert mean["medmnistc"].median == pytest.approx(5)
+    assert "formulas" not in mean
+    assert kernels.mean(_rows(("scale",), ours=1.0)) == {}
+
+
+def test_costs_are_images_over_rates() -> None:
+    names = (*(f"write {kind}" for kind in pipeline.COMPRESSIONS), "verify", "export")
+    costs = pipeline.cost(_rows(names, ours=1000.0), 1e6)
+    assert costs["core-hours to write, stored"] == pytest.approx(32_163 * 35 / 1000 / 3600)
+    assert costs["core-hours to verify"] == pytest.approx(32_163 * 36 / 1000 / 3600)
+    assert costs["GPU-hours of kernels"] == pytest.approx(32_163 * 35 / 1e6 / 3600)
+    assert costs["GB of pixels"] == pytest.approx(174.3, abs=0.1)
+
+
+def test_photographs_are_real_and_differ() -> None:
+    pictures = timing.photographs(4)
+    assert pictures.shape == (4, 224, 224, 3)
+    assert len(np.unique(pictures.reshape(4, -1), axis=0)) == 4
