@@ -8,7 +8,7 @@ import torch
 import yaml
 from safetensors.torch import save_file
 
-from benchmark import loading, predict, prompts, score
+from benchmark import loading, predict, prompts, report, score
 from benchmark.models import phantom_clip
 from benchmark.places import Places, cell_names
 from benchmark.plan import plan
@@ -23,6 +23,15 @@ from .conftest import CLASSES, entry, params, write_manifest
 
 COUNT = 5
 MODEL = "phantom-clip"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread():
+    """Tiny batches on threads that wait for each other take ten times as long beside other tests."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +69,8 @@ def logits(places, dataset, cell):
         return archive["logits"]
 
 
-def test_devices_share_the_cells_out(workspace, capfd):
+def test_devices_share_the_cells_out(workspace, capfd, monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
     arguments = ["--root", str(workspace), "--model", MODEL, "--dataset", "oct", "--device", "cpu", "--device", "cpu"]
     assert predict.main(arguments) == 0
     said = capfd.readouterr().out.splitlines()
@@ -186,6 +196,8 @@ def test_collections_of_other_workspaces_are_predicted_and_scored(collections, c
     assert json.loads((places.reports / "metrics.json").read_text())[MODEL]["MedMNIST-C"]["mce"] == pytest.approx(100)
     rows = (places.reports / "scores.csv").read_text().splitlines()
     assert len(rows) == 1 + 36 + 36 + 1 + 5 * len(names)
+    assert report.main(["--root", str(collections)]) == 0
+    assert "MedMNIST-C" in (places.reports / "report.md").read_text()
     assert scores["build"] not in {manifest.checksum(Layout(collections / part)) for part in ("", "built", "adopted")}
 
 
