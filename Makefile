@@ -4,13 +4,15 @@
 
 PYTHON ?= python3
 VENV ?= .venv
+# The Pythons of `make test-matrix`, the oldest first; one that is not there is named and left out.
+PYTHONS ?= python3.11 python3.12 python3.13 python3.14
 BIN := $(CURDIR)/$(VENV)/bin
 export PATH := $(BIN):$(PATH)
 # The Hub's optional transfer service is not needed by any test, and Numba's caches belong beside the code.
 export HF_HUB_DISABLE_XET := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help repro test test-long test-zoo test-matrix lint bench bench-predict bench-gpu parity goldens clean
+.PHONY: help repro test test-long test-zoo test-matrix audit lint bench bench-predict bench-gpu parity goldens clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /  make \1\t/' | expand -t 22
@@ -27,11 +29,12 @@ test-long: $(VENV)/.test ## run the tests that take longer
 test-zoo: $(VENV)/.test .zoo ## run every published model's architecture, with random weights
 	@PYTHONPATH=.zoo python -m pytest -m zoo tests/models
 
-test-matrix: ## run the CPU tests on the oldest supported versions
-	@$(PYTHON) -m venv .venv-oldest
-	@.venv-oldest/bin/pip install --quiet -c tests/matrix/oldest.txt -e '.[pipeline,literature]' pytest hypothesis psutil
-	@.venv-oldest/bin/python -m pytest tests/corruptions tests/pipeline tests/faults -m "not slow" \
-	  --ignore tests/faults/test_cluster.py --ignore tests/pipeline/test_dvc.py
+test-matrix: ## run the tests on the oldest versions that setup.cfg allows, and with the pinned ones on each Python of PYTHONS
+	@python3 -m tests.matrix --pythons $(PYTHONS)
+
+audit: $(VENV)/.test ## look for withdrawn versions and known vulnerabilities among the pins
+	@python -m pip install --quiet --constraint constraints.txt pip-audit
+	@python -m tests.matrix.audit
 
 bench: $(VENV)/.test .peers ## measure everything that needs no GPU, beside the peers
 	@OMP_NUM_THREADS=1 PYTHONPATH=.peers python -m tests.bench
@@ -49,7 +52,7 @@ goldens: $(VENV)/.test ## remake the golden checksums: only with a new version o
 	@python -m tests.corruptions.remake_goldens --overwrite
 
 clean: ## remove the environments and build folders, never data
-	@rm -rf .venv .venv-oldest .zoo .peers build *.egg-info
+	@rm -rf .venv .zoo .peers build *.egg-info
 
 # torchvision imports beside the CPU build of torch (benchmark/models/extras.py), but must stay out of the environment.
 .zoo:

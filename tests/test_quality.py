@@ -1,12 +1,16 @@
-"""Formatter, linters, type checker and the direction of imports, as tests."""
+"""Formatter, linters, type checker, the direction of imports and the pinned versions, as tests."""
 
 from __future__ import annotations
 
+import importlib.metadata
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+
+from tests.matrix.requirements import canonical, pins, requirements
 
 REPOSITORY = Path(__file__).parents[1]
 
@@ -39,3 +43,30 @@ def test_the_cpu_pipeline_needs_no_torch(module: str) -> None:
     code = f"import sys, {module}; assert 'torch' not in sys.modules"
     ended = subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True)
     assert ended.returncode == 0, ended.stderr
+
+
+@pytest.mark.parametrize("extra", requirements())
+def test_every_extra_is_pinned_within_its_bounds(extra: str) -> None:
+    for requirement in map(Requirement, requirements()[extra]):
+        name = canonical(requirement.name)
+        assert name in pins(), f"constraints.txt has no version of {name}"
+        assert requirement.specifier.contains(pins()[name]), f"{requirement} is pinned to {pins()[name]}"
+
+
+def test_what_is_required_in_turn_is_pinned() -> None:
+    """Follow the requirements of what is installed here; an extra that is not installed ends there."""
+    pinned, seen = pins(), set()
+    left = [Requirement(line) for own in requirements().values() for line in own]
+    while left:
+        requirement = left.pop()
+        name, extras = canonical(requirement.name), requirement.extras or {""}
+        if (name, *sorted(extras)) in seen:
+            continue
+        seen.add((name, *sorted(extras)))
+        assert name in pinned, f"constraints.txt has no version of {name}"
+        try:
+            wanted = importlib.metadata.requires(name) or []
+        except importlib.metadata.PackageNotFoundError:
+            continue
+        further = map(Requirement, wanted)
+        left += [one for one in further if not one.marker or any(one.marker.evaluate({"extra": e}) for e in extras)]
