@@ -28,7 +28,7 @@ from torch import Tensor
 from benchmark import loading
 from benchmark.cells import Batch, Cells, ahead
 from benchmark.models import Model
-from benchmark.places import Places
+from benchmark.places import CLEAN, Places
 from benchmark.plan import Plan, plan
 from benchmark.prompts import Prompts, class_features, prompts
 from pipeline import UserError, stage
@@ -134,6 +134,10 @@ class Predicting:
                 self._buffer = torch.empty((len(images), *part.shape[1:]), memory_format=layout)
             self._buffer[start : start + len(part)] = part
         return self._buffer[: len(images)]
+
+    def predicted(self, dataset: str) -> bool:
+        """Say whether there are logits of a data set, from this run or an earlier one."""
+        return self._path(dataset, CLEAN).is_file()
 
     def _prompts(self, dataset: str) -> Prompts:
         return prompts(self.plan.home(self.layout.root, dataset), dataset, templates=self.plan.prompts)
@@ -251,7 +255,8 @@ def predict(
         written = sum(len(todo.keys) for todo in pending)
         _share_out(run, [todo.dataset for todo in pending if todo.keys], where)
     if shard == (0, 1):
-        write_json(run.places.record(name), run.record(names))
+        there = [dataset for dataset in known if run.predicted(dataset)]
+        write_json(run.places.record(name), run.record(there))
     return written
 
 

@@ -201,6 +201,12 @@ def test_collections_of_other_workspaces_are_predicted_and_scored(collections, c
     assert scores["build"] not in {manifest.checksum(Layout(collections / part)) for part in ("", "built", "adopted")}
 
 
+def test_one_data_set_predicted_again_leaves_the_others_in_the_record(collections):
+    assert predict.main(["--root", str(collections), "--model", MODEL, "--dataset", "breastmnist"]) == 0
+    record = json.loads(Places(collections).record(MODEL).read_text())
+    assert list(record["prompts"]) == ["breastmnist", "mammo_mass", "oct"]
+
+
 def test_a_hole_in_a_grid_of_its_own_is_named(collections):
     path = Places(collections).logits(MODEL, "breastmnist", "test", "speckle_noise_severity_4")
     path.rename(path.with_suffix(".away"))
