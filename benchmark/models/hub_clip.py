@@ -17,6 +17,7 @@ from benchmark.models.zoo import PINNED
 
 PREFIX = PINNED[1]
 NAMES = ("model.safetensors", "config.json", "preprocessor_config.json", "tokenizer.json")
+MOMENTS = ("image_mean", "image_std")
 RESAMPLING: dict[int, Literal["bilinear", "bicubic"]] = {2: "bilinear", 3: "bicubic"}
 """Pillow's numbers of its filters, as preprocessor_config.json has them."""
 
@@ -54,7 +55,8 @@ def describe(name: str, *, folder: Path | None, offline: bool) -> Record:
     repo, _, commit = name.removeprefix(PREFIX).partition("@")
     if folder is None and not commit:
         raise ModelError(f"{name!r} has no commit: say {PREFIX}OWNER/NAME@COMMIT, or give a folder")
-    files = tuple(File(file, repo=repo if commit else None, revision=commit or None) for file in NAMES)
+    pinned = {"repo": repo, "revision": commit} if commit else {}
+    files = (File(NAMES[0], otherwise="pytorch_model.bin", **pinned), *(File(file, **pinned) for file in NAMES[1:]))
     bare = Record(
         name=name,
         title=repo,
@@ -75,14 +77,15 @@ def describe(name: str, *, folder: Path | None, offline: bool) -> Record:
         raise ModelError(f"{name} is a {config.get('model_type')!r} and not a 'clip'")
     crop = seen.get("crop_size", seen.get("size", {}))
     size = crop if isinstance(crop, int) else crop.get("height", crop.get("shortest_edge"))
-    if not isinstance(size, int) or seen.get("resample", 3) not in RESAMPLING:
+    if not isinstance(size, int) or seen.get("resample", 3) not in RESAMPLING or not {*MOMENTS} <= set(seen):
         raise ModelError(
-            f"preprocessor_config.json of {name} has no size or a filter that is neither bilinear nor bicubic"
+            f"preprocessor_config.json of {name} has no size, no mean and deviation, or a filter that is neither"
+            " bilinear nor bicubic"
         )
     view = View(
         size,
-        tuple(seen["image_mean"]),
-        tuple(seen["image_std"]),
+        tuple(seen[MOMENTS[0]]),
+        tuple(seen[MOMENTS[1]]),
         RESAMPLING[seen.get("resample", 3)],
         "shortest" if seen.get("do_center_crop", True) else "squash",
     )

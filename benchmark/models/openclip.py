@@ -18,7 +18,7 @@ PREFIX = PINNED[0]
 HUB = "hf-hub:"
 """What open_clip too writes before a repository of the Hub that has open_clip_config.json."""
 
-WEIGHTS, CONFIG = "open_clip_model.safetensors", "open_clip_config.json"
+WEIGHTS, OLDER, CONFIG = "open_clip_model.safetensors", "open_clip_pytorch_model.bin", "open_clip_config.json"
 QUICK = "-quickgelu"
 """Ending of the architectures with OpenAI's faster GELU; their tensors are named and shaped like the others'."""
 
@@ -97,19 +97,24 @@ def describe(name: str, *, folder: Path | None, offline: bool) -> Record:
         )
     owner, repo, file = [*published.get("hf_hub", "").split("/"), "", ""][:3]
     pinned = {"repo": f"{owner}/{repo}", "revision": commit} if published and commit else {}
-    return _record(name, architecture, config, published, (File(file or WEIGHTS, **pinned),), wanted)
+    return _record(name, architecture, config, published, (_weights(file, pinned),), wanted)
 
 
 def _of_the_hub(name: str, repo: str, commit: str, *, folder: Path | None, offline: bool) -> Record:
     if folder is None and not commit:
         raise ModelError(f"{name!r} has no commit: say {PREFIX}{HUB}OWNER/NAME@COMMIT, or give a folder")
-    files = tuple(File(file, repo=repo if commit else None, revision=commit or None) for file in (WEIGHTS, CONFIG))
+    pinned = {"repo": repo, "revision": commit} if commit else {}
+    files = (_weights("", pinned), File(CONFIG, **pinned))
     here = weights.Files(CLIP_RN50.but(name=name, files=files), folder=folder, offline=offline)
     read = weights.read_json(here.path(1))
     config = read.get("model_cfg")
     if not isinstance(config, dict) or not {"embed_dim", "vision_cfg", "text_cfg"} <= set(config):
         raise ModelError(f"{CONFIG} of {name} describes no CLIP: its model_cfg lacks embed_dim, vision_cfg or text_cfg")
     return _record(name, repo, config, read.get("preprocess_cfg", {}), files, repo)
+
+
+def _weights(named: str, pinned: Mapping[str, str]) -> File:
+    return File(named, **pinned) if named else File(WEIGHTS, otherwise=OLDER, **pinned)
 
 
 def _record(

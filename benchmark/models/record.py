@@ -23,6 +23,7 @@ class File:
         repo: Hub repository, ``owner/name``; None where the file is only ever local.
         revision: commit of `repo`, 40 hexadecimal digits.
         path: the file's path inside `repo`, if not `name`.
+        otherwise: name of the file that is taken where `name` is not there, as older repositories have it.
         url: where a person finds the file, if it is not on the Hub.
     """
 
@@ -31,6 +32,7 @@ class File:
     repo: str | None = None
     revision: str | None = None
     path: str | None = None
+    otherwise: str | None = None
     url: str | None = None
 
     def __post_init__(self) -> None:

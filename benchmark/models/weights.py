@@ -44,27 +44,37 @@ class Files:
             raise ModelError(
                 f"{self.record.name} has its {file.name} not on the Hub: get it from {source} and give its folder"
             )
-        path = self.folder / file.name
-        if not path.is_file():
-            raise ModelError(f"{self.record.name} needs {path}, which is not there; it comes from {source}")
-        return path
+        for name in filter(None, (file.name, file.otherwise)):
+            if (self.folder / name).is_file():
+                return self.folder / name
+        raise ModelError(
+            f"{self.record.name} needs {self.folder / file.name}, which is not there; it comes from {source}"
+        )
 
     def _cached(self, file: File) -> Path:
         hub = package("huggingface_hub")
-        name = file.path or file.name
+        errors = package("huggingface_hub.errors")
+        names = [name for name in (file.path or file.name, file.otherwise) if name]
         words = package("huggingface_hub.utils.logging")
         before = words.get_verbosity()
         words.set_verbosity_error()  # else it tells of every try before the sentence below does
+        problem: Exception | None = None
+        tries = [(name, True) for name in names] + ([] if self.offline else [(name, False) for name in names])
         try:
-            return Path(hub.hf_hub_download(file.repo, name, revision=file.revision, local_files_only=self.offline))
-        except (OSError, package("huggingface_hub.errors").HTTPError) as error:
-            # no network or proxy, no such file, no permission: all of them mean that the file is not to be had here
-            raise ModelError(
-                f"{self.record.name} needs {name} of {file.repo}@{file.revision}, which is neither in the Hub's cache"
-                f" nor to be had ({type(error).__name__}); give a folder that holds it"
-            ) from error
+            for name, cached in tries:
+                try:
+                    return Path(hub.hf_hub_download(file.repo, name, revision=file.revision, local_files_only=cached))
+                except (OSError, errors.HTTPError) as error:
+                    # no network or proxy, no such file, no permission: it is not to be had here
+                    problem = error
+                    if not cached and not isinstance(error, errors.RemoteEntryNotFoundError):
+                        break  # whoever can't be asked for one file can't be asked for another
         finally:
             words.set_verbosity(before)
+        raise ModelError(
+            f"{self.record.name} needs {names[0]} of {file.repo}@{file.revision}, which is neither in the Hub's cache"
+            f" nor to be had ({type(problem).__name__}); give a folder that holds it"
+        ) from problem
 
 
 def sha256(path: Path) -> str:

@@ -55,6 +55,16 @@ def test_gives_the_features_of_transformers(clip, prompts):
     torch.testing.assert_close(logits, both.logits_per_image, rtol=1e-4, atol=1e-4)
 
 
+def test_an_older_file_of_weights_does_too(clip, prompts):
+    folder, theirs = clip
+    with torch.inference_mode():
+        expected = load("hub:someone/clip", weights_dir=folder).encode_texts(prompts)
+    (folder / "model.safetensors").unlink()
+    torch.save(theirs.state_dict(), folder / "pytorch_model.bin")
+    with torch.inference_mode():
+        assert torch.equal(load("hub:someone/clip", weights_dir=folder).encode_texts(prompts), expected)
+
+
 def test_the_record_is_what_the_files_say(clip):
     folder, _ = clip
     found = record(f"hub:someone/clip@{COMMIT}", folder=folder)
@@ -68,6 +78,7 @@ def test_the_record_is_what_the_files_say(clip):
     [
         ("config.json", {"model_type": "siglip"}, "is a 'siglip' and not a 'clip'"),
         ("preprocessor_config.json", {**SEEN, "resample": 1}, "neither bilinear nor bicubic"),
+        ("preprocessor_config.json", {"size": 224}, "no mean and deviation"),
         ("config.json", [1], "holds no names"),
     ],
 )

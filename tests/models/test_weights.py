@@ -74,6 +74,34 @@ def test_a_cached_file_needs_no_network(cache):
         assert Files(one(), offline=offline).path().read_bytes() == b"weights"
 
 
+def test_an_older_repositorys_file_is_taken_where_the_newer_is_not(tmp_path, cache, monkeypatch):
+    import huggingface_hub
+    from huggingface_hub.errors import RemoteEntryNotFoundError
+
+    record = one(otherwise="w.old")
+    (tmp_path / "w.old").write_bytes(b"older")
+    assert Files(record, folder=tmp_path).path().name == "w.old"
+    (tmp_path / "w.bin").write_bytes(b"newer")
+    assert Files(record, folder=tmp_path).path().name == "w.bin"
+    asked = []
+
+    def download(repo, name, *, revision, local_files_only):
+        asked.append((name, local_files_only))
+        if local_files_only:
+            raise FileNotFoundError(name)
+        if name == "w.bin":
+            raise RemoteEntryNotFoundError.__new__(RemoteEntryNotFoundError)
+        return str(tmp_path / name)
+
+    monkeypatch.setattr(huggingface_hub, "hf_hub_download", download)
+    assert Files(record).path() == tmp_path / "w.old"
+    assert asked == [("w.bin", True), ("w.old", True), ("w.bin", False), ("w.old", False)]
+    asked.clear()
+    with pytest.raises(ModelError, match=r"needs w\.bin of owner/name"):
+        Files(record, offline=True).path()
+    assert all(cached for _, cached in asked)
+
+
 def test_reads_safetensors_and_checkpoints_alike(tmp_path):
     tensors = {"a.weight": torch.arange(4.0), "b": torch.ones(2, 2)}
     save_file(tensors, tmp_path / "w.safetensors")
