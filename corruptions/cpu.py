@@ -41,10 +41,10 @@ __all__ = [
 ]
 
 
-def warm() -> Iterator[str]:
-    """Compile the kernels, or load them from Numba's cache, and yield the name of each as it gets ready.
+def warm(*kernels: str) -> Iterator[str]:
+    """Compile the kernels named, or all, or load them from Numba's cache; yield the name of each as it gets ready.
 
-    Without it the first call of each kernel waits for the compiler, eight seconds of a core in all, once a machine.
+    Without it the first call of a kernel waits for the compiler: up to three seconds of a core, once a machine.
     """
     images = np.zeros((1, 2, 2, 3), np.uint8)
     uniforms = draws.uniforms((0, 0), [0], images.size).reshape(images.shape)
@@ -63,6 +63,6 @@ def warm() -> Iterator[str]:
         "luma_mean": lambda: luma_mean(images, percent=100),
         "pixelate": lambda: pixelate(images, percent=100),
     }
-    for kernel, call in calls.items():
-        call()
+    for kernel in kernels or calls:
+        calls[kernel]()
         yield kernel

@@ -49,11 +49,13 @@ def corrupt(
         raise UserError(f"no corruption {corruption!r}; have {', '.join(CORRUPTIONS)}")
     clean = manifest.read(layout, dataset, manifest.CLEAN)
     column = chosen.column(dataset)
+    strengths = [corruptions.strength(corruption, k, profile=chosen.profile, column=column) for k in SEVERITIES]
+    if backend == "cpu":
+        _compile(strengths[0].kernel)
     cells = {
         split: _write_split(layout, dataset, split, corruption, chosen, clean, backend, device, workers, batch)
         for split in RELEASED
     }
-    strengths = [corruptions.strength(corruption, k, profile=chosen.profile, column=column) for k in SEVERITIES]
     value = {
         "bytes_version": BYTES_VERSION,
         "dataset": dataset,
@@ -68,6 +70,13 @@ def corrupt(
     }
     manifest.write(layout, dataset, corruption, value)
     return value
+
+
+def _compile(kernel: str) -> None:
+    """Show on the progress bar what would look like a stop: the compiler, once a machine."""
+    from corruptions import cpu  # compiled for this backend alone
+
+    deque(stage.progress(cpu.warm(kernel), total=1, unit="kernel", desc=f"compiling {kernel}", leave=False), 0)
 
 
 def _write_split(

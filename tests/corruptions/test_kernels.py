@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from typing import Any
 
 import numpy as np
@@ -185,3 +187,26 @@ def test_noise_has_the_spread_and_the_share_that_it_is_asked_for() -> None:
 
 def test_warm_names_every_kernel() -> None:
     assert sorted(cpu.warm()) == sorted(PARAMETERS)
+    assert [*cpu.warm("scale", "pixelate")] == ["scale", "pixelate"]
+
+
+AFTER_WARMING = """
+import numba, numpy as np
+from corruptions import CORRUPTIONS, PROFILES, cpu, cpu_levels, cpu_motion, cpu_pixelate, cpu_zoom, draws, sweep
+
+modules = (cpu_levels, cpu_motion, cpu_pixelate, cpu_zoom, draws)
+compiled = [f for m in modules for f in vars(m).values() if isinstance(f, numba.core.registry.CPUDispatcher)]
+assert len(compiled) > 10
+list(cpu.warm())
+warm = [list(f.signatures) for f in compiled]
+for channels in (1, 3):
+    images = np.zeros((2, 8, 9, channels), np.uint8)
+    for name in CORRUPTIONS:
+        for profile in PROFILES:
+            list(sweep(images[..., :channels], name, dataset="pbc", split="test", seed=1, profile=profile))
+assert [list(f.signatures) for f in compiled] == warm
+"""
+
+
+def test_what_is_warm_compiles_nothing_more() -> None:
+    subprocess.run([sys.executable, "-c", AFTER_WARMING], check=True)
