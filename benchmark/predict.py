@@ -254,6 +254,8 @@ def predict(
         pending = [run.todo(dataset) for dataset in names]
         written = sum(len(todo.keys) for todo in pending)
         _share_out(run, [todo.dataset for todo in pending if todo.keys], where)
+        for todo in pending:
+            run.data_set(todo.dataset)  # a share that begins late finds fewer left to count through
     if shard == (0, 1):
         there = [dataset for dataset in known if run.predicted(dataset)]
         write_json(run.places.record(name), run.record(there))
