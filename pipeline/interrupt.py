@@ -22,6 +22,7 @@ SENTENCE = "interrupted; nothing half-written was kept"
 MAKING = threading.RLock()
 """To be held while something `unfinished` is made, so that no thread makes it just before the process ends."""
 
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _unfinished: set[Path] = set()
 
 
@@ -32,10 +33,10 @@ def command(package: str) -> None:
     """
     if sys.argv[:1] != ["-m"] or not sys.orig_argv[-len(sys.argv)].removeprefix("-m").startswith(f"{package}."):
         return
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in _SIGNALS:
         if signal.getsignal(number) != signal.SIG_IGN:  # as a shell's background jobs ignore Ctrl-C
             signal.signal(number, functools.partial(_leave, os.getpid()))
-            atexit.register(signal.signal, number, signal.SIG_IGN)  # its work is done
+    atexit.register(_end)
 
 
 @contextmanager
@@ -58,11 +59,21 @@ def remove(path: Path) -> None:
             path.unlink(missing_ok=True)
 
 
+def _end() -> None:
+    for number in _SIGNALS:
+        signal.signal(number, signal.SIG_IGN)  # the work is done
+    _remove_all()
+
+
+def _remove_all() -> None:
+    MAKING.acquire()  # and never released: threads may be writing until the process has gone
+    for path in list(_unfinished):
+        remove(path)
+
+
 def _leave(process: int, number: int, _: object) -> None:
     if os.getpid() == process:  # and in no fork of it
-        MAKING.acquire()
-        for path in list(_unfinished):
-            remove(path)
+        _remove_all()
         with suppress(OSError):  # nobody may be left to read it
             os.write(2, f"{chr(10) if os.isatty(2) else ''}{SENTENCE}\n".encode())  # below a progress bar
     os._exit(128 + number)

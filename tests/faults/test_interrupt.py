@@ -72,6 +72,23 @@ def test_when_its_work_is_done(control_c: None, number: int) -> None:
     assert (ended.returncode, ended.stderr) == (0, "")
 
 
+def test_a_thread_that_still_writes_at_the_end_leaves_nothing(tmp_path: Path) -> None:
+    """As when a task fails, say of a full disk, while others run."""
+    code = f"""
+import pathlib, threading, time
+from pipeline.whole import whole
+def write():
+    with whole(pathlib.Path({str(tmp_path / "x")!r})):
+        time.sleep(60)
+threading.Thread(target=write, daemon=True).start()
+while not list(pathlib.Path({str(tmp_path)!r}).iterdir()):
+    time.sleep(0.001)
+"""
+    ended = run([sys.executable, "-c", STARTED.format(module="pipeline") + code])
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize("module", ["pipeline", "benchmark"])
 def test_importing_takes_no_signal_from_others(control_c: None, module: str) -> None:
     asked = "print(*(signal.getsignal(s) in (signal.SIG_DFL, signal.default_int_handler) for s in (2, 15)))"
@@ -101,11 +118,11 @@ with whole(pathlib.Path({str(tmp_path / "x")!r})) as handle:
 
 def test_no_thread_makes_a_file_behind_its_back(tmp_path: Path, control_c: None) -> None:
     code = f"""
-import itertools, os, pathlib, threading, time
+import contextlib, itertools, os, pathlib, threading, time
 from pipeline.whole import whole
 def write(thread):
     for number in itertools.count():
-        with whole(pathlib.Path({str(tmp_path)!r}, f"{{thread}}-{{number}}")):
+        with contextlib.suppress(FileNotFoundError), whole(pathlib.Path({str(tmp_path)!r}, f"{{thread}}-{{number}}")):
             pass
 for thread in range(8):
     threading.Thread(target=write, args=(thread,), daemon=True).start()
