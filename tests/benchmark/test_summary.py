@@ -76,6 +76,9 @@ def test_a_difference_is_averaged_as_the_scores_are_and_has_an_interval():
     # a: 9 -> 7, b: 9 -> 6.5, c: 18 -> 17 of 40
     assert corrupted["difference"] == pytest.approx(-100 * ((2 + 2.5) / 2 + 1) / 2 / 40)
     assert corrupted["low"] < corrupted["difference"] < corrupted["high"]
+    by_image = [BASE[name].hits[1:].mean(axis=0) - MODEL[name].hits[1:].mean(axis=0) for name in "abc"]
+    weighed = metrics.sign_flip_p(by_image, 200, 0, [1 / 2, 1 / 2, 1])
+    assert corrupted["p"] == weighed != metrics.sign_flip_p(by_image, 200, 0)
     alike = comparisons({"base": BASE, "model": MODEL}, samples=200, seed=0)[1]
     assert alike["difference"] == pytest.approx(-100 * (2 + 2.5 + 1) / 3 / 40)
 
