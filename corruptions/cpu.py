@@ -15,10 +15,12 @@ from corruptions import draws
 from corruptions.cpu_levels import (
     add_value,
     channel_mean,
+    channel_mean_sweep,
     gaussian_noise,
     gaussian_noise_sweep,
     impulse_noise,
     luma_mean,
+    luma_mean_sweep,
     scale,
 )
 from corruptions.cpu_motion import motion_blur
@@ -28,10 +30,12 @@ from corruptions.cpu_zoom import zoom_blur, zoom_blur_sweep
 __all__ = [
     "add_value",
     "channel_mean",
+    "channel_mean_sweep",
     "gaussian_noise",
     "gaussian_noise_sweep",
     "impulse_noise",
     "luma_mean",
+    "luma_mean_sweep",
     "motion_blur",
     "pixelate",
     "scale",

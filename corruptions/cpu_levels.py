@@ -108,22 +108,33 @@ def scale(images: Images, *, percent: int) -> Images:
 
 def channel_mean(images: Images, *, percent: int) -> Images:
     """Keep `percent` percent, 0 to 100, of each level's distance to the mean of its channel over the image."""
-    lookup.check_kept("channel_mean", percent)
-    return _contrast(images, percent, False)
+    return channel_mean_sweep(images, percent=[percent])[0]
+
+
+def channel_mean_sweep(images: Images, *, percent: Sequence[int]) -> list[Images]:
+    """Return `channel_mean` for each of the percents; the means are computed once."""
+    return _contrast("channel_mean", images, percent)
 
 
 def luma_mean(images: Images, *, percent: int) -> Images:
     """Keep `percent` percent, 0 to 100, of each level's distance to the mean luma (ITU-R BT.601) of the image."""
-    lookup.check_kept("luma_mean", percent)
-    return _contrast(images, percent, True)
+    return luma_mean_sweep(images, percent=[percent])[0]
 
 
-def _contrast(images: Images, percent: int, luma: bool) -> Images:
+def luma_mean_sweep(images: Images, *, percent: Sequence[int]) -> list[Images]:
+    """Return `luma_mean` for each of the percents; the mean is computed once."""
+    return _contrast("luma_mean", images, percent)
+
+
+def _contrast(kernel: str, images: Images, percents: Sequence[int]) -> list[Images]:
+    for percent in percents:
+        lookup.check_kept(kernel, percent)
     count, height, width, channels = images.shape
     shape = (count, height, width * channels)
-    out = np.empty(images.shape, np.uint8)
-    _toward_mean(flat(images, shape), channels, percent, luma, out.reshape(shape))
-    return out
+    out = np.empty((len(percents), *images.shape), np.uint8)
+    kept = lookup.constant(np.array(percents, np.int64))
+    _toward_mean(flat(images, shape), channels, kept, kernel == "luma_mean", out.reshape(len(percents), *shape))
+    return list(out)
 
 
 # A level times a percent, in 16 bits: at most 256 * 255 + 50, and 100 * 255 + 50 for the contrasts, so nothing wraps,
@@ -139,26 +150,32 @@ def _scale(pixels, percent, out):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(nogil=True, cache=True)
-def _toward_mean(images, channels, percent, luma, out):  # type: ignore[no-untyped-def]
+def _toward_mean(images, channels, percents, luma, out):  # type: ignore[no-untyped-def]
     """Store (percent * x + base) // 100, `base` being what the mean of the image (H, W * C) adds, in hundredths."""
     count, height, line = images.shape
     pixels = np.int64(height * (line // channels))
-    slope = np.uint16(percent)
     base = np.empty(line, np.uint16)
     for n in range(count):
+        sums = _column_sums(images[n])
         if luma:
-            total = _luma_sum(images[n].reshape(-1)) if channels == 3 else _column_sums(images[n]).sum()
-            mean = (2 * np.int64(total) + pixels) // (2 * pixels)
-            base[:] = (100 - percent) * mean + 50
-        else:
-            sums = _column_sums(images[n])
-            for c in range(channels):
-                # Floor division by 100 N is floor division by N, then by 100: the second one is below.
-                base[c::channels] = ((100 - percent) * np.int64(sums[c::channels].sum()) + 50 * pixels) // pixels
-        for p in range(height):
-            row, result = images[n, p], out[n, p]
-            for j in range(line):
-                result[j] = np.uint16(np.uint16(slope * np.uint16(row[j])) + base[j]) // np.uint16(100)
+            total = _luma_sum(images[n].reshape(-1)) if channels == 3 else np.int64(sums.sum())
+            mean = (2 * total + pixels) // (2 * pixels)
+        for k in range(percents.size):
+            percent = percents[k]
+            if luma:
+                base[:] = (100 - percent) * mean + 50
+            else:
+                for c in range(channels):
+                    # Floor division by 100 N is floor division by N, then by 100: the second one is below.
+                    base[c::channels] = ((100 - percent) * np.int64(sums[c::channels].sum()) + 50 * pixels) // pixels
+            for p in range(height):
+                _mix_in(images[n, p], np.uint16(percent), base, out[k, n, p])
+
+
+@numba.njit(nogil=True, cache=True)
+def _mix_in(row, slope, base, result):  # type: ignore[no-untyped-def]
+    for j in range(row.size):
+        result[j] = np.uint16(np.uint16(slope * np.uint16(row[j])) + base[j]) // np.uint16(100)
 
 
 @numba.njit(nogil=True, cache=True)
