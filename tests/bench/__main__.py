@@ -24,7 +24,7 @@ def main(argv: list[str] | None = None) -> int:
     """Measure, print and write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", nargs="+", metavar="ROW", help="measure these alone, such as zoom_blur or verify")
-    parser.add_argument("--images", type=int, default=64, help="clean images (default %(default)s)")
+    parser.add_argument("--images", type=int, default=256, help="clean images (default %(default)s)")
     parser.add_argument("--rounds", type=int, default=5, help="rounds that count (default %(default)s)")
     parser.add_argument("--gpu-rate", type=float, help="images/s of a GPU's kernels, for the costs: make bench-gpu")
     parser.add_argument("--folder", type=Path, help="where to write (default: the system's temporary folder)")
