@@ -29,8 +29,8 @@ test-long: $(VENV)/.test ## run the tests that take longer
 test-zoo: $(VENV)/.test .zoo ## run every published model's architecture, with random weights
 	@PYTHONPATH=.zoo python -m pytest -m zoo tests/models
 
-test-matrix: ## run the tests on the oldest versions that setup.cfg allows, and with the pinned ones on each Python of PYTHONS
-	@python3 -m tests.matrix --pythons $(PYTHONS)
+test-matrix: ## run the tests on the oldest versions, and on every Python
+	@$(PYTHON) -m tests.matrix --pythons $(PYTHONS)
 
 audit: $(VENV)/.test ## look for withdrawn versions and known vulnerabilities among the pins
 	@python -m pip install --quiet --constraint constraints.txt pip-audit
