@@ -115,10 +115,15 @@ def contrast(logits: Tensor, images: Pool, places: NDArray[np.int64], starts: Te
     sets = torch.from_numpy(images.sets[places])
     target = starts[sets] + torch.from_numpy(images.labels[places])
     everybody = functional.cross_entropy(logits.masked_fill(~allowed[sets], -1e4), target)
-    ends = torch.cat([starts[1:], torch.tensor([logits.shape[1]])])
-    column = torch.arange(logits.shape[1])
-    own = (column >= starts[sets][:, None]) & (column < ends[sets][:, None])
+    own = own_columns(starts, logits.shape[1])[sets]
     return (everybody + functional.cross_entropy(logits.masked_fill(~own, -1e4), target)) / 2
+
+
+def own_columns(starts: Tensor, columns: int) -> Tensor:
+    """Return which of all classes are a data set's own, bool (D, columns)."""
+    ends = torch.cat([starts[1:], torch.tensor([columns])])
+    column = torch.arange(columns)
+    return (column >= starts[:, None]) & (column < ends[:, None])
 
 
 def warm_cosine(step: int, steps: int, *, warmup: float) -> float:

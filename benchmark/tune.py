@@ -31,7 +31,7 @@ from benchmark.models.extras import package
 from benchmark.places import Places
 from benchmark.plan import Plan, Tuned, plan
 from benchmark.pool import Part, Pool
-from benchmark.pretrain import time_left, warm_cosine
+from benchmark.pretrain import own_columns, time_left, warm_cosine
 from benchmark.prompts import Prompts, class_features, prompts
 from benchmark.views import Corrupting, Moving
 from pipeline import UserError, manifest, stage
@@ -255,13 +255,6 @@ def balanced(sets: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.in
         rounds = [rng.permutation(own) for _ in range(-(-int(count) // len(own)))]
         drawn.append(np.concatenate(rounds)[:count])
     return rng.permutation(np.concatenate(drawn))
-
-
-def own_columns(starts: Tensor, columns: int) -> Tensor:
-    """Return which of all classes are a data set's own, bool (D, columns)."""
-    ends = torch.cat([starts[1:], torch.tensor([columns])])
-    column = torch.arange(columns)
-    return (column >= starts[:, None]) & (column < ends[:, None])
 
 
 def _corrupting(chosen: Plan, tuned: Tuned, given: Settings) -> Corrupting | None:
