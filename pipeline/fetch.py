@@ -162,7 +162,9 @@ def _listed(base_url: str, record: int) -> dict[str, tuple[int, str]]:
     url = f"{base_url}/api/records/{record}"
     said = answer(url)
     try:
-        listed = {str(one["key"]): (int(one["size"]), str(one["checksum"]).removeprefix("md5:")) for one in said["files"]}
+        listed = {
+            str(one["key"]): (int(one["size"]), str(one["checksum"]).removeprefix("md5:")) for one in said["files"]
+        }
     except (KeyError, TypeError, ValueError, OverflowError):  # JSON's Infinity is no whole number
         raise UserError(f"{url} does not list files as Zenodo does") from None
     return listed
