@@ -24,7 +24,7 @@ test: $(VENV)/.test ## run the tests
 	@pytest -n auto -m "not slow and not zoo and not gpu"
 
 test-long: $(VENV)/.test ## run the tests that take longer
-	@pytest -m slow
+	@pytest -n auto -m "slow and not zoo and not gpu"
 
 test-zoo: $(VENV)/.test .zoo ## run every published model's architecture, with random weights
 	@PYTHONPATH=.zoo python -m pytest -m zoo tests/models

@@ -14,6 +14,7 @@ from dvclive import Live
 
 from benchmark.models import Record
 from benchmark.places import Places
+from pipeline import interrupt
 from pipeline.whole import write_json
 
 
@@ -32,14 +33,14 @@ def keep(tower: Any, base: Record, places: Places, name: str, record: Mapping[st
     """Save the adapter of a PEFT `tower` with its model card, the folder whole or absent, then its record."""
     target = places.adapter(name)
     target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".tmp-", dir=target.parent) as made:
+    with tempfile.TemporaryDirectory(prefix=".tmp-", dir=target.parent) as made, interrupt.unfinished(Path(made)):
         folder = Path(made) / "adapter"
         tower.save_pretrained(str(folder), save_embedding_layers=False)  # else it asks the Hub
         (folder / "README.md").write_text(card(name, base, record), encoding="utf-8")
-        old = Path(made) / "old"
-        if target.exists():
-            target.rename(old)
-        folder.rename(target)
+        with interrupt.MAKING:  # between the two names it would be lost
+            if target.exists():
+                target.rename(Path(made) / "old")
+            folder.rename(target)
     write_json(target.parent / "tune.json", record)
 
 

@@ -8,6 +8,7 @@ name is whole, and a task's files depend on nothing but its inputs, that changes
 from __future__ import annotations
 
 import functools
+import gc
 import hashlib
 import importlib
 import os
@@ -122,7 +123,9 @@ def _connect(scheduler: str) -> Any:
         return Client(scheduler, timeout=_CONNECT)
     except (OSError, ValueError) as failure:
         reason = " ".join(str(failure).split())
-        raise UserError(f"no dask scheduler answers at {scheduler} ({reason}); `dask scheduler` starts one") from None
+    # A half-made client stops its thread when it is collected; amid the start of the next one that would never end.
+    gc.collect()
+    raise UserError(f"no dask scheduler answers at {scheduler} ({reason}); `dask scheduler` starts one")
 
 
 def _wait_for_worker(client: Any, patience: float) -> None:

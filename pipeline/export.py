@@ -28,7 +28,7 @@ from pipeline.facts import Build, Dataset
 from pipeline.layout import Layout
 from pipeline.parallel import ordered
 from pipeline.settings import settings
-from pipeline.whole import whole, write_json
+from pipeline.whole import is_temporary, remove_leftover, whole, write_json
 
 EXPORT_VERSION = 1
 """Version of what export writes from the same pixels. A change of the columns or of their coding is a new version."""
@@ -141,9 +141,9 @@ class _Work:
 def _previous(layout: Layout) -> Entries:
     try:
         entries: Entries = json.loads(facts.export_record(layout).read_text())["files"]
-    except (FileNotFoundError, ValueError, KeyError):
+        return {path: dict(entry) for path, entry in entries.items()}
+    except (FileNotFoundError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return {}  # nothing vouches for what may lie there, so everything is written again
-    return entries
 
 
 def _save(layout: Layout, entries: Entries, build: str | None) -> None:
@@ -192,8 +192,10 @@ def _entry(path: Path) -> dict[str, Any]:
 
 def _remove_strays(folder: Path, done: Entries) -> None:
     for path in folder.rglob("*"):
-        if path.is_file() and path.relative_to(folder).as_posix() not in done:
-            path.unlink()
+        if is_temporary(path):
+            remove_leftover(path)  # another run may be writing it
+        elif path.is_file() and path.relative_to(folder).as_posix() not in done:
+            path.unlink(missing_ok=True)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

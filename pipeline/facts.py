@@ -147,6 +147,8 @@ def image_ids(layout: Layout, dataset: str) -> dict[str, list[str]]:
         raise UserError(f"no {path}: run `dvc repro` first") from None
     except KeyError as missing:
         raise UserError(f"{path} has no column {missing}: delete it and run `dvc repro`") from None
+    except (csv.Error, UnicodeDecodeError) as broken:
+        raise UserError(f"{path} is damaged ({broken}): delete it and run `dvc repro`") from None
     return ids
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,15 +19,41 @@ PREPARED = "prepared"
 """Manifest of the splits that are prepared for tuning and not released."""
 
 
+_TYPES = {
+    **dict.fromkeys(("splits", "cells"), dict),
+    **dict.fromkeys(("class_names", "per_class"), list),
+    **dict.fromkeys(("count", "channels", "native_channels"), int),
+    **dict.fromkeys(("images", "labels"), str),
+}
+
+
+class _Facts(dict[str, Any]):
+    """A mapping in a manifest: what it lacks is said in a sentence."""
+
+    def __init__(self, path: Path, pairs: dict[str, Any]) -> None:
+        super().__init__(pairs)
+        self._path = path
+        for key, expected in _TYPES.items():
+            if key in self and not isinstance(self[key], expected):
+                raise UserError(f"{path}: {key} is no {expected.__name__}: restore it with git or run `dvc repro`")
+
+    def __missing__(self, key: str) -> Any:
+        raise UserError(f"{self._path} has no {key!r}: restore it with git or run `dvc repro`")
+
+
 def read(layout: Layout, dataset: str, name: str) -> dict[str, Any]:
     """Return the manifest `name` (``clean``, ``prepared`` or a corruption) of `dataset`; UserError if there is none."""
     path = layout.manifest(dataset, name)
     try:
-        value: dict[str, Any] = json.loads(path.read_text())
+        value: dict[str, Any] = json.loads(path.read_text(), object_hook=partial(_Facts, path))
     except FileNotFoundError:
         raise UserError(f"no {path}: run `dvc repro` first") from None
-    except ValueError as broken:
+    except (ValueError, RecursionError) as broken:
+        if isinstance(broken, UserError):
+            raise
         raise UserError(f"{path} is not JSON ({broken}): restore it with git or run `dvc repro`") from None
+    if not isinstance(value, dict):
+        raise UserError(f"{path} is no manifest: restore it with git or run `dvc repro`")
     return value
 
 

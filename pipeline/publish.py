@@ -149,6 +149,8 @@ def _json(path: Path, otherwise: str) -> dict[str, Any]:
         raise UserError(otherwise) from None
     except ValueError as broken:
         raise UserError(f"{path} is not JSON ({broken})") from None
+    if not isinstance(value, dict):
+        raise UserError(f"{path} holds no record: make it anew")
     return value
 
 

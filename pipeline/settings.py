@@ -20,6 +20,10 @@ MIXED = "mixed"
 """Of `compression`: noise, which hardly gets smaller, is stored, and the rest deflated."""
 
 
+_YAML_FAILURES = (yaml.YAMLError, ValueError, TypeError, AttributeError, RecursionError)
+"""What PyYAML raises beside its own errors: for impossible dates and numbers, unhashable keys and deep nesting."""
+
+
 @dataclass(frozen=True)
 class Settings:
     """The parameters of a build; params.yaml explains each."""
@@ -59,7 +63,7 @@ def read_params(root: Path | str = ".") -> tuple[Path, dict[str, Any]]:
         read = yaml.safe_load(path.read_text())
     except FileNotFoundError:
         raise UserError(f"no {path}: run this in the project's folder, or name it with --root") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as broken:
+    except _YAML_FAILURES as broken:
         raise UserError(f"{path} is not YAML: {' '.join(str(broken).split())}") from None
     if not isinstance(read, dict):
         raise UserError(f"{path} must hold names and values, such as `source: phantom`")
@@ -94,7 +98,7 @@ def _check(values: dict[str, Any]) -> None:
         checked_name(dataset)
     if len({d.lower() for d in datasets}) < len(datasets):
         raise UserError("params.yaml: datasets names one twice")
-    if not (isinstance(values["splits"], dict) and tuple(sorted(values["splits"])) == tuple(sorted(RELEASED))):
+    if not (isinstance(values["splits"], dict) and set(values["splits"]) == set(RELEASED)):
         raise UserError(f"params.yaml: splits must say where each of {', '.join(RELEASED)} is taken from")
     for split in values["splits"].values():
         if split not in ("train", "val", "test"):
@@ -115,7 +119,7 @@ def _check(values: dict[str, Any]) -> None:
                 )
     counts = values["counts"]
     known = RELEASED + PREPARED
-    if not isinstance(counts, dict) or sorted(counts) != sorted(known) or not all(map(_is_count, counts.values())):
+    if not isinstance(counts, dict) or set(counts) != set(known) or not all(map(_is_count, counts.values())):
         raise UserError(f"params.yaml: counts must give a whole number for each of {', '.join(known)}")
     if values["limit"] is not None and not (_is_count(values["limit"]) and values["limit"] > 0):
         raise UserError(f"params.yaml: limit must be a whole number from 1, or null, not {values['limit']!r}")

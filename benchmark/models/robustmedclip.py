@@ -33,6 +33,7 @@ from benchmark.models import weights
 from benchmark.models.extras import package
 from benchmark.models.model import Model, load
 from benchmark.models.record import ModelError
+from pipeline import interrupt
 
 VIT, RESNET = "lora_vit.lora_vit.", "lora_resnet.lora_medclip."
 """What an image tower's names begin with in model.pth; models.py, `BiomedCLIPViT_LoRA` and `MedCLIPResnet_LoRA`."""
@@ -178,11 +179,12 @@ def _write(tensors: Mapping[str, Tensor], config: object, out: Path) -> None:
     out.parent.mkdir(parents=True, exist_ok=True)
     partial = out.with_name(out.name + ".partial")
     shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir()
     named = {f"base_model.model.{name}": tensor.contiguous() for name, tensor in tensors.items()}
-    package("safetensors.torch").save_file(named, str(partial / "adapter_model.safetensors"))
-    config.save_pretrained(str(partial))  # type: ignore[attr-defined]
-    os.replace(partial, out)
+    with interrupt.unfinished(partial):
+        partial.mkdir()
+        package("safetensors.torch").save_file(named, str(partial / "adapter_model.safetensors"))
+        config.save_pretrained(str(partial))  # type: ignore[attr-defined]
+        os.replace(partial, out)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import zipfile
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 
 import corruptions
 from corruptions import CORRUPTIONS, SEVERITIES
-from pipeline import UserError, corrupt, manifest, npz, settings, verify
+from pipeline import UserError, corrupt, facts, manifest, npz, settings, verify
 from pipeline.layout import Layout
 from tests.faults import workspace
 from tests.faults.workspace import DATASET, contents, leftovers
@@ -193,3 +194,76 @@ _NAMES = sorted(settings.Settings.__dataclass_fields__)
 def test_any_value_in_params_is_settings_or_a_sentence(tmp_path: Path, name: str, value: object) -> None:
     workspace.write_params(tmp_path, **{name: value})
     assert "\n" not in complaint(tmp_path)
+
+
+@pytest.mark.parametrize("text", ["a: 2020-99-99", "a: 0b_", "a: " + "[" * 3000, "counts: {1: 2, train: 3}"])
+def test_what_yaml_itself_cannot_bear_is_a_sentence(tmp_path: Path, text: str) -> None:
+    workspace.write_params(tmp_path)
+    with (tmp_path / "params.yaml").open("a") as params:
+        params.write(text)
+    assert "params.yaml" in complaint(tmp_path)
+
+
+def _changed(value: object, data: st.DataObject) -> object:
+    """Return a manifest with one of its values, at any depth, replaced or left out."""
+    if not isinstance(value, dict) or not value or data.draw(st.integers(0, 3)) == 0:
+        return data.draw(st.sampled_from([None, [], {}, "x", 1.5, True]))
+    key = data.draw(st.sampled_from(sorted(value)))
+    if data.draw(st.integers(0, 3)) == 0:
+        return {name: inner for name, inner in value.items() if name != key}
+    return value | {key: _changed(value[key], data)}
+
+
+@hypothesis_settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], derandomize=True
+)
+@given(data=st.data())
+def test_any_manifest_is_read_or_a_sentence(tmp_path: Path, data: st.DataObject) -> None:
+    """Of what stages look up, see pipeline.layout: names, counts and checksums."""
+    layout = Layout(tmp_path)
+    if not (tmp_path / "params.yaml").exists():
+        workspace.make(tmp_path)
+    path = layout.manifest(DATASET, manifest.CLEAN)
+    whole = path.read_text()
+    path.write_text(json.dumps(_changed(json.loads(whole), data)))
+    try:
+        read = manifest.read(layout, DATASET, manifest.CLEAN)
+        for split in ("val", "test"):
+            entry = read["splits"][split]
+            found = (entry["count"], entry["images"], entry["labels"], read["channels"], read["native_channels"])
+            assert all(isinstance(value, int | str) for value in found)
+        assert isinstance(read["class_names"], list)
+    except UserError as mistake:
+        said = str(mistake)
+    else:
+        said = str(path)
+    finally:
+        path.write_text(whole)
+    assert str(path) in said
+
+
+@pytest.mark.parametrize("text", ["null", "[]", '"x"', "[" * 100_000, "{", "{}"])
+def test_a_manifest_that_is_none_is_a_finding_and_never_passed_over(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str
+) -> None:
+    root = workspace.make(tmp_path)
+    path = Layout(root).manifest(DATASET, manifest.CLEAN)
+    path.write_text(text)
+    assert verify.main(["--root", str(root)]) == 1
+    assert str(path) in capsys.readouterr().err
+    assert corrupt.main(["--root", str(root), *ARGUMENTS]) == 1
+    said = capsys.readouterr().err
+    assert str(path) in said
+    assert len(said.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    "content", [b"\xff\xfe\0", b"split,image_id\nval," + bytes(200_000), b"split\nval\n", b"a\nb\n"]
+)
+def test_a_damaged_table_of_rows_is_a_sentence(tmp_path: Path, content: bytes) -> None:
+    layout = Layout(tmp_path)
+    path = layout.rows(DATASET)
+    path.parent.mkdir(parents=True)
+    path.write_bytes(content)
+    with pytest.raises(UserError, match=r"rows\.csv"):
+        facts.image_ids(layout, DATASET)

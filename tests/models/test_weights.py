@@ -4,6 +4,7 @@ import argparse
 import os
 import re
 
+import huggingface_hub.constants
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -25,8 +26,6 @@ def one(**changes):
 @pytest.fixture
 def cache(tmp_path, monkeypatch):
     """An empty cache of the Hub, and a Hub at an address where nothing listens."""
-    import huggingface_hub.constants
-
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
     here = "http://127.0.0.1:9"
     monkeypatch.setattr(huggingface_hub.constants, "ENDPOINT", here)
