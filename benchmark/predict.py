@@ -67,15 +67,16 @@ class Predicting:
     def todo(self, dataset: str, *, shard: tuple[int, int] = (0, 1)) -> Todo:
         """Return the cells of `dataset` whose logits are not there yet, and what is needed to make them.
 
-        With `shard` (k, n) only every n-th of them from the k-th.
+        With `shard` (k, n) only of every n-th cell from the k-th, whichever are there: n runs at once meet nowhere.
         """
         features = class_features(self.model, self._prompts(dataset))
         where = str(self.model.device) if self.made == "gpu" else None
         home = self.plan.home(self.layout.root, dataset)
         cells = Cells(home, None, dataset, self.split, made=self.made, device=where)
         keys = {cell: self._key(features, checksum) for cell, checksum in cells.checksums.items()}
-        pending = [cell for cell in keys if stored_key(self._path(dataset, cell)) != keys[cell]]
-        return Todo(dataset, cells, features, {cell: keys[cell] for cell in pending[shard[0] :: shard[1]]})
+        mine = list(keys)[shard[0] :: shard[1]]
+        pending = {cell: keys[cell] for cell in mine if stored_key(self._path(dataset, cell)) != keys[cell]}
+        return Todo(dataset, cells, features, pending)
 
     def data_set(self, dataset: str, *, shard: tuple[int, int] = (0, 1)) -> int:
         """Write the logits that are still `todo`, and return of how many cells.

@@ -58,7 +58,7 @@ def prompts(layout: Layout, dataset: str, *, templates: str = "ensemble") -> Pro
     if templates not in TEMPLATES:
         raise UserError(f"no templates {templates!r}; have {', '.join(TEMPLATES)}")
     names = tuple(manifest.read(layout, dataset, manifest.CLEAN)["class_names"])
-    modality = cards.card(dataset).modality if dataset in cards.DATASETS else "medical imaging"
+    modality = cards.modality(dataset)
     sentences = tuple(
         tuple(t.format(**{"class": readable(name), "modality": modality}) for t in TEMPLATES[templates])
         for name in names

@@ -16,6 +16,9 @@ from corruptions.table import COLUMNS
 DATASETS = tuple(sorted(COLUMNS))
 """The seven data sets of MediMeta-C."""
 
+# The other two sets of MedMNIST-C; Yang et al. 2023, "MedMNIST v2", section "Details for each dataset".
+_MEDMNIST = {"breastmnist": "breast ultrasound", "retinamnist": "retinal fundus photography"}
+
 
 @dataclass(frozen=True)
 class Origin:
@@ -105,6 +108,14 @@ def card(dataset: str) -> Card:
         robustmedclip_order=tuple(facts["robustmedclip_order"]),
         robustmedclip_source=facts["robustmedclip_source"],
     )
+
+
+def modality(dataset: str) -> str:
+    """Return how images of a data set are called in a sentence; of one without a card, what MedMNIST's are, or any."""
+    for name in DATASETS:
+        if dataset in (name, card(name).medmnist):
+            return card(name).modality
+    return _MEDMNIST.get(dataset, "medical imaging")
 
 
 def collection(name: str) -> Origin:

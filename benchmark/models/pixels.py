@@ -28,16 +28,25 @@ def prepare(images: NDArray[np.uint8] | Tensor, view: View, *, device: torch.dev
         raise ModelError(f"images must be uint8 (N, H, W, 3), not {tensor.dtype} {tuple(tensor.shape)}")
     if view.grey:
         tensor = _grey(tensor)
-    levels = _fitted(tensor.permute(0, 3, 1, 2), view)
-    return normalise(levels.to(torch.float32) / 255, view)
+    levels = _fitted(tensor.permute(0, 3, 1, 2), view).to(torch.float32).div_(255)
+    pixels = levels.permute(0, 2, 3, 1)
+    if not pixels.is_contiguous():
+        return normalise(levels, view)
+    # in place and by whole rows, where a pixel's channels are neighbours: loops of three are four times as slow
+    mean, std = (_like(levels, of).repeat(pixels.shape[2]) for of in (view.mean, view.std))
+    pixels.flatten(2).sub_(mean).div_(std)
+    return levels
 
 
 def normalise(values: Tensor, view: View) -> Tensor:
     """Return float (N, 3, S, S) values in 0..1 with the view's mean taken off and divided by its standard deviation."""
-    shape = (1, 3, 1, 1)
-    mean = torch.tensor(view.mean, dtype=values.dtype, device=values.device).reshape(shape)
-    std = torch.tensor(view.std, dtype=values.dtype, device=values.device).reshape(shape)
+    mean, std = (_like(values, of).reshape(1, 3, 1, 1) for of in (view.mean, view.std))
     return (values - mean) / std
+
+
+def _like(values: Tensor, of: tuple[float, ...]) -> Tensor:
+    """Return numbers on the device of `values`, without waiting for a GPU."""
+    return torch.tensor(of, dtype=values.dtype).to(values.device, non_blocking=True)
 
 
 def _tensor(images: NDArray[np.uint8] | Tensor) -> Tensor:

@@ -60,3 +60,9 @@ def test_unknown_names_are_refused_with_the_choices() -> None:
         card("bloodmnist")
     with pytest.raises(ValueError, match="no collection 'imagenet'; have medimeta, medmnist"):
         collection("imagenet")
+
+
+def test_a_set_of_the_same_images_has_the_same_modality() -> None:
+    assert cards.modality("bloodmnist") == cards.card("pbc").modality == cards.modality("pbc")
+    assert cards.modality("breastmnist") == "breast ultrasound"
+    assert cards.modality("my-own") == "medical imaging"
