@@ -19,9 +19,6 @@ from tests.bench import peers
 from tests.bench.timing import Row, Timing, Work, copying, photographs
 
 Image = NDArray[np.uint8]
-# Of the seven corruptions; imagecorruptions has the first form of brightness and contrast, medmnistc the second.
-KERNELS = ("gaussian_noise", "impulse_noise", "motion_blur", "zoom_blur", "add_value", "channel_mean", "pixelate")
-OTHERS = ("scale", "luma_mean")
 BATCH = 16  # images a call, as a stage has them
 PEER_IMAGES = 2
 
@@ -30,7 +27,7 @@ def rows(images: int) -> Iterator[tuple[str, dict[str, Work]]]:
     """Yield each kernel's name and contenders."""
     pictures = photographs(images)
     theirs = peers.medmnistc()
-    for kernel in (*KERNELS, *OTHERS):
+    for kernel in dict.fromkeys((*peers.KERNELS, *peers.MEDMNISTC)):
         works = {"ours": _ours(kernel, pictures), "copy": copying(pictures)}
         found = {
             "imagecorruptions": _imagecorruptions(kernel, pictures[:PEER_IMAGES]),
@@ -94,13 +91,13 @@ def mean(measured: dict[str, Row]) -> dict[str, Row]:
 
     A peer has either form of brightness and contrast; ours is taken in the same form.
     """
-    if not set(KERNELS) | set(peers.MEDMNISTC) <= set(measured):
+    if not set(peers.KERNELS) | set(peers.MEDMNISTC) <= set(measured):
         return {}
-    times = {peer: _time(measured, peer, KERNELS) for peer in ("ours", "copy", "imagecorruptions", "formulas")}
+    times = {peer: _time(measured, peer, peers.KERNELS) for peer in ("ours", "copy", "imagecorruptions", "formulas")}
     times["medmnistc"] = _time(measured, "medmnistc", peers.MEDMNISTC)
-    like_theirs = np.divide(_time(measured, "ours", KERNELS), _time(measured, "ours", peers.MEDMNISTC))
+    like_theirs = np.divide(_time(measured, "ours", peers.KERNELS), _time(measured, "ours", peers.MEDMNISTC))
     times["medmnistc"] = times["medmnistc"] * like_theirs
-    return {"kernels, mean of seven": {peer: Timing(*(len(KERNELS) / t)) for peer, t in times.items() if t.all()}}
+    return {"kernels, mean of seven": {peer: Timing(*(len(peers.KERNELS) / t)) for peer, t in times.items() if t.all()}}
 
 
 def _time(measured: dict[str, Row], contender: str, kernels: tuple[str, ...]) -> NDArray[np.float64]:

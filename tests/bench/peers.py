@@ -7,28 +7,34 @@ from typing import Any
 
 import numpy as np
 
-from corruptions import SEVERITIES, strength
+from corruptions import CORRUPTIONS, PROFILES, SEVERITIES, strength
 
-# The kernels whose formula medmnistc has; ImageNet-C's brightness and contrast are other ones.
-MEDMNISTC = ("gaussian_noise", "impulse_noise", "motion_blur", "zoom_blur", "scale", "luma_mean", "pixelate")
 COLUMN = "pbc"  # of the modality profile
+# The two profiles differ in two kernels: imagecorruptions has those of the first, medmnistc those of the second.
+_ROWS = {
+    strength(name, 1, profile=profile, column=COLUMN).kernel: (name, profile)
+    for profile in reversed(PROFILES)
+    for name in CORRUPTIONS
+}
+KERNELS, MEDMNISTC = (
+    tuple(strength(name, 1, profile=profile, column=COLUMN).kernel for name in CORRUPTIONS) for profile in PROFILES
+)
 
 
 def profile_of(kernel: str) -> str:
-    """Return the profile that has the kernel; the two differ in brightness and contrast."""
-    return "modality" if kernel in ("scale", "luma_mean") else "imagenet-c"
+    """Return the profile that has the kernel, the first if both have it."""
+    return _ROWS[kernel][1]
 
 
 def name_of(kernel: str) -> str:
     """Return the corruption that the kernel makes."""
-    both = {"scale": "brightness", "add_value": "brightness", "luma_mean": "contrast", "channel_mean": "contrast"}
-    return both.get(kernel, kernel)
+    return _ROWS[kernel][0]
 
 
 def parameters(kernel: str) -> list[dict[str, Any]]:
     """Return the kernel's parameters at the five severities."""
-    name, profile = name_of(kernel), profile_of(kernel)
-    return [dict(strength(name, k, profile=profile, column=COLUMN).parameters) for k in SEVERITIES]
+    name, profile = _ROWS[kernel]
+    return [strength(name, k, profile=profile, column=COLUMN).parameters for k in SEVERITIES]
 
 
 def medmnistc() -> dict[str, Any]:
