@@ -3,8 +3,8 @@
 Any reader of zip and npy files can read them (`numpy.load`); what is special is how they are made: a stored
 member's pixels begin at a multiple of 64 bytes, so that they can be mapped into memory; equal arrays give equal
 files where they are stored; and the SHA-256 of the raw C-order bytes of each array is taken on the way. Deflate is
-ISA-L's level 2 (python-isal), whose streams vary now and then. The container is PKWARE's APPNOTE 6.3.10, sections 4.3
-to 4.5, in its zip64 form.
+ISA-L's level 2 (python-isal), whose streams vary now and then, with noise stored inside it. The container is PKWARE's
+APPNOTE 6.3.10, sections 4.3 to 4.5, in its zip64 form.
 """
 
 from __future__ import annotations
@@ -49,6 +49,9 @@ _DAMAGE = (
     RuntimeError,
 )
 _DEFLATE_LIMIT = 1032  # deflate makes at most 1032 bytes of one (zlib's technical notes)
+_WORTHWHILE = 7 / 8  # of its size, an image that deflate makes larger than this is hardly worth the time
+_STORED_RUN = 15  # images after it that are stored untried: a cell's images are much alike
+_STORED_BLOCK = 0xFFFF  # bytes, of a stored block at most
 
 
 class NpzError(UserError):
@@ -82,9 +85,10 @@ class Writer:
             raise ValueError(
                 f"cannot append {images.dtype} {images.shape} to uint8 {self._shape}, {self._left} to come"
             )
-        pixels = np.ascontiguousarray(images).reshape(-1).data
-        self._digest.update(pixels)
-        self._container.write(pixels)
+        pixels = np.ascontiguousarray(images).reshape(len(images), math.prod(self._shape[1:]))
+        self._digest.update(pixels.data)
+        for image in pixels:
+            self._container.write(image.data)
         self._left -= len(images)
 
     def sync(self) -> None:
@@ -219,7 +223,7 @@ class _Container:
     def begin(self, name: str) -> None:
         self._name, self._offset = name.encode(), self._handle.tell()
         self._crc = self._size = self._packed = 0
-        self._pack = isal_zlib.compressobj(_LEVEL, isal_zlib.DEFLATED, -15) if self._method else None
+        self._deflate = _Deflate() if self._method else None
         before = self._offset + 30 + len(self._name) + 20 + 4
         self._padding = -before % _ALIGNMENT
         self._handle.write(self._local_header())
@@ -227,15 +231,15 @@ class _Container:
     def write(self, data: bytes | memoryview) -> None:
         self._crc = isal_zlib.crc32(data, self._crc)
         self._size += len(data)
-        packed = self._pack.compress(data) if self._pack else data
+        self._write_packed(self._deflate.packed(data) if self._deflate else data)
+
+    def _write_packed(self, packed: bytes | memoryview) -> None:
         self._packed += len(packed)
         self._handle.write(packed)
 
     def end(self) -> None:
-        if self._pack:
-            packed = self._pack.flush()
-            self._packed += len(packed)
-            self._handle.write(packed)
+        if self._deflate:
+            self._write_packed(_Deflate.END)
         self._entries.append((self._name, self._offset, self._crc, self._size, self._packed))
         self._handle.seek(self._offset)
         self._handle.write(self._local_header())
@@ -259,6 +263,31 @@ class _Container:
         self._handle.write(struct.pack("<4sQHHIIQQQQ", b"PK\6\6", 44, _ZIP64, _ZIP64, 0, 0, *sizes))
         self._handle.write(struct.pack("<4sIQI", b"PK\6\7", 0, end, 1))
         self._handle.write(struct.pack("<4sHHHHIIH", b"PK\5\6", 0, 0, count, count, _NONE, _NONE, 0))
+
+
+class _Deflate:
+    """A raw deflate stream (RFC 1951) of pieces that are packed each on its own, so that any may be stored instead."""
+
+    END = b"\3\0"  # an empty last block
+
+    def __init__(self) -> None:
+        self._to_store = 0
+
+    def packed(self, piece: bytes | memoryview) -> bytes:
+        """Return `piece` in whole bytes of the stream: deflated, or stored if the pieces before it gained little."""
+        if self._to_store:
+            self._to_store -= 1
+            return _stored(piece)
+        stream = isal_zlib.compressobj(_LEVEL, isal_zlib.DEFLATED, -15)
+        made = stream.compress(piece) + stream.flush(isal_zlib.Z_SYNC_FLUSH)
+        if len(made) > _WORTHWHILE * len(piece):
+            self._to_store = _STORED_RUN
+        return made
+
+
+def _stored(piece: bytes | memoryview) -> bytes:
+    parts = (piece[start : start + _STORED_BLOCK] for start in range(0, len(piece), _STORED_BLOCK))
+    return b"".join(field for part in parts for field in (struct.pack("<BHH", 0, len(part), len(part) ^ 0xFFFF), part))
 
 
 def _npy_header(shape: tuple[int, ...], descr: str) -> bytes:
