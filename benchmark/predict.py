@@ -1,7 +1,7 @@
 """Write the logits of one model on data sets' cells, from the released files or on cells made in memory.
 
-One npz a cell (logits, labels, indices, key). A cell that is there with the same key (weights, prompts, pixels) is
-left alone, so an interrupted run goes on where it stopped. Several devices share the cells out between them.
+One npz a cell (logits, labels, indices, key, weights). A cell that is there with the same key (weights, prompts,
+pixels) is left alone, so an interrupted run goes on where it stopped. Several devices share the cells out between them.
 """
 
 from __future__ import annotations
@@ -148,7 +148,7 @@ class Predicting:
 
     def _key(self, features: Tensor, pixels: str) -> str:
         view = json.dumps([asdict(self.model.record.view), self.model.logit_scale, self.model.device.type])
-        digest = hashlib.sha256(f"1/{self.weights}/{pixels}/{view}".encode())
+        digest = hashlib.sha256(f"2/{self.weights}/{pixels}/{view}".encode())
         digest.update(features.cpu().numpy().tobytes())
         return digest.hexdigest()
 
@@ -156,9 +156,8 @@ class Predicting:
         labels = todo.cells.labels
         logits = torch.cat(list(found)).cpu().numpy()  # waits for a GPU, in the thread that writes
         with whole(self._path(todo.dataset, cell)) as handle:
-            np.savez(
-                handle, logits=logits, labels=labels, indices=np.arange(len(labels)), key=np.array(todo.keys[cell])
-            )
+            key, weights = np.array(todo.keys[cell]), np.array(self.weights)
+            np.savez(handle, logits=logits, labels=labels, indices=np.arange(len(labels)), key=key, weights=weights)
 
     def record(self, datasets: Sequence[str]) -> dict[str, Any]:
         """Return what the logits were made with, for the report."""
@@ -214,6 +213,14 @@ def stored_key(path: Path) -> str | None:
         return None  # not there, or not whole: predicted again
 
 
+def _stored_record(path: Path) -> dict[str, Any]:
+    try:
+        record: dict[str, Any] = json.loads(path.read_text())
+    except (FileNotFoundError, ValueError):
+        return {}  # none yet, or a damaged one: written anew
+    return record
+
+
 def versions() -> dict[str, str]:
     """Return the versions of Python and of the packages that logits depend on."""
     found = {"python": platform.python_version()}
@@ -259,7 +266,10 @@ def predict(
             run.data_set(todo.dataset)  # a share that begins late finds fewer left to count through
     if shard == (0, 1):
         there = [dataset for dataset in known if run.predicted(dataset)]
-        write_json(run.places.record(name), run.record(there))
+        record = run.record(there)
+        if not written:  # the logits are still those of the versions that made them
+            record |= {"versions": _stored_record(run.places.record(name)).get("versions", record["versions"])}
+        write_json(run.places.record(name), record)
     return written
 
 

@@ -58,13 +58,14 @@ def score(root: Path | str = ".") -> dict[str, Any]:
         if chosen.split not in facts[name]["splits"]:
             raise UserError(f"{name} has no split {chosen.split}; have {', '.join(facts[name]['splits'])}")
     _check_grid(places, chosen, {name: cell_names(corruptions_of(facts[name])) for name in names})
+    records = {model: _record(places, model) for model in chosen.models}
     outcomes: dict[str, dict[str, Outcome]] = {model: {} for model in chosen.models}
     audit: dict[str, dict[str, Any]] = {model: {} for model in chosen.models if model not in chosen.tuned}
     for place, name in enumerate(stage.progress(names, desc="score", unit="data set")):
         count = facts[name]["splits"][chosen.split]["count"]
         counts = metrics.bootstrap_counts(count, chosen.bootstrap, (SEED, place))
         for model in chosen.models:
-            logits, labels = _read(places, model, name, chosen.split, facts[name])
+            logits, labels = _read(places, model, name, chosen.split, facts[name], records[model])
             outcomes[model][name] = outcome(logits, labels, counts)
             if model in audit:
                 audit[model][name] = label_order(logits, labels, name, tuple(facts[name]["class_names"]))
@@ -80,7 +81,7 @@ def score(root: Path | str = ".") -> dict[str, Any]:
         "label_order": audit,
         "models": {
             model: {
-                "record": _record(places, model),
+                "record": records[model],
                 "summary": _lines(outcomes[model], base, collections, chosen.held_out),
                 "collections": _apart(outcomes[model], base, collections, chosen.held_out),
                 "data_sets": {
@@ -137,9 +138,12 @@ def _check_grid(places: Places, chosen: Plan, needed: Mapping[str, Sequence[str]
 
 
 def _read(
-    places: Places, model: str, name: str, split: str, facts: Mapping[str, Any]
+    places: Places, model: str, name: str, split: str, facts: Mapping[str, Any], record: Mapping[str, Any]
 ) -> tuple[dict[str, NDArray[np.float32]], NDArray[np.int64]]:
-    """Read all cells' logits of a data set, each checked against the manifest of its clean images."""
+    """Read all cells' logits of a data set, each checked against its clean images' manifest and the model's record.
+
+    The record names one set of weights, so no model is scored on a mixture of several.
+    """
     expected = facts["splits"][split]
     logits = {}
     for cell in cell_names(corruptions_of(facts)):
@@ -147,8 +151,14 @@ def _read(
         try:
             with path.open("rb") as handle, np.load(handle, allow_pickle=False) as archive:
                 values, labels, indices = archive["logits"], archive["labels"], archive["indices"]
+                weights = str(archive["weights"])
         except (KeyError, ValueError, EOFError, zipfile.BadZipFile) as broken:
             raise UserError(f"{path} is not a whole file of logits ({broken}); delete it and predict again") from None
+        if weights != record.get("weights_sha256"):
+            raise UserError(
+                f"{path} was predicted with other weights than {places.record(model)} names; run"
+                f" `python -m benchmark.predict --model {model}`, which predicts anew what has other weights"
+            )
         shape = (expected["count"], len(facts["class_names"]))
         if values.shape != shape or values.dtype != np.float32 or not np.isfinite(values).all():
             raise UserError(f"{path}: logits must be finite float32 {shape}, not {values.dtype} {values.shape}")

@@ -94,7 +94,7 @@ def write_logits(places, model, name, cell, wrong, labels=None):
     logits = 4.0 * np.eye(classes, dtype=np.float32)[chosen]
     path = places.logits(model, name, "test", cell)
     path.parent.mkdir(parents=True, exist_ok=True)
-    np.savez(path, logits=logits, labels=labels, indices=np.arange(len(labels)))
+    np.savez(path, logits=logits, labels=labels, indices=np.arange(len(labels)), weights=f"of {model}")
 
 
 @pytest.fixture
@@ -108,7 +108,8 @@ def workspace(tmp_path):
             for cell in cell_names():
                 write_logits(places, model, name, cell, 4 if cell == "clean" else corrupted)
     for model in ("base", "better"):
-        record = {"model": {"name": model, "title": model.title()}, "versions": {"numpy": np.__version__}}
+        record = {"model": {"name": model, "title": model.title()}, "weights_sha256": f"of {model}"}
+        record |= {"versions": {"numpy": np.__version__}}
         places.record(model).write_text(json.dumps(record))
     return tmp_path
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
-from safetensors.torch import save_file
+from safetensors.torch import load, save_file
 
 from benchmark import loading, predict, prompts, report, score
 from benchmark.models import phantom_clip
@@ -205,6 +205,39 @@ def test_one_data_set_predicted_again_leaves_the_others_in_the_record(collection
     assert predict.main(["--root", str(collections), "--model", MODEL, "--dataset", "breastmnist"]) == 0
     record = json.loads(Places(collections).record(MODEL).read_text())
     assert list(record["prompts"]) == ["breastmnist", "mammo_mass", "oct"]
+
+
+def test_a_model_that_changed_is_not_scored_by_halves(collections, capsys):
+    """Both towers' weights are read from one file, so other weights are other bytes of it."""
+    arguments = ["--root", str(collections), "--model", MODEL]
+    places = Places(collections)
+    path = places.model(MODEL) / phantom_clip.WEIGHTS
+    before, record = path.read_bytes(), places.record(MODEL).read_bytes()
+    tensors = load(before)
+    save_file({name: 1.01 * tensor for name, tensor in tensors.items()}, path)
+    assert predict.main([*arguments, "--dataset", "breastmnist"]) == 0
+    assert places.record(MODEL).read_bytes() != record
+    assert score.main(["--root", str(collections)]) == 1
+    (said,) = capsys.readouterr().err.splitlines()
+    assert "oct/test/clean.npz was predicted with other weights than" in said
+    path.write_bytes(before)
+    assert predict.main([*arguments, "--dataset", "breastmnist"]) == 0
+    assert score.main(["--root", str(collections)]) == 0
+
+
+def test_versions_in_the_record_are_those_that_made_the_logits(collections, monkeypatch):
+    path = Places(collections).record(MODEL)
+    before = path.read_bytes()
+    monkeypatch.setattr(predict, "versions", lambda: {"python": "9.9"})
+    arguments = ["--root", str(collections), "--model", MODEL]
+    assert predict.main(arguments) == 0
+    assert path.read_bytes() == before, "nothing was predicted"
+    Places(collections).logits(MODEL, "oct", "test", "clean").unlink()
+    assert predict.main(arguments) == 0
+    assert json.loads(path.read_text())["versions"] == {"python": "9.9"}
+    path.write_text("{")
+    assert predict.main(arguments) == 0
+    assert json.loads(path.read_text())["versions"] == {"python": "9.9"}, "a damaged record is written anew"
 
 
 def test_a_hole_in_a_grid_of_its_own_is_named(collections):

@@ -136,6 +136,18 @@ def test_damaged_logits_are_refused(workspace, change, message):
         score.score(workspace)
 
 
+def test_logits_of_several_weights_are_refused(workspace, capsys):
+    """As after predicting one data set alone with a model that was tuned anew."""
+    path = Places(workspace).logits("better", "oct", "test", "pixelate_severity_2")
+    with np.load(path) as archive:
+        arrays = dict(archive)
+    np.savez(path, **{**arrays, "weights": "older"})
+    assert score.main(["--root", str(workspace)]) == 1
+    (said,) = capsys.readouterr().err.splitlines()
+    assert f"{path} was predicted with other weights than" in said
+    assert "run `python -m benchmark.predict --model better`" in said
+
+
 def test_a_cut_file_is_refused(workspace):
     path = Places(workspace).logits("better", "oct", "test", "clean")
     path.write_bytes(path.read_bytes()[:-30])
