@@ -16,24 +16,18 @@ from corruptions import draws, lookup
 
 Images = NDArray[np.uint8]
 _TILE = 4096  # elements at a time, so that what severities share stays in the first cache
-_LARGEST_SCALE = 2**31 // 2**15 - 32  # times a normal deviate, below 2^15, in 32 bits
 
 
 def gaussian_noise(images: Images, uniforms: NDArray[np.uint16], *, std: float) -> Images:
     """Add normal noise of standard deviation `std`, a fraction of the full range; one uniform an element."""
-    out = np.empty(images.shape, np.uint8)
-    _add_noise(flat(images), flat(uniforms), lookup.noise_levels(std), out.reshape(-1))
-    return out
+    return gaussian_noise_sweep(images, uniforms, std=[std])[0]
 
 
 def gaussian_noise_sweep(images: Images, uniforms: NDArray[np.uint16], *, std: Sequence[float]) -> list[Images]:
     """Return `gaussian_noise` for each `std`; the normal deviate of an element is looked up once for all."""
-    scales = [lookup.noise_scale(value) for value in std]
-    if max(scales) > _LARGEST_SCALE:
-        return [gaussian_noise(images, uniforms, std=value) for value in std]
-    out = np.empty((len(scales), *images.shape), np.uint8)
-    scaled = lookup.constant(np.array(scales, np.int32))
-    _add_scaled(flat(images), flat(uniforms), draws.normal_table(), scaled, out.reshape(len(scales), -1))
+    scales = lookup.constant(np.array([lookup.noise_scale(value) for value in std], np.int32))
+    out = np.empty((len(std), *images.shape), np.uint8)
+    _add_scaled(flat(images), flat(uniforms), draws.normal_table(), scales, out.reshape(len(std), -1))
     return list(out)
 
 
@@ -45,12 +39,6 @@ def impulse_noise(images: Images, uniforms: NDArray[np.uint16], *, amount: float
 
 
 @numba.njit(nogil=True, cache=True)
-def _add_noise(pixels, uniforms, noise, out):  # type: ignore[no-untyped-def]
-    for e in range(pixels.size):
-        out[e] = min(max(np.int32(pixels[e]) + np.int32(noise[uniforms[e]]), 0), 255)
-
-
-@numba.njit(nogil=True, cache=True)
 def _add_scaled(pixels, uniforms, table, scales, out):  # type: ignore[no-untyped-def]
     normal = np.empty(_TILE, np.int32)
     for start in range(0, pixels.size, _TILE):
@@ -59,6 +47,7 @@ def _add_scaled(pixels, uniforms, table, scales, out):  # type: ignore[no-untype
         for e in range(numbers.size):
             normal[e] = table[numbers[e]]
         for k in range(scales.size):
+            # A scale is at most 65280 and a deviate at most 17715, so 32 bits hold their product.
             noisy, scale = out[k, start : start + _TILE], scales[k]
             for e in range(levels.size):
                 noise = np.int32(np.int32(scale * normal[e]) + np.int32(1 << 19)) >> np.int32(20)

@@ -40,19 +40,11 @@ def zoom_blur_sweep(images: Images, *, percents: Sequence[Sequence[int]]) -> lis
     lists = tuple(map(tuple, percents))
     _count, height, width, channels = images.shape
     plan = _plan(lists)
-    down = _taps(height, plan.zooms)
+    down = lookup.zoom_taps(height, plan.zooms)
     blocks = _blocks(width, channels, plan.zooms)
     out = np.empty((len(lists), *images.shape), np.uint8)
     _zoom(flat(images, images.shape), plan.groups, plan.users, plan.own, plan.shares, *down, *blocks, out)
     return list(out)
-
-
-@functools.lru_cache(maxsize=32)
-def _taps(n: int, zooms: Percents) -> lookup.Taps:
-    parts = [lookup.zoom_taps(n, (z,)) for z in zooms]
-    none = np.empty((0, n), np.int32)
-    joined = (np.concatenate([none, *(part[i] for part in parts)]) for i in range(2))
-    return lookup.Taps(*map(lookup.constant, joined))
 
 
 class _Plan(NamedTuple):
@@ -102,7 +94,7 @@ class _Blocks(NamedTuple):
 def _blocks(width: int, channels: int, zooms: Percents) -> _Blocks:
     element = np.arange(width * channels)
     starts, targets, sources, weights = [0], [np.empty(0, np.int64)], [np.empty(0, np.int64)], [np.empty(0, np.int16)]
-    for first, weight in zip(*_taps(width, zooms), strict=True):
+    for first, weight in zip(*lookup.zoom_taps(width, zooms), strict=True):
         distance = first[element // channels] * channels + element % channels - element
         share = weight[element // channels]
         # One number a block, so that np.unique groups the elements: the sixteen, then the distance.

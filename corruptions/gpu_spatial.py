@@ -104,6 +104,7 @@ def _convolved(planes: Tensor, filters: Tensor, weights: tuple[int, ...], reach:
 
 def zoom_blur(images: Tensor, *, percents: Sequence[int], fuse: bool = False) -> Tensor:
     """Average the image with itself zoomed about its centre by each of `percents`, 100 or more, up to 31 zooms."""
+    lookup.check_zooms(tuple(percents))
 
     def filtered(planes: Tensor, _: int) -> Tensor:
         down, across = (_taps(size, tuple(percents), planes.device) for size in planes.shape[1:3])

@@ -73,14 +73,15 @@ def test_the_zoom_reciprocal_divides_exactly() -> None:
 
 REFUSED: list[tuple[Callable[..., Any], tuple[Any, ...]]] = [
     (lookup.noise_levels, (-0.1,)),
+    (lookup.noise_levels, (1.1,)),
     (lookup.noise_levels, (float("nan"),)),
     (lookup.impulse_threshold, (1.1,)),
     (lookup.impulse_threshold, (-0.1,)),
     (lookup.motion_weights, (-1, 3)),
     (lookup.motion_weights, (3, 0)),
-    (lookup.zoom_taps, (9, ())),
-    (lookup.zoom_taps, (9, (99,))),
-    (lookup.zoom_taps, (9, (100,) * 32)),
+    (lookup.check_zooms, ((),)),
+    (lookup.check_zooms, ((99,),)),
+    (lookup.check_zooms, ((100,) * 32,)),
     (lookup.value_table, (1.5,)),
     (lookup.check_scale, (-1,)),
     (lookup.check_scale, (257,)),
