@@ -10,13 +10,17 @@ import argparse
 import hashlib
 import importlib.metadata
 import json
+import os
 import platform
+import signal
 import subprocess
 import sys
+import threading
 import time
 import zipfile
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -39,6 +43,7 @@ from pipeline.whole import whole, write_json
 PACKAGES = ("medimeta-c", "numpy", "torch", "kornia", "peft", "transformers", "open_clip_torch", "timm", "torchvision")
 """Whose versions a record of predictions names, where they are installed."""
 
+UNTIL_STDIN_ENDS = "--until-stdin-ends"
 
 AT_ONCE = 4
 """Images that a CPU prepares at once: 2.4 MB of floats each at 224 x 224, which stay in its caches."""
@@ -63,13 +68,16 @@ class Predicting:
         self.model: Model = loading.load(self.places, self.plan, name, device=device)
         self.weights = tower_checksum(self.model)
         self._buffer = torch.empty(0)
+        self._features: dict[str, Tensor] = {}
 
     def todo(self, dataset: str, *, shard: tuple[int, int] = (0, 1)) -> Todo:
         """Return the cells of `dataset` whose logits are not there yet, and what is needed to make them.
 
         With `shard` (k, n) only of every n-th cell from the k-th, whichever are there: n runs at once meet nowhere.
         """
-        features = class_features(self.model, self._prompts(dataset))
+        if dataset not in self._features:
+            self._features[dataset] = class_features(self.model, self._prompts(dataset))
+        features = self._features[dataset]
         where = str(self.model.device) if self.made == "gpu" else None
         home = self.plan.home(self.layout.root, dataset)
         cells = Cells(home, None, dataset, self.split, made=self.made, device=where)
@@ -244,7 +252,8 @@ def predict(
 ) -> int:
     """Predict one model on `datasets` (all that are scored if none is named); return the number of cells written.
 
-    Several `devices` (all GPUs if none is named and params.yaml lets them be used) take a share of the cells each.
+    Several `devices` (all GPUs if none is named and params.yaml lets them be used) take a share of the cells each. With
+    `shard` (k, n) only every n-th cell of each data set is predicted, from the k-th.
     """
     chosen, given = plan(root), settings(root)
     scored = [name for group in chosen.scored(given.datasets).values() for name in group]
@@ -259,34 +268,49 @@ def predict(
     if len(where) == 1:
         written = sum(run.data_set(dataset, shard=shard) for dataset in names)
     else:
-        pending = [run.todo(dataset) for dataset in names]
-        written = sum(len(todo.keys) for todo in pending)
-        _share_out(run, [todo.dataset for todo in pending if todo.keys], where)
-        for todo in pending:
-            run.data_set(todo.dataset)  # a share that begins late finds fewer left to count through
-    if shard == (0, 1):
-        there = [dataset for dataset in known if run.predicted(dataset)]
-        record = run.record(there)
-        if not written:  # the logits are still those of the versions that made them
-            record |= {"versions": _stored_record(run.places.record(name)).get("versions", record["versions"])}
-        write_json(run.places.record(name), record)
+        written = _share_out(run, names, where, shard)
+    record = run.record([dataset for dataset in known if dataset in names or run.predicted(dataset)])
+    if not written:  # the logits are still those of the versions that made them
+        record |= {"versions": _stored_record(run.places.record(name)).get("versions", record["versions"])}
+    write_json(run.places.record(name), record)
     return written
 
 
-def _share_out(run: Predicting, datasets: Sequence[str], devices: Sequence[torch.device]) -> None:
-    """Run one process a device, each on its share of the cells of `datasets`; UserError if one of them fails."""
-    if not datasets:
-        return
+def _share_out(run: Predicting, names: Sequence[str], devices: Sequence[torch.device], shard: tuple[int, int]) -> int:
+    """Part the cells between `devices`, `run` working on the first and a process of its own on each other one.
+
+    Return the number of cells written, UserError if a process fails. The processes end with this one, however it ends.
+    """
+    pending = {dataset: count for dataset in names if (count := len(run.todo(dataset, shard=shard).keys))}
+    if not pending:
+        return 0
+    part, of = shard
+    own, *others = [(part + k * of, len(devices) * of) for k in range(len(devices))]
     command = [sys.executable, "-m", "benchmark.predict", "--root", str(run.layout.root), "--model", run.name]
-    command += ["--split", run.split] + ["--on-the-fly"] * (run.made != "files")
-    command += [word for dataset in datasets for word in ("--dataset", dataset)]
-    running = [
-        subprocess.Popen([*command, "--device", str(device), "--shard", f"{k}/{len(devices)}"])
-        for k, device in enumerate(devices)
-    ]
-    failed = [str(device) for device, process in zip(devices, running, strict=True) if process.wait()]
+    command += ["--split", run.split, UNTIL_STDIN_ENDS] + ["--on-the-fly"] * (run.made != "files")
+    command += [word for dataset in pending for word in ("--dataset", dataset)]
+    with ExitStack() as started:  # which closes each one's stdin before it waits
+        running = {}
+        for device, (k, n) in zip(devices[1:], others, strict=True):
+            words = [*command, "--device", str(device), "--shard", f"{k}/{n}"]
+            running[str(device)] = started.enter_context(subprocess.Popen(words, stdin=subprocess.PIPE))
+        for dataset in pending:
+            run.data_set(dataset, shard=own)
+        failed = [device for device, process in running.items() if process.wait()]
     if failed:
         raise UserError(f"predicting on {', '.join(failed)} failed; its message is above, and whatever is done is kept")
+    return sum(pending.values())
+
+
+def _end_with_stdin() -> None:
+    """End this process as SIGTERM does once nobody can write to its stdin: whoever started it has gone."""
+
+    def wait() -> None:
+        while os.read(0, 1):  # sys.stdin would be locked when Python ends
+            pass
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=wait, daemon=True).start()
 
 
 def _shard(text: str) -> tuple[int, int]:
@@ -312,7 +336,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         help="cpu, cuda or cuda:K; several share the cells out (default: benchmark.device of params.yaml, all GPUs)",
     )
     parser.add_argument("--shard", type=_shard, default=(0, 1), help="K/N: only this share of the cells of a data set")
+    parser.add_argument(UNTIL_STDIN_ENDS, action="store_true", help="end when stdin does, as the shares of one run do")
     given = parser.parse_args(argv)
+    if given.until_stdin_ends:
+        _end_with_stdin()
 
     def work() -> None:
         written = predict(

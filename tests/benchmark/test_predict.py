@@ -1,8 +1,15 @@
 """Predicting by a phantom-clip with random weights, which needs no training: read, computed, shared, written."""
 
 import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 import torch
 import yaml
@@ -17,10 +24,12 @@ from corruptions import CORRUPTIONS, corrupt
 from pipeline import adopt, manifest, npz
 from pipeline.layout import Layout
 from pipeline.sources import medmnist
+from pipeline.whole import is_temporary
 
 from ..sources.medmnist_files import release
 from .conftest import CLASSES, entry, params, write_manifest
 
+REPOSITORY = Path(__file__).parents[2]
 COUNT = 5
 MODEL = "phantom-clip"
 
@@ -36,14 +45,17 @@ def one_thread():
 
 @pytest.fixture(scope="module")
 def workspace(tmp_path_factory):
+    return noise(tmp_path_factory.mktemp("predicting"))
+
+
+def noise(root, *, count=COUNT, batch=3):
     """Two data sets of noise and a model; cells are made on the fly."""
-    root = tmp_path_factory.mktemp("predicting")
-    benchmark = {"baseline": MODEL, "models": [MODEL], "tuned": {}, "on_the_fly": True, "batch": 3}
+    benchmark = {"baseline": MODEL, "models": [MODEL], "tuned": {}, "on_the_fly": True, "batch": batch}
     (root / "params.yaml").write_text(yaml.safe_dump(params(**benchmark)))
     layout = Layout(root)
     for seed, name in enumerate(CLASSES):
-        images = np.random.default_rng(seed).integers(0, 256, (COUNT, 224, 224, 3), np.uint8)
-        labels = np.arange(COUNT) % len(CLASSES[name])
+        images = np.random.default_rng(seed).integers(0, 256, (count, 224, 224, 3), np.uint8)
+        labels = np.arange(count) % len(CLASSES[name])
         with npz.write(layout.clean(name, "test"), labels, (224, 224, 3)) as writer:
             writer.append(images)
         write_manifest(layout, name, {"test": entry(labels, images.tobytes())})
@@ -73,9 +85,10 @@ def test_devices_share_the_cells_out(workspace, capfd, monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     arguments = ["--root", str(workspace), "--model", MODEL, "--dataset", "oct", "--device", "cpu", "--device", "cpu"]
     assert predict.main(arguments) == 0
-    said = capfd.readouterr().out.splitlines()
-    assert sorted(said[:2]) == [f"{MODEL}, share {k} of 2: 18 cells predicted, the others were there" for k in (1, 2)]
-    assert said[2:] == [f"{MODEL}: 36 cells predicted, the others were there"]
+    assert capfd.readouterr().out.splitlines() == [
+        f"{MODEL}, share 2 of 2: 18 cells predicted, the others were there",
+        f"{MODEL}: 36 cells predicted, the others were there",
+    ]
     assert list(json.loads(Places(workspace).record(MODEL).read_text())["prompts"]) == ["oct"]
     alone = Predicting(workspace, MODEL, device=torch.device("cpu"), on_the_fly=True, split="test")
     assert not alone.todo("oct").keys, "one device takes up where several left off"
@@ -85,8 +98,29 @@ def test_devices_share_the_cells_out(workspace, capfd, monkeypatch):
 
 def test_a_device_that_fails_is_named(run, monkeypatch):
     monkeypatch.setattr(predict.sys, "executable", "false")
-    with pytest.raises(ValueError, match="predicting on cpu, cpu failed"):
-        predict._share_out(run, ["oct"], [torch.device("cpu")] * 2)
+    with pytest.raises(ValueError, match="predicting on cpu failed"):
+        predict._share_out(run, ["oct"], [torch.device("cpu")] * 2, (0, 12))
+    assert not run.todo("oct", shard=(0, 24)).keys, "its own share is done"
+    assert len(run.todo("oct", shard=(12, 24)).keys) == 1
+
+
+def test_shares_end_with_the_run_that_started_them(tmp_path):
+    root = noise(tmp_path, count=40, batch=1)
+    others = [Places(root).logits(MODEL, "oct", "test", cell) for cell in cell_names()[1::2]]
+    command = [sys.executable, "-m", "benchmark.predict", "--root", str(root), "--model", MODEL, "--dataset", "oct"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    with subprocess.Popen([*command, "--device", "cpu", "--device", "cpu"], cwd=REPOSITORY, env=environment) as first:
+        deadline = time.monotonic() + 60
+        while not others[0].is_file():
+            assert first.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.005)
+        (other,) = psutil.Process(first.pid).children()
+        first.send_signal(signal.SIGTERM)
+    assert first.returncode == 143
+    other.wait(timeout=30)
+    assert not others[-1].is_file()
+    assert not [path for path in root.rglob("*") if is_temporary(path)]
 
 
 def test_logits_do_not_depend_on_how_many_images_are_prepared_at_once(run, tmp_path, monkeypatch):
