@@ -9,8 +9,10 @@ import contextlib
 import importlib
 import json
 import re
+import socket
 import threading
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -39,7 +41,7 @@ class Fault:
 
 
 class Hub(ThreadingHTTPServer):
-    """The server; `store` is what it holds, `requests` what it was asked."""
+    """The server; `store` is what it holds, `requests` what it was asked, `clients` who is connected."""
 
     daemon_threads = True
     request_queue_size = 64
@@ -49,6 +51,7 @@ class Hub(ThreadingHTTPServer):
         self.store = Store()
         self.faults: list[Fault] = []
         self.requests: list[str] = []
+        self.clients: set[Any] = set()
         self.lock = threading.Lock()
 
     @property
@@ -71,6 +74,27 @@ class Hub(ThreadingHTTPServer):
                     fault.times -= 1
                     return fault
         return None
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        self.clients.add(client_address)
+        super().process_request(request, client_address)
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            self.clients.discard(client_address)
+
+    def wait_until_gone(self, others: Collection[Any] = ()) -> None:
+        """Wait until the clients beside `others` have hung up and nothing that they asked is still carried out."""
+        with socket.create_connection(
+            ("127.0.0.1", self.server_port)
+        ) as last:  # connections are accepted in their order
+            address = last.getsockname()
+            while address not in self.clients:
+                time.sleep(0.001)
+        while set(self.clients) - set(others):
+            time.sleep(0.001)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Say nothing of clients that were killed."""
@@ -124,6 +148,9 @@ class Handler(BaseHTTPRequestHandler):
         path = unquote(split.path)
         size = int(self.headers.get("Content-Length") or 0)
         self.body = self._chunked() if self.headers.get("Transfer-Encoding") == "chunked" else self.rfile.read(size)
+        if len(self.body) < size:  # the client is gone
+            self.close_connection = True
+            return None
         fault = self.server.fault(f"{self.command} {path}")
         if fault and not fault.after:
             status = None if fault.drop else fault.act()

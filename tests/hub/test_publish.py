@@ -181,7 +181,7 @@ def test_a_push_killed_in_the_middle_leaves_the_revision_and_is_finished_by_anot
         killed.wait(60)
         return 500
 
-    sent = 6
+    sent, others = 6, frozenset(hub.clients)
     hub.faults.append(Fault("^PUT /storage", act=hold, skip=sent, times=1000))
     hub.requests.clear()
     command = [
@@ -201,6 +201,7 @@ def test_a_push_killed_in_the_middle_leaves_the_revision_and_is_finished_by_anot
         assert reached.wait(60)
         process.send_signal(signal.SIGKILL)
     killed.set()
+    hub.wait_until_gone(others)
     hub.faults.clear()
     assert (repo.main, repo.tree, repo.tags) == (first, tree, {"v1": first})
     hub.requests.clear()
