@@ -36,12 +36,14 @@ def main(argv: list[str] | None = None) -> int:
     limit_opencv()
     found: dict[str, Row] = {}
     with tempfile.TemporaryDirectory(dir=given.folder) as folder:
-        for rows in (kernels.rows(given.images), pipeline.rows(Path(folder), given.images)):
-            for name, works in rows:
-                if given.rows is None or name in given.rows:
-                    show(name)
-                    found[name] = measured(works, given.rounds)
-            found |= kernels.mean(found) if "kernels, mean of seven" not in found else {}
+        rows = kernels.rows(given.images) | pipeline.rows(Path(folder), given.images)
+        wanted = given.rows or list(rows)
+        if not set(wanted) <= set(rows):
+            parser.error(f"the rows are: {', '.join(rows)}")
+        for name in wanted:
+            show(name)
+            found[name] = measured(rows[name](), given.rounds)
+        found = kernels.mean(found) | found
         sizes = pipeline.sizes(Path(folder), 2 * pipeline.PEER_IMAGES) if "export" in found else {}
     print("\n".join(table(found)))
     costs = pipeline.cost(found, given.gpu_rate) if given.rows is None else {}

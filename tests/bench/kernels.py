@@ -6,7 +6,7 @@ literature's formulas in SciPy, scikit-image, Pillow and ImageMagick, as corrupt
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -16,25 +16,29 @@ import corruptions
 from corruptions import SEVERITIES, draws, sweep
 from corruptions.table import DRAWS
 from tests.bench import peers
-from tests.bench.timing import Row, Timing, Work, copying, photographs
+from tests.bench.timing import Contenders, Row, Timing, Work, copying, photographs
 
 Image = NDArray[np.uint8]
 BATCH = 16  # images a call, as a stage has them
 PEER_IMAGES = 2
 
 
-def rows(images: int) -> Iterator[tuple[str, dict[str, Work]]]:
-    """Yield each kernel's name and contenders."""
+def rows(images: int) -> dict[str, Contenders]:
+    """Return the contenders of each kernel."""
+    return {
+        kernel: partial(_contenders, kernel, images) for kernel in dict.fromkeys((*peers.KERNELS, *peers.MEDMNISTC))
+    }
+
+
+def _contenders(kernel: str, images: int) -> dict[str, Work]:
     pictures = photographs(images)
-    theirs = peers.medmnistc()
-    for kernel in dict.fromkeys((*peers.KERNELS, *peers.MEDMNISTC)):
-        works = {"ours": _ours(kernel, pictures), "copy": copying(pictures)}
-        found = {
-            "imagecorruptions": _imagecorruptions(kernel, pictures[:PEER_IMAGES]),
-            "medmnistc": _medmnistc(theirs.get(kernel), pictures[:PEER_IMAGES]),
-            "formulas": _formulas(kernel, pictures[:PEER_IMAGES]),
-        }
-        yield kernel, works | {peer: work for peer, work in found.items() if work is not None}
+    found = {
+        "imagecorruptions": _imagecorruptions(kernel, pictures[:PEER_IMAGES]),
+        "medmnistc": _medmnistc(peers.medmnistc().get(kernel), pictures[:PEER_IMAGES]),
+        "formulas": _formulas(kernel, pictures[:PEER_IMAGES]),
+    }
+    works = {"ours": _ours(kernel, pictures), "copy": copying(pictures)}
+    return works | {peer: work for peer, work in found.items() if work is not None}
 
 
 def _ours(kernel: str, images: Image) -> Work:

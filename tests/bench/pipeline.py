@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import redirect_stderr, redirect_stdout
+from functools import cache, partial
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from corruptions import CORRUPTIONS, SEVERITIES
 from pipeline import cells, corrupt, npz, settings, verify
 from pipeline.layout import Layout
 from tests.bench import export, peers
-from tests.bench.timing import BYTES, Row, Work, copying, photographs
+from tests.bench.timing import BYTES, Contenders, Row, Work, copying, photographs
 from tests.faults import workspace
 
 CELLS = len(CORRUPTIONS) * len(SEVERITIES)
@@ -29,26 +30,36 @@ SEVERITY = 3
 COMPRESSIONS = (*npz.COMPRESSIONS, settings.MIXED)
 
 
-def rows(folder: Path, images: int) -> Iterator[tuple[str, dict[str, Work]]]:
-    """Yield each stage's name and contenders; a peer that is not installed is left out."""
-    pictures = photographs(images)
-    built = {kind: _workspace(folder / kind, images, kind) for kind in COMPRESSIONS}
-    peer = _medmnistc(folder / "medmnistc")
-    for kind, root in built.items():
-        yield f"write {kind}", {"ours": _writing(root, images), "copy": copying(pictures)} | peer
-    stored = Layout(built["stored"])
-    _writing(stored.root, images)()  # for the rows below, also if they are measured alone
-    chosen = settings.settings(stored.root)
-    yield (
-        "verify",
-        {
-            "ours": lambda: verify.findings(stored, chosen, workers=1).images,
-            "copy": copying(pictures),
-        },
-    )
-    yield "export", {"ours": _exporting(folder / "export", stored), "copy": copying(pictures), **_datasets(stored)}
-    cell = stored.cell(workspace.DATASET, "test", "zoom_blur", SEVERITY)
-    yield "read", {"ours": lambda: _read(cell), "copy": copying(pictures), **_data_loader(cell)}
+def rows(folder: Path, images: int) -> dict[str, Contenders]:
+    """Return the contenders of each stage, which work in `folder`; a peer that is not installed is left out."""
+    copy = {"copy": copying(photographs(images))}
+
+    @cache
+    def peer() -> dict[str, Work]:
+        return _medmnistc(folder / "medmnistc")
+
+    def write(kind: str) -> dict[str, Work]:
+        return {"ours": _writing(_workspace(folder / kind, images, kind), images)} | copy | peer()
+
+    @cache
+    def written() -> Layout:
+        root = _workspace(folder / "written", images, "stored")
+        _writing(root, images)()
+        return Layout(root)
+
+    def verifying() -> dict[str, Work]:
+        layout, chosen = written(), settings.settings(written().root)
+        return {"ours": lambda: verify.findings(layout, chosen, workers=1).images} | copy
+
+    def exporting() -> dict[str, Work]:
+        return {"ours": _exporting(folder / "export", written())} | copy | _datasets(written())
+
+    def reading() -> dict[str, Work]:
+        cell = written().cell(workspace.DATASET, "test", "zoom_blur", SEVERITY)
+        return {"ours": lambda: _read(cell)} | copy | _data_loader(cell)
+
+    stages = {"verify": verifying, "export": exporting, "read": reading}
+    return {f"write {kind}": partial(write, kind) for kind in COMPRESSIONS} | stages
 
 
 def _workspace(root: Path, images: int, compression: str) -> Path:

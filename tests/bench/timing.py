@@ -56,6 +56,8 @@ class Timing(NamedTuple):
 
 
 Row = dict[str, Timing]
+Contenders = Callable[[], dict[str, Work]]
+"""Prepares a row, and returns its works."""
 
 
 def photographs(count: int) -> NDArray[np.uint8]:
