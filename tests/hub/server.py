@@ -87,9 +87,7 @@ class Hub(ThreadingHTTPServer):
 
     def wait_until_gone(self, others: Collection[Any] = ()) -> None:
         """Wait until the clients beside `others` have hung up and nothing that they asked is still carried out."""
-        with socket.create_connection(
-            ("127.0.0.1", self.server_port)
-        ) as last:  # connections are accepted in their order
+        with socket.create_connection(("127.0.0.1", self.server_port)) as last:  # they are accepted in order
             address = last.getsockname()
             while address not in self.clients:
                 time.sleep(0.001)
