@@ -1,29 +1,34 @@
-"""The benches that the documents' numbers come from."""
+"""The bench runs, and its table and means are what was measured."""
 
 from __future__ import annotations
 
 import itertools
 import json
-from pathlib import Path
+import pathlib
 
+import numpy as np
 import pytest
 
 from tests.bench import __main__ as bench
-from tests.bench import kernels, peers
-from tests.bench.timing import Timing, measured
+from tests.bench import kernels, peers, pipeline, timing
+from tests.bench.timing import Timing
 
 
-def test_a_row_is_measured_printed_and_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    given = ["--rows", "scale", "--images", "2", "--rounds", "1", "--output", str(tmp_path / "bench.json")]
-    assert bench.main(given) == 0
-    made = json.loads((tmp_path / "bench.json").read_text())
-    assert list(made["rows"]) == ["scale"]
-    rate = made["rows"]["scale"]["ours"]["median"]
-    assert f"{rate:10.0f}" in capsys.readouterr().out
-    assert made["machine"]["versions"]["numpy"]
+def test_the_bench_writes_every_rate_and_the_machine(
+    tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(timing, "_SHORTEST", 1e-6)
+    output = tmp_path / "new" / "bench.json"
+    options = ["--images", "2", "--rounds", "1", "--rows", "scale", "write mixed", "read", "--output", str(output)]
+    assert bench.main([*options, "--folder", str(tmp_path)]) == 0
+    report = json.loads(output.read_text())
+    assert set(report["rows"]) == {"scale", "write mixed", "read"}
+    assert report["rows"]["scale"]["ours"]["median"] > 0
+    assert report["machine"]["versions"]["numpy"]
+    assert "write mixed" in capsys.readouterr().out
 
 
-def test_an_unknown_row_measures_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_unknown_row_measures_nothing(tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         bench.main(["--rows", "fog", "--output", str(tmp_path / "bench.json")])
     assert ended.value.code == 2
@@ -31,23 +36,47 @@ def test_an_unknown_row_measures_nothing(tmp_path: Path, capsys: pytest.CaptureF
     assert not (tmp_path / "bench.json").exists()
 
 
-def test_works_take_turns_and_the_first_does_not_count() -> None:
-    turns = []
-    works = {"ours": lambda: turns.append("ours") or 10**9, "copy": lambda: turns.append("copy") or 10**9}
-    row = measured(works, 2)
-    assert [turns[0], turns[-1]] == ["ours", "copy"]
-    assert sum(a != b for a, b in itertools.pairwise(turns)) == 5
-    assert row["ours"].slowest <= row["ours"].median <= row["ours"].fastest
+def test_works_take_turns(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(timing, "_SHORTEST", 1e-3)
+    turns: list[str] = []
+    works = {"ours": lambda: turns.append("ours") or 1, "copy": lambda: turns.append("copy") or 1}
+    timing.measured(works, 2)
+    assert sum(a != b for a, b in itertools.pairwise(turns)) == 5  # of three rounds, the first of which does not count
 
 
-def test_the_mean_is_of_times_and_takes_ours_in_a_peers_form() -> None:
-    def rows(seconds: float, **others: float) -> dict[str, Timing]:
-        return {who: Timing(*(1 / s for s in (t,) * 3)) for who, t in {"ours": seconds, **others}.items()}
+def _rows(names: tuple[str, ...], **rates: float) -> dict[str, timing.Row]:
+    return {name: {who: Timing(rate, rate / 2, rate * 2) for who, rate in rates.items()} for name in names}
 
-    found = {name: rows(1, copy=0.5, medmnistc=20) for name in {*peers.KERNELS, *peers.MEDMNISTC}}
-    found["add_value"] = rows(8, copy=0.5)  # medmnistc has the other form of brightness, which takes us 1
-    mean = kernels.mean(found)["kernels, mean of seven"]
-    assert mean["ours"].median == pytest.approx(7 / 14)
-    assert mean["ours"].median / mean["medmnistc"].median == pytest.approx(140 / 7)
-    assert "imagecorruptions" not in mean
-    assert kernels.mean({"scale": found["scale"]}) == {}
+
+def test_the_mean_is_of_the_time_that_seven_take() -> None:
+    rows = _rows(peers.MEDMNISTC, ours=100.0, copy=1000.0)
+    rows |= _rows(peers.KERNELS, ours=100.0, copy=1000.0, imagecorruptions=10.0)
+    for name in peers.MEDMNISTC:
+        rows[name]["medmnistc"] = Timing(5.0, 5.0, 5.0)
+    rows["zoom_blur"]["ours"] = Timing(25.0, 25.0, 25.0)
+    mean = kernels.mean(rows)["kernels, mean of seven"]
+    assert mean["ours"].median == pytest.approx(7 / (6 / 100 + 1 / 25))
+    assert mean["imagecorruptions"].median == pytest.approx(10)
+    assert mean["medmnistc"].median == pytest.approx(5)
+    assert "formulas" not in mean
+    rows["add_value"]["ours"] = Timing(
+        10.0, 10.0, 10.0
+    )  # medmnistc has the other form of brightness, which is the faster
+    mean = kernels.mean(rows)["kernels, mean of seven"]
+    assert mean["ours"].median / mean["medmnistc"].median == pytest.approx((7 / 5) / (6 / 100 + 1 / 25))
+    assert kernels.mean(_rows(("scale",), ours=1.0)) == {}
+
+
+def test_costs_are_images_over_rates() -> None:
+    names = (*(f"write {kind}" for kind in pipeline.COMPRESSIONS), "verify", "export")
+    costs = pipeline.cost(_rows(names, ours=1000.0), 1e6)
+    assert costs["core-hours to write, stored"] == pytest.approx(32_163 * 35 / 1000 / 3600)
+    assert costs["core-hours to verify"] == pytest.approx(32_163 * 36 / 1000 / 3600)
+    assert costs["GPU-hours of kernels"] == pytest.approx(32_163 * 35 / 1e6 / 3600)
+    assert costs["GB of pixels"] == pytest.approx(174.3, abs=0.1)
+
+
+def test_photographs_are_real_and_differ() -> None:
+    pictures = timing.photographs(4)
+    assert pictures.shape == (4, 224, 224, 3)
+    assert len(np.unique(pictures.reshape(4, -1), axis=0)) == 4
