@@ -18,27 +18,37 @@ CLEAN = "clean"
 PREPARED = "prepared"
 """Manifest of the splits that are prepared for tuning and not released."""
 
-
-_TYPES = {
-    **dict.fromkeys(("splits", "cells"), dict),
-    **dict.fromkeys(("class_names", "per_class"), list),
-    **dict.fromkeys(("count", "channels", "native_channels"), int),
-    **dict.fromkeys(("images", "labels"), str),
+_SHAPES: dict[str, tuple[type, ...]] = {
+    "splits": (dict, dict),
+    "cells": (dict, dict, dict),
+    "class_names": (list, str),
+    "corruptions": (list, str),
+    "per_class": (list, int),
+    **dict.fromkeys(("count", "channels", "native_channels"), (int,)),
+    **dict.fromkeys(("source", "images", "labels"), (str,)),
 }
+"""What stands under a key anywhere in a manifest: its type, then that of all its parts, and of theirs."""
 
 
 class _Facts(dict[str, Any]):
-    """A mapping in a manifest: what it lacks is said in a sentence."""
+    """A mapping in a manifest: what it lacks, or holds in another shape, is said in a sentence."""
 
     def __init__(self, path: Path, pairs: dict[str, Any]) -> None:
         super().__init__(pairs)
         self._path = path
-        for key, expected in _TYPES.items():
-            if key in self and not isinstance(self[key], expected):
-                raise UserError(f"{path}: {key} is no {expected.__name__}: restore it with git or run `dvc repro`")
+        for key, shape in _SHAPES.items():
+            if key in self and not _fits(self[key], *shape):
+                raise UserError(f"{path}: {key} is not of its shape: restore it with git or run `dvc repro`")
 
     def __missing__(self, key: str) -> Any:
         raise UserError(f"{self._path} has no {key!r}: restore it with git or run `dvc repro`")
+
+
+def _fits(value: Any, kind: type, *inner: type) -> bool:
+    if not isinstance(value, kind):
+        return False
+    parts: Any = value.values() if isinstance(value, dict) else value
+    return not inner or all(_fits(part, *inner) for part in parts)
 
 
 def read(layout: Layout, dataset: str, name: str) -> dict[str, Any]:

@@ -258,6 +258,28 @@ def test_a_manifest_that_is_none_is_a_finding_and_never_passed_over(
 
 
 @pytest.mark.parametrize(
+    "changed",
+    [
+        {"splits": {"val": None, "test": None}},
+        {"splits": []},
+        {"cells": {"val": {"1": None}}},
+        {"class_names": ["one", None]},
+        {"source": None},
+        {"channels": "3"},
+    ],
+    ids=lambda changed: next(iter(changed)),
+)
+def test_a_manifest_of_another_shape_is_a_sentence(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], changed: dict[str, object]
+) -> None:
+    root = workspace.make(tmp_path)
+    path = Layout(root).manifest(DATASET, manifest.CLEAN)
+    path.write_text(json.dumps(json.loads(path.read_text()) | changed))
+    assert corrupt.main(["--root", str(root), *ARGUMENTS]) == 1
+    assert capsys.readouterr().err.startswith(f"error: {path}: {next(iter(changed))} is not of its shape")
+
+
+@pytest.mark.parametrize(
     "content", [b"\xff\xfe\0", b"split,image_id\nval," + bytes(200_000), b"split\nval\n", b"a\nb\n"]
 )
 def test_a_damaged_table_of_rows_is_a_sentence(tmp_path: Path, content: bytes) -> None:
