@@ -36,7 +36,7 @@ def command(package: str) -> None:
     for number in _SIGNALS:
         if signal.getsignal(number) != signal.SIG_IGN:  # as a shell's background jobs ignore Ctrl-C
             signal.signal(number, functools.partial(_leave, os.getpid()))
-    atexit.register(_end)
+    atexit.register(_end, os.getpid())
 
 
 @contextmanager
@@ -59,10 +59,11 @@ def remove(path: Path) -> None:
             path.unlink(missing_ok=True)
 
 
-def _end() -> None:
-    for number in _SIGNALS:
-        signal.signal(number, signal.SIG_IGN)  # the work is done
-    _remove_all()
+def _end(process: int) -> None:
+    if os.getpid() == process:  # and in no fork of it, which ends as it likes
+        for number in _SIGNALS:
+            signal.signal(number, signal.SIG_IGN)  # the work is done
+        _remove_all()
 
 
 def _remove_all() -> None:
@@ -74,6 +75,8 @@ def _remove_all() -> None:
 def _leave(process: int, number: int, _: object) -> None:
     if os.getpid() == process:  # and in no fork of it
         _remove_all()
+        with suppress(OSError, ValueError, RuntimeError):  # no reader, closed, or the signal came within a flush
+            sys.stdout.flush()
         with suppress(OSError):  # nobody may be left to read it
             os.write(2, f"{chr(10) if os.isatty(2) else ''}{SENTENCE}\n".encode())  # below a progress bar
     os._exit(128 + number)

@@ -116,6 +116,30 @@ with whole(pathlib.Path({str(tmp_path / "x")!r})) as handle:
     assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"whole"]
 
 
+def test_what_was_said_before_is_still_heard(control_c: None) -> None:
+    """What is printed to a pipe waits until there is more of it."""
+    code = "import os; sys.stdout = open(1, 'w'); print('half'); os.kill(os.getpid(), signal.SIGINT)"
+    ended = run([sys.executable, "-c", STARTED.format(module="pipeline") + code])
+    assert (ended.returncode, ended.stdout, ended.stderr) == (130, "half\n", SAID)
+
+
+def test_a_fork_that_ends_leaves_its_parents_files_alone(tmp_path: Path) -> None:
+    """As it may by sys.exit, which runs what is to be run at the end."""
+    code = f"""
+import os, pathlib, sys
+beside = pathlib.Path({str(tmp_path / "x")!r})
+beside.touch()
+interrupt._unfinished.add(beside)
+if not (child := os.fork()):
+    sys.exit()
+assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+assert beside.exists()
+"""
+    ended = run([sys.executable, "-c", STARTED.format(module="pipeline") + code])
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert not list(tmp_path.iterdir())
+
+
 def test_no_thread_makes_a_file_behind_its_back(tmp_path: Path, control_c: None) -> None:
     code = f"""
 import contextlib, itertools, os, pathlib, threading, time
