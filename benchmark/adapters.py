@@ -30,18 +30,24 @@ def curves(folder: Path, history: Sequence[Mapping[str, float]]) -> None:
 
 
 def keep(tower: Any, base: Record, places: Places, name: str, record: Mapping[str, Any]) -> None:
-    """Save the adapter of a PEFT `tower` with its model card, the folder whole or absent, then its record."""
+    """Save the adapter of a PEFT `tower`, its model card and its record; a pair that is there is replaced as one.
+
+    A kill in the middle of that leaves no record, rather than one of another adapter.
+    """
     target = places.adapter(name)
+    described = target.parent / "tune.json"
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".tmp-", dir=target.parent) as made, interrupt.unfinished(Path(made)):
         folder = Path(made) / "adapter"
         tower.save_pretrained(str(folder), save_embedding_layers=False)  # else it asks the Hub
         (folder / "README.md").write_text(card(name, base, record), encoding="utf-8")
-        with interrupt.MAKING:  # between the two names it would be lost
+        write_json(Path(made) / described.name, record)
+        with interrupt.held():
+            described.unlink(missing_ok=True)
             if target.exists():
                 target.rename(Path(made) / "old")
             folder.rename(target)
-    write_json(target.parent / "tune.json", record)
+            (Path(made) / described.name).rename(described)
 
 
 def card(name: str, base: Record, record: Mapping[str, Any]) -> str:

@@ -40,6 +40,30 @@ def command(package: str) -> None:
 
 
 @contextmanager
+def held() -> Iterator[None]:
+    """Let Ctrl-C and SIGTERM wait until the end of this, whoever takes them; for what must not be left half done.
+
+    The mask of a thread would not do: the system gives a signal to any thread that has no such mask, such as torch's,
+    and Python then runs the handler in the middle of the main thread all the same.
+    """
+    with MAKING:
+        if threading.current_thread() is not threading.main_thread():  # the handler waits for MAKING
+            yield
+            return
+        came: list[int] = []
+        before = {n: handler for n in _SIGNALS if (handler := signal.getsignal(n)) not in (signal.SIG_IGN, None)}
+        for number in before:
+            signal.signal(number, lambda number, _: came.append(number))
+        try:
+            yield
+        finally:
+            for number, handler in reversed(before.items()):
+                signal.signal(number, handler)
+            for first in came[:1]:
+                signal.raise_signal(first)
+
+
+@contextmanager
 def unfinished(path: Path) -> Iterator[None]:
     """Remove `path`, a file or folder made within this, unless it has another name by the end, however that comes."""
     _unfinished.add(path)

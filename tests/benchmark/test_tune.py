@@ -1,6 +1,7 @@
 """Tuning a phantom-clip with LoRA on a tiny benchmark of coloured discs: what is seen, kept, resumed, written."""
 
 import json
+import os
 import re
 import shutil
 import signal
@@ -8,11 +9,13 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from huggingface_hub import ModelCard
+from safetensors.torch import load_file, save_file
 
 from benchmark import adapters, loading, pool, tune
 from benchmark.models import RECORDS
@@ -191,6 +194,44 @@ def test_tuning_leaves_an_adapter_that_loads_and_moves_nothing_else(trained):
         together, apart, before = (model.encode_images(images) for model in (merged, wrapped, base))
     assert torch.allclose(together, apart, atol=1e-5)
     assert not torch.allclose(together, before, atol=1e-4)
+
+
+class Tower:
+    """A tower of one tensor."""
+
+    def __init__(self, value):
+        self.weights = {"lora_A": torch.full((1, 2, 3, 3), value)}
+
+    def save_pretrained(self, folder, **options):
+        Path(folder).mkdir()
+        save_file(self.weights, Path(folder, "adapter_model.safetensors"))
+
+
+@pytest.mark.parametrize("move", [1, 2, 3])
+def test_control_c_leaves_an_adapter_with_its_own_record(move, tmp_path, monkeypatch):
+    """It comes after the old adapter, the new one or the record was moved, and is not lost."""
+    places, moved = Places(tmp_path), []
+    monkeypatch.setattr(adapters, "card", lambda *_: "")
+    adapters.keep(Tower(1.0), RECORDS["clip"], places, "mine", {"of": "old"})
+    rename = Path.rename
+
+    def rename_and_interrupt(self, target):
+        rename(self, target)
+        moved.append(target)
+        if len(moved) == move:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr(Path, "rename", rename_and_interrupt)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            adapters.keep(Tower(2.0), RECORDS["clip"], places, "mine", {"of": "new"})
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert len(moved) == 3
+    assert (load_file(places.adapter("mine") / "adapter_model.safetensors")["lora_A"] == 2).all()
+    assert json.loads((places.model("mine") / "tune.json").read_text()) == {"of": "new"}
+    assert sorted(path.name for path in places.model("mine").iterdir()) == ["adapter", "tune.json"]
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from pipeline import interrupt
 from tests.faults import workspace
 from tests.faults.workspace import REPOSITORY, contents, corrupt_command, leftovers, run
 
@@ -127,6 +128,7 @@ def test_a_fork_that_ends_leaves_its_parents_files_alone(tmp_path: Path) -> None
     """As it may by sys.exit, which runs what is to be run at the end."""
     code = f"""
 import os, pathlib, sys
+from pipeline import interrupt
 beside = pathlib.Path({str(tmp_path / "x")!r})
 beside.touch()
 interrupt._unfinished.add(beside)
@@ -138,6 +140,55 @@ assert beside.exists()
     ended = run([sys.executable, "-c", STARTED.format(module="pipeline") + code])
     assert (ended.returncode, ended.stderr) == (0, "")
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(("number", "code"), SIGNALS)
+def test_what_is_held_is_done_before_the_end(control_c: None, number: int, code: int) -> None:
+    """Though another thread takes the signal from the system, and Python would run the handler at once."""
+    work = f"""
+import os, threading, time
+from pipeline.interrupt import held
+threading.Thread(target=time.sleep, args=(60,), daemon=True).start()
+with held():
+    with held():
+        os.kill(os.getpid(), {number})
+        time.sleep(0.01)
+    print("held")
+print("after")
+"""
+    ended = run([sys.executable, "-c", STARTED.format(module="pipeline") + work])
+    assert (ended.returncode, ended.stdout, ended.stderr) == (code, "held\n", SAID)
+
+
+def test_what_is_held_is_done_before_the_caller_hears_of_it(control_c: None) -> None:
+    done = []
+
+    def work() -> None:
+        with interrupt.held():
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(0.01)
+            done.append(True)
+
+    with pytest.raises(KeyboardInterrupt):
+        work()
+    assert done
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_the_handler_waits_for_what_another_thread_holds(control_c: None) -> None:
+    work = """
+import os, threading, time
+from pipeline.interrupt import held
+def hold():
+    with held():
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(0.1)
+        print("held")
+threading.Thread(target=hold).start()
+time.sleep(60)
+"""
+    ended = run([sys.executable, "-c", STARTED.format(module="pipeline") + work])
+    assert (ended.returncode, ended.stdout, ended.stderr) == (130, "held\n", SAID)
 
 
 def test_no_thread_makes_a_file_behind_its_back(tmp_path: Path, control_c: None) -> None:
