@@ -39,7 +39,9 @@ def keep(tower: Any, base: Record, places: Places, name: str, record: Mapping[st
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".tmp-", dir=target.parent) as made, interrupt.unfinished(Path(made)):
         folder = Path(made) / "adapter"
-        tower.save_pretrained(str(folder), save_embedding_layers=False)  # else it asks the Hub
+        # PEFT 0.18 leaves convolutions channels last, which safetensors refuses; embedding layers it asks the Hub about
+        weights = {name: tensor.contiguous() for name, tensor in tower.state_dict().items()}
+        tower.save_pretrained(str(folder), state_dict=weights, save_embedding_layers=False)
         (folder / "README.md").write_text(card(name, base, record), encoding="utf-8")
         write_json(Path(made) / described.name, record)
         with interrupt.held():

@@ -197,14 +197,17 @@ def test_tuning_leaves_an_adapter_that_loads_and_moves_nothing_else(trained):
 
 
 class Tower:
-    """A tower of one tensor."""
+    """A tower of one tensor, channels last, that is saved as PEFT 0.18 saves one."""
 
     def __init__(self, value):
-        self.weights = {"lora_A": torch.full((1, 2, 3, 3), value)}
+        self.weights = {"lora_A": torch.full((1, 2, 3, 3), value).contiguous(memory_format=torch.channels_last)}
 
-    def save_pretrained(self, folder, **options):
+    def state_dict(self):
+        return self.weights
+
+    def save_pretrained(self, folder, *, state_dict, **options):
         Path(folder).mkdir()
-        save_file(self.weights, Path(folder, "adapter_model.safetensors"))
+        save_file(state_dict, Path(folder, "adapter_model.safetensors"))
 
 
 @pytest.mark.parametrize("move", [1, 2, 3])
