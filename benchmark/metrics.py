@@ -208,23 +208,21 @@ def interval(values: ArrayLike, level: float = 0.95) -> tuple[float, float, floa
     return float(v[0]), float(low), float(high)
 
 
-def sign_flip_p(
-    differences: Sequence[ArrayLike], samples: int, seed: int, weights: Sequence[float] | None = None
-) -> float:
+def sign_flip_p(differences: Sequence[ArrayLike], samples: int, seed: int, weights: Sequence[float]) -> float:
     """Return the two-sided p-value that paired differences are symmetric around 0, by random sign flips.
 
     Args:
         differences: of each data set float (N_d,), one model's score minus the other's by image.
         samples: number of random flips; the smallest possible p-value is 1 / (samples + 1).
         seed: of the flips.
-        weights: of each data set's mean; alike if not given.
+        weights: of each data set's mean.
 
     Source: Fisher's randomisation test as in Good, Permutation Tests, 2000, chapter 3.
     """
     rng = np.random.default_rng(seed)
     observed = 0.0
     flipped = np.zeros(samples)
-    for difference, weight in zip(differences, weights or [1.0] * len(differences), strict=True):
+    for difference, weight in zip(differences, weights, strict=True):
         d = weight * np.asarray(difference, np.float64)
         observed += d.mean()
         signs = rng.integers(0, 2, (samples, len(d)), np.int8) * 2 - 1

@@ -1,13 +1,12 @@
 """One model on one data set: from its logits to errors, over bootstrap samples of the images.
 
-Which corruptions a data set has, its logits say, so collections may differ in them. An array whose first axis is
-"samples" has the point estimate in row 0 and one bootstrap sample in each other row; all models of a data set share
-the samples.
+Data sets may differ in their corruptions. An array whose first axis is "samples" has the point estimate in row 0 and
+one bootstrap sample in each other row; all models of a data set share the samples.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark import metrics
-from benchmark.places import CLEAN, cell_name
+from benchmark.places import CLEAN, cell_name, cell_names
+from corruptions import SEVERITIES
 
 Floats = NDArray[np.float64]
 BINS = 15
@@ -49,20 +49,25 @@ class Outcome:
 
 
 def outcome(
-    logits: Mapping[str, NDArray[np.float32]], labels: NDArray[np.int64], counts: NDArray[np.float32]
+    logits: Mapping[str, NDArray[np.float32]],
+    corruptions: tuple[str, ...],
+    labels: NDArray[np.int64],
+    counts: NDArray[np.float32],
 ) -> Outcome:
     """Count one model's outcome on one data set.
 
     Args:
-        logits: float32 (N, K) of every cell, by name: ``clean``, then each corruption's severities in their order.
+        logits: float32 (N, K) of every cell, by name.
+        corruptions: those that the data set has.
         labels: int64 (N,).
         counts: how often each image counts in each sample, float32 (S, N), from `metrics.bootstrap_counts`.
 
     Raises:
-        ValueError: the cells are not clean and a grid of corruptions by severities.
+        ValueError: the cells are not clean and every corruption at every severity.
     """
-    names = list(logits)
-    corruptions, severities = _grid(names)
+    names = cell_names(corruptions)
+    if set(names) != set(logits):
+        raise ValueError(f"cells must be clean and {', '.join(corruptions)} at {SEVERITIES}, not {list(logits)}")
     classes = logits[CLEAN].shape[1]
     predictions = np.stack([logits[name].argmax(axis=1) for name in names])
     hits = predictions == labels
@@ -73,7 +78,7 @@ def outcome(
     areas = np.stack([metrics.auroc(probabilities[name], labels, counts) for name in names], axis=1)
     curves = {name: metrics.reliability(probabilities[name], labels, BINS) for name in names}
     matrices = np.stack([metrics.confusion(p, labels, classes) for p in predictions])
-    grid = (len(counts), len(corruptions), severities)
+    grid = (len(counts), len(corruptions), len(SEVERITIES))
     return Outcome(
         corruptions=corruptions,
         clean=errors[:, 0],
@@ -87,16 +92,6 @@ def outcome(
         confusion={CLEAN: matrices[0], "corrupted": matrices[1:].sum(axis=0)},
         hits=hits,
     )
-
-
-def _grid(names: Sequence[str]) -> tuple[tuple[str, ...], int]:
-    """Return the corruptions of cells in their order, and how many severities each has."""
-    corruptions = tuple(dict.fromkeys(name.rpartition("_severity_")[0] for name in names[1:]))
-    severities = (len(names) - 1) // max(1, len(corruptions))
-    grid = [CLEAN, *(cell_name(name, k) for name in corruptions for k in range(1, severities + 1))]
-    if not corruptions or list(names) != grid:
-        raise ValueError(f"cells must be clean and every corruption at severities 1 to {severities}, not {list(names)}")
-    return corruptions, severities
 
 
 def _recall(counts: NDArray[np.float32], hits: NDArray[np.bool_]) -> Floats:
@@ -139,7 +134,7 @@ def data_set(own: Outcome, base: Outcome, class_names: tuple[str, ...]) -> dict[
                 "errors": own.errors[0, c],
                 "balanced_errors": own.balanced[0, c],
                 "auroc": own.auroc[0, c],
-                "ece": [own.ece[cell_name(corruption, k)] for k in range(1, own.errors.shape[2] + 1)],
+                "ece": [own.ece[cell_name(corruption, k)] for k in SEVERITIES],
                 **{name: ratio[name][0, c] for name in ("ce", "relative_ce", "be", "rbe")},
             }
             for c, corruption in enumerate(own.corruptions)

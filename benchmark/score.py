@@ -23,8 +23,8 @@ from benchmark import metrics
 from benchmark.outcomes import Outcome, data_set, outcome
 from benchmark.places import CLEAN, Places, cell_names, corruptions_of
 from benchmark.plan import Plan, plan
-from benchmark.summary import Collections, Outcomes, comparisons, summary
-from corruptions import CORRUPTIONS, SEVERITIES
+from benchmark.summary import Collections, Groups, Outcomes, comparisons, summary
+from corruptions import SEVERITIES
 from pipeline import UserError, cards, manifest, stage
 from pipeline.layout import Layout
 from pipeline.settings import settings
@@ -66,10 +66,11 @@ def score(root: Path | str = ".") -> dict[str, Any]:
         counts = metrics.bootstrap_counts(count, chosen.bootstrap, (SEED, place))
         for model in chosen.models:
             logits, labels = _read(places, model, name, chosen.split, facts[name], records[model])
-            outcomes[model][name] = outcome(logits, labels, counts)
+            outcomes[model][name] = outcome(logits, corruptions_of(facts[name]), labels, counts)
             if model in audit:
                 audit[model][name] = label_order(logits, labels, name, tuple(facts[name]["class_names"]))
     base = outcomes[chosen.baseline]
+    groups = {"trained": chosen.trained, "held_out": chosen.held_out}
     return {
         "baseline": chosen.baseline,
         "collections": {key: list(value) for key, value in collections.items()},
@@ -82,8 +83,8 @@ def score(root: Path | str = ".") -> dict[str, Any]:
         "models": {
             model: {
                 "record": records[model],
-                "summary": _lines(outcomes[model], base, collections, chosen.held_out),
-                "collections": _apart(outcomes[model], base, collections, chosen.held_out),
+                "summary": _lines(outcomes[model], base, collections, groups),
+                "collections": _apart(outcomes[model], base, collections, groups),
                 "data_sets": {
                     name: data_set(outcomes[model][name], base[name], tuple(facts[name]["class_names"]))
                     for name in names
@@ -97,21 +98,20 @@ def score(root: Path | str = ".") -> dict[str, Any]:
     }
 
 
-def _lines(own: Outcomes, base: Outcomes, collections: Collections, held_out: Sequence[str]) -> dict[str, Any]:
-    """Return the main table's lines; those apart for what is held out of tuning where there are both kinds, by name."""
+def _lines(own: Outcomes, base: Outcomes, collections: Collections, groups: Groups) -> dict[str, Any]:
+    """Return the main table's lines, those of `groups` of corruptions apart if there are some of each."""
     there = {c for names in collections.values() for name in names for c in own[name].corruptions}
-    both = there & set(held_out) and there & set(CORRUPTIONS) - set(held_out)
-    return summary(own, base, collections, held_out if both else ())
+    return summary(own, base, collections, groups if all(there & set(g) for g in groups.values()) else {})
 
 
-def _apart(own: Outcomes, base: Outcomes, collections: Collections, held_out: Sequence[str]) -> dict[str, Any]:
+def _apart(own: Outcomes, base: Outcomes, collections: Collections, groups: Groups) -> dict[str, Any]:
     """Return the main table's lines of each collection alone, if there are several."""
     if len(collections) == 1:
         return {}
     made = {}
     for collection, names in collections.items():
         mine, theirs = ({name: every[name] for name in names} for every in (own, base))
-        made[collection] = _lines(mine, theirs, {collection: names}, held_out)
+        made[collection] = _lines(mine, theirs, {collection: names}, groups)
     return made
 
 

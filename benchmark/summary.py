@@ -11,18 +11,21 @@ from numpy.typing import NDArray
 
 from benchmark import metrics
 from benchmark.outcomes import Outcome, ratios
-from corruptions import CORRUPTIONS
 
 Floats = NDArray[np.float64]
 Collections = Mapping[str, Sequence[str]]
+Groups = Mapping[str, Sequence[str]]
+"""Of corruptions, by name."""
+
 Outcomes = Mapping[str, Outcome]
 """Of one model, by data set."""
 
 
-def summary(own: Outcomes, base: Outcomes, collections: Collections, held_out: Sequence[str]) -> dict[str, Any]:
+def summary(own: Outcomes, base: Outcomes, collections: Collections, apart: Groups) -> dict[str, Any]:
     """Return every line of the main table for one model: {name: {value, low, high}}, and what was left out of it.
 
-    Errors, gap and AUROC are in percent or points; ``mce`` and its kin in percent of the baseline, see docs/scores.md.
+    Each group of corruptions of `apart` has an mCE of its own, such as ``mce_held_out`` for ``held_out``. Errors, gap
+    and AUROC are in percent or points; ``mce`` and its kin in percent of the baseline, see docs/scores.md.
     """
     lines: dict[str, metrics.Mean] = {
         "clean_error": _over(own, collections, lambda o, _: 100 * o.clean),
@@ -39,12 +42,9 @@ def summary(own: Outcomes, base: Outcomes, collections: Collections, held_out: S
         lines[line_name] = _over_corruptions(own, ratio, quantity, collections, every)
     lines["mce_pooled"] = _pooled(own, base, collections, every, relative=False)
     lines["relative_mce_pooled"] = _pooled(own, base, collections, every, relative=True)
-    if held_out:
-        trained = tuple(c for c in CORRUPTIONS if c not in held_out)
-        for suffix, group in (("trained", trained), ("held_out", tuple(held_out))):
-            if group:
-                lines[f"mce_{suffix}"] = _over_corruptions(own, ratio, "ce", collections, group)
-                lines[f"mce_pooled_{suffix}"] = _pooled(own, base, collections, group, relative=False)
+    for suffix, group in apart.items():
+        lines[f"mce_{suffix}"] = _over_corruptions(own, ratio, "ce", collections, group)
+        lines[f"mce_pooled_{suffix}"] = _pooled(own, base, collections, group, relative=False)
     found = {}
     for name, line in lines.items():
         value, low, high = metrics.interval(line.value)
@@ -140,23 +140,22 @@ def _ece_of(one: Outcome, kind: str) -> float:
 
 
 def comparisons(
-    models: Mapping[str, Outcomes], collections: Collections | None = None, *, samples: int, seed: int
+    models: Mapping[str, Outcomes], collections: Collections, *, samples: int, seed: int
 ) -> list[dict[str, Any]]:
     """Compare every two models on the same images, clean and corrupted, by random sign flips, corrected by Holm.
 
     The score of an image is whether it is right, or the fraction of the corrupted cells in which it is; the difference
     is the first model's accuracy minus the second's, averaged over images, data sets, then collections, in points, with
-    its interval by paired bootstrap. All data sets are one collection if none are given.
+    its interval by paired bootstrap.
     """
+    names = [name for group in collections.values() for name in group]
+    weights = [1 / len(group) for group in collections.values() for _ in group]
     found: list[dict[str, Any]] = []
     for first, second in combinations(models, 2):
         one, other = models[first], models[second]
-        grouped = collections or {"": tuple(one)}
-        names = [name for group in grouped.values() for name in group]
-        weights = [1 / len(group) for group in grouped.values() for _ in group]
         for kind, cells in (("clean", slice(0, 1)), ("corrupted", slice(1, None))):
             apart = {name: 100 * (_errors(other[name], kind) - _errors(one[name], kind)) for name in names}
-            difference, low, high = metrics.interval(_mean(apart, grouped).value)
+            difference, low, high = metrics.interval(_mean(apart, collections).value)
             by_image = [one[n].hits[cells].mean(axis=0) - other[n].hits[cells].mean(axis=0) for n in names]
             line = {
                 "first": first,

@@ -142,17 +142,17 @@ def test_bootstrap_is_paired_and_reproducible():
 
 def test_sign_flips_by_hand():
     # Four differences of +1: of 16 sign patterns two reach |mean| = 1, so p tends to 1/8.
-    assert metrics.sign_flip_p([np.ones(4)], 4000, 0) == pytest.approx(0.125, abs=0.02)
-    assert metrics.sign_flip_p([np.zeros(4)], 100, 0) == 1
-    assert metrics.sign_flip_p([np.ones(30), np.ones(20)], 999, 0) == pytest.approx(0.001)
+    assert metrics.sign_flip_p([np.ones(4)], 4000, 0, [1]) == pytest.approx(0.125, abs=0.02)
+    assert metrics.sign_flip_p([np.zeros(4)], 100, 0, [1]) == 1
+    assert metrics.sign_flip_p([np.ones(30), np.ones(20)], 999, 0, [1, 1]) == pytest.approx(0.001)
 
 
 def test_sign_flips_weigh_data_sets():
     rng = np.random.default_rng(0)
     first, second = rng.normal(0.3, 1, 20), rng.normal(0, 1, 50)
-    alone = metrics.sign_flip_p([first], 500, 0)
-    assert metrics.sign_flip_p([first, second], 500, 0, [1.0, 0.0]) == alone
-    assert metrics.sign_flip_p([first, second], 500, 0) != alone
+    alone = metrics.sign_flip_p([first], 500, 0, [1])
+    assert metrics.sign_flip_p([first, second], 500, 0, [1, 0]) == alone
+    assert metrics.sign_flip_p([first, second], 500, 0, [1, 1]) != alone
 
 
 def test_holm_by_hand():

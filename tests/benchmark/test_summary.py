@@ -5,7 +5,9 @@ import pytest
 
 from benchmark import metrics
 from benchmark.outcomes import data_set, outcome
+from benchmark.places import cell_name, cell_names
 from benchmark.summary import comparisons, summary
+from corruptions import SEVERITIES
 
 IMAGES = 40
 LABELS = np.arange(IMAGES) % 2
@@ -13,10 +15,10 @@ LABELS = np.arange(IMAGES) % 2
 
 def counted(clean, **wrong):
     """The outcome of a model that has `clean` of 40 images wrong, and `wrong` under a corruption at each severity."""
-    cells = {"clean": clean} | {f"{c}_severity_{k}": w for c, w in wrong.items() for k in (1, 2)}
+    cells = {"clean": clean} | {cell_name(c, k): w for c, w in wrong.items() for k in SEVERITIES}
     guesses = {cell: np.where(np.arange(IMAGES) < count, 1 - LABELS, LABELS) for cell, count in cells.items()}
     logits = {cell: 4 * np.eye(2, dtype=np.float32)[guess] for cell, guess in guesses.items()}
-    return outcome(logits, LABELS, metrics.bootstrap_counts(IMAGES, 30, (1,)))
+    return outcome(logits, tuple(wrong), LABELS, metrics.bootstrap_counts(IMAGES, 30, (1,)))
 
 
 COLLECTIONS = {"ours": ("a", "b"), "theirs": ("c",)}
@@ -32,8 +34,8 @@ MODEL = {
 }
 
 
-def values(model, base=BASE, held_out=()):
-    return {name: line["value"] for name, line in summary(model, base, COLLECTIONS, held_out).items()}
+def values(model, base=BASE, **apart):
+    return {name: line["value"] for name, line in summary(model, base, COLLECTIONS, apart).items()}
 
 
 def test_every_data_set_is_averaged_over_its_own_corruptions():
@@ -47,9 +49,9 @@ def test_every_data_set_is_averaged_over_its_own_corruptions():
 
 
 def test_groups_of_corruptions_count_where_they_are():
-    found = values(MODEL, held_out=("contrast",))
+    found = values(MODEL, held_out=("contrast",), trained=("pixelate",))
     assert found["mce_held_out"] == pytest.approx(((50 + 100) / 2 + 150) / 2)
-    # "theirs" has none of the corruptions that may be trained on; its stain is neither
+    # "theirs" has none of those that may be trained on; its stain is neither
     assert found["mce_trained"] == pytest.approx((100 + 50) / 2)
     assert found["mce_pooled_trained"] == pytest.approx(75)
 
@@ -57,17 +59,18 @@ def test_groups_of_corruptions_count_where_they_are():
 def test_a_data_set_says_its_own_corruptions():
     one = data_set(MODEL["c"], BASE["c"], ("benign", "malignant"))
     assert list(one["corruptions"]) == ["stain", "contrast"]
-    assert one["corruptions"]["stain"]["errors"] == pytest.approx([0.25, 0.25])
-    assert len(one["corruptions"]["stain"]["ece"]) == 2
+    assert one["corruptions"]["stain"]["errors"] == pytest.approx([0.25] * len(SEVERITIES))
+    assert len(one["corruptions"]["stain"]["ece"]) == len(SEVERITIES)
 
 
-@pytest.mark.parametrize(
-    "cells",
-    [["clean"], ["clean", "x_severity_1", "y_severity_2"], ["x_severity_1", "clean"], ["clean", "x_severity_2"]],
-)
+GRID = cell_names(["x"])
+
+
+@pytest.mark.parametrize("cells", [["clean"], GRID[1:], GRID[:-1], [*GRID, "y_severity_1"]])
 def test_cells_that_are_no_grid_are_refused(cells):
-    with pytest.raises(ValueError, match="cells must be clean and every corruption"):
-        outcome(dict.fromkeys(cells, np.zeros((IMAGES, 2), np.float32)), LABELS, np.ones((1, IMAGES), np.float32))
+    logits = dict.fromkeys(cells, np.zeros((IMAGES, 2), np.float32))
+    with pytest.raises(ValueError, match="cells must be clean and x at"):
+        outcome(logits, ("x",), LABELS, np.ones((1, IMAGES), np.float32))
 
 
 def test_a_difference_is_averaged_as_the_scores_are_and_has_an_interval():
@@ -78,8 +81,8 @@ def test_a_difference_is_averaged_as_the_scores_are_and_has_an_interval():
     assert corrupted["low"] < corrupted["difference"] < corrupted["high"]
     by_image = [BASE[name].hits[1:].mean(axis=0) - MODEL[name].hits[1:].mean(axis=0) for name in "abc"]
     weighed = metrics.sign_flip_p(by_image, 200, 0, [1 / 2, 1 / 2, 1])
-    assert corrupted["p"] == weighed != metrics.sign_flip_p(by_image, 200, 0)
-    alike = comparisons({"base": BASE, "model": MODEL}, samples=200, seed=0)[1]
+    assert corrupted["p"] == weighed != metrics.sign_flip_p(by_image, 200, 0, [1, 1, 1])
+    alike = comparisons({"base": BASE, "model": MODEL}, {"": tuple("abc")}, samples=200, seed=0)[1]
     assert alike["difference"] == pytest.approx(-100 * (2 + 2.5 + 1) / 3 / 40)
 
 
@@ -91,18 +94,19 @@ def test_the_same_model_twice_differs_by_nothing():
 def test_balanced_error_weighs_classes_alike():
     """Of 30 images of one class and 10 of the other, the first two and the first five of the second are wrong."""
     labels = np.repeat([0, 1], [30, 10])
-    wrong = {"clean": [0, 1], "x_severity_1": [0, 1, 30, 31, 32, 33, 34]}
     logits = {}
-    for cell, places in wrong.items():
+    for cell in GRID:
+        places = [0, 1] if cell == "clean" else [0, 1, 30, 31, 32, 33, 34]
         guesses = labels.copy()
         guesses[places] = 1 - guesses[places]
         logits[cell] = np.eye(2, dtype=np.float32)[guesses]
-    base = outcome(logits, labels, np.ones((1, 40), np.float32))
+    once = np.ones((1, 40), np.float32)
+    base = outcome(logits, ("x",), labels, once)
     clean, corrupted = (2 / 30) / 2, (2 / 30 + 5 / 10) / 2
     assert base.balanced_clean[0] == pytest.approx(clean)
     assert base.balanced[0, 0, 0] == pytest.approx(corrupted)
     assert base.errors[0, 0, 0] == pytest.approx(7 / 40)
-    better = outcome({**logits, "x_severity_1": logits["clean"]}, labels, np.ones((1, 40), np.float32))
+    better = outcome(dict.fromkeys(GRID, logits["clean"]), ("x",), labels, once)
     one = data_set(better, base, ("normal", "abnormal"))
     assert one["corruptions"]["x"]["be"] == pytest.approx(100 * clean / corrupted)
     assert one["corruptions"]["x"]["rbe"] == pytest.approx(0)
