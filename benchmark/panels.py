@@ -35,11 +35,12 @@ def grids(scores: Scores) -> list[Grid]:
 
 def summaries(scores: Scores) -> dict[str, dict[str, dict[str, Any]]]:
     """Return every model's summary over all collections, under no name, and over each alone if there are several."""
-    apart = scores["collections"] if len(scores["collections"]) > 1 else ()
-    every = {model: {"summary": found["summary"]} for model, found in scores["models"].items()}
+    models = scores["models"].items()
+    every = {model: {"summary": found["summary"]} for model, found in models}
     return {"": every} | {
-        name: {model: {"summary": found["collections"][name]} for model, found in scores["models"].items()}
-        for name in apart
+        grid.title: {model: {"summary": found["collections"][grid.title]} for model, found in models}
+        for grid in grids(scores)
+        if grid.title
     }
 
 
@@ -138,7 +139,7 @@ def radars(scores: Scores, titles: Mapping[str, str], grid: Grid) -> dict[str, s
 
 
 def calibration(scores: Scores) -> dict[str, tuple[str, str]]:
-    """One reliability diagram a model, all data sets together, and its ECE in words."""
+    """One reliability diagram a model, all images of all data sets together, and the mean ECE of its cells in words."""
     drawn = {}
     for model, found in scores["models"].items():
         kinds = {}
@@ -154,7 +155,7 @@ def calibration(scores: Scores) -> dict[str, tuple[str, str]]:
             right = [None if np.isnan(v) else float(v) for v in pooled.accuracy]
             kinds[kind] = (known, right, [int(n) for n in pooled.images])
         clean, corrupted = (found["summary"][f"ece_{kind}"]["value"] for kind in ("clean", "corrupted"))
-        words = f"ECE {clean:.1f} % clean, {corrupted:.1f} % corrupted"
+        words = f"Mean ECE of a cell: {clean:.1f} % clean, {corrupted:.1f} % corrupted"
         drawn[model] = figures.reliability(kinds, label=f"Calibration of {model}"), words
     return drawn
 

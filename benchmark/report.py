@@ -86,7 +86,7 @@ def page(scores: Scores, shown: Sequence[Mapping[str, Any]]) -> str:
         order_source=cards.card(cards.DATASETS[0]).robustmedclip_source,
         provenance={name: provenance.model(found["record"]) for name, found in models.items()},
         prompts=provenance.prompts(models[scores["baseline"]]["record"]),
-        minus=lambda value: f"{value:+.1f}".replace("-", "−"),
+        number=tables.number,
     )
 
 

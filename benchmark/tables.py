@@ -67,10 +67,10 @@ def cells(models: Mapping[str, Mapping[str, Any]], columns: Sequence[Column]) ->
         for column in columns:
             line = found["summary"][column.key]
             value, low, high = line["value"], line.get("low"), line.get("high")
-            shown = "–" if value is None else f"{value:.1f}"
+            shown = "–" if value is None else number(value)
             # the baseline over itself is 100 in every sample, which is no interval
             known = low is not None and high is not None and low != high
-            interval = f"{low:.1f}{'–' if low >= 0 else ' to '}{high:.1f}".replace("-", "−") if known else ""
+            interval = f"{number(low)}{'–' if low >= 0 else ' to '}{number(high)}" if known else ""
             row.append(Cell(shown, interval, value is not None and shown == best[column.key]))
         rows[name] = row
     return rows
@@ -86,7 +86,12 @@ def _best(models: Mapping[str, Mapping[str, Any]], column: Column) -> str:
     known = [value for value in values if value is not None]
     if not known or not column.better:
         return ""
-    return f"{min(known) if column.better == 'low' else max(known):.1f}"
+    return number(min(known) if column.better == "low" else max(known))
+
+
+def number(value: float, form: str = ".1f") -> str:
+    """Return a number in a form of `format`, with the minus sign that tables are printed with."""
+    return format(value, form).replace("-", "−")
 
 
 def markdown(header: Sequence[str], rows: Sequence[Sequence[str]], *, words: int = 1) -> str:

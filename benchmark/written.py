@@ -44,7 +44,7 @@ def text(scores: Scores) -> str:
             line["first"],
             line["second"],
             line["images"],
-            f"{line['difference']:+.1f} ({line['low']:.1f} to {line['high']:.1f})",
+            "{} ({} to {})".format(*(tables.number(line[key], "+.1f") for key in ("difference", "low", "high"))),
             f"{line['p']:.4f}",
             f"{line['p_holm']:.4f}",
         ]

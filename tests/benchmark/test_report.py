@@ -237,6 +237,18 @@ def test_an_interval_below_zero_is_no_row_of_dashes():
     assert "$-$17.0 to 101.5" in tables.latex(["h", "v"], [["a", "−17.0 to 101.5"]], caption="c", label="l")
 
 
+def test_below_zero_looks_alike_everywhere(reported):
+    """The first model is worse by 5 points under corruption, and every form says so with a true minus sign."""
+    assert tables.number(-0.04) == "−0.0"
+    scores = json.loads((reported / "scores.json").read_text())
+    line = scores["comparisons"][1]
+    low, high = (f"{line[key]:+.1f}".replace("-", "−") for key in ("low", "high"))
+    assert f"<td>−5.0<small>{low} to {high}</small></td>" in report.page(scores, [])
+    assert f"| −5.0 ({low} to {high}) |" in written.text(scores)
+    summary = {column.key: {"value": -0.3} for column in tables.MAIN}
+    assert {cell.value for cell in tables.cells({"m": {"summary": summary}}, tables.MAIN)["m"]} == {"−0.3"}
+
+
 def test_tables_escape_what_they_must():
     lines = tables.markdown(["a", "b"], [["x|y", "1"]]).splitlines()
     assert lines[1:] == ["| --- | ---: |", r"| x\|y | 1 |"]
