@@ -88,7 +88,8 @@ class Plan:
         device: ``auto``, ``cpu`` or ``cuda``.
         batch: images of one forward pass when predicting.
         on_the_fly: predict on cells made in memory, with the same bytes, instead of reading files.
-        weights: folders that hold a model's files, by model, where they are not to come from the Hub.
+        weights: by model, the folder of its files if they are not to come from the Hub; or, for a name of one's own,
+            which pinned model it is, as ``open_clip:ARCHITECTURE/TAG@COMMIT``.
         pretrain, tune, tuned: see there.
     """
 
