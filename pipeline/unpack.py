@@ -12,8 +12,8 @@ from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 
 from pipeline import UserError, stage
+from pipeline.damage import ZIP_FAILURES, is_damage
 from pipeline.interrupt import unfinished
-from pipeline.sources.members import ZIP_FAILURES, is_damage
 from pipeline.whole import write_json
 
 BYTES = 64 * 2**30
@@ -54,7 +54,7 @@ def unpack(archive: Path, folder: Path, *, wanted: Callable[[str], bool], needed
                     files[name] = _extract(opened, member, beside / name, bar.update)
             write_json(beside / receipt, {"archive": archive.name, "files": files})
             os.rename(beside, folder)
-    except (OSError, *ZIP_FAILURES) as failed:
+    except ZIP_FAILURES as failed:
         if is_damage(failed):
             what = " ".join(str(failed).split())[:120]
             raise UserError(f"{archive} is not a whole zip archive ({what})") from None

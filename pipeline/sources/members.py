@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import io
 import struct
 import zipfile
@@ -17,22 +16,9 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline import UserError
+from pipeline.damage import ZIP_FAILURES, is_damage
 from pipeline.sources import SourceError
 from pipeline.sources.arrays import Header, header, read_labels
-
-ZIP_FAILURES = (
-    zipfile.BadZipFile,
-    zlib.error,
-    EOFError,
-    struct.error,
-    ValueError,
-    NotImplementedError,
-    RuntimeError,
-    KeyError,
-    OverflowError,
-)
-"""What zipfile raises for a damaged, encrypted or exotic archive, by the place where it notices."""
 
 _BLOCK = 1 << 20
 _DEFLATE_LIMIT = 1032  # deflate makes at most 1032 bytes of one (zlib's technical notes)
@@ -142,13 +128,6 @@ def labels(path: Path, name: str) -> NDArray[Any]:
         return read_labels(stream, f"{path}: {name}")
 
 
-def is_damage(problem: BaseException) -> bool:
-    """Say whether what zipfile raised is about what the archive holds, and not about the disk or this program."""
-    if isinstance(problem, OSError):
-        return problem.errno == errno.EINVAL  # of a seek to before the beginning, where a damaged archive points
-    return isinstance(problem, ZIP_FAILURES) and not isinstance(problem, UserError)
-
-
 def _pieces(inflater: Any, block: bytes) -> Iterator[bytes]:
     """Yield what `block` inflates to, a bounded piece at a time."""
     while True:
@@ -189,7 +168,7 @@ def _reading(path: Path) -> Iterator[None]:
         yield
     except FileNotFoundError:
         raise SourceError(f"no {path}: run `python -m pipeline.fetch`, or put the file there") from None
-    except (OSError, *ZIP_FAILURES) as broken:
+    except ZIP_FAILURES as broken:
         if not is_damage(broken):
             raise
         what = " ".join(str(broken).split())[:120]
