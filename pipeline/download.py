@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 import requests
 
 from pipeline import UserError, stage
+from pipeline.whole import MARK
 
 RETRIES = 6
 """How often in a row a server may fail before it is given up; a mebibyte received counts as success."""
@@ -74,8 +75,8 @@ def download(url: str, path: Path, *, md5: str, size: int | None = None) -> Sums
     Raises:
         UserError: the server is out of reach, refuses, lacks the file, or gives another; or the disk is full.
     """
-    part = path.with_name(f".tmp-{path.name}.part")
-    tag = path.with_name(f".tmp-{path.name}.etag")
+    part = path.with_name(f"{MARK}{path.name}.part")
+    tag = path.with_name(f"{MARK}{path.name}.etag")
     path.parent.mkdir(parents=True, exist_ok=True)
     with requests.Session() as session, part.open("a+b") as file:
         for last in (False, True):

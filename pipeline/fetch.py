@@ -24,7 +24,7 @@ from pipeline.settings import settings
 from pipeline.sources.imagefolder import image_files
 from pipeline.sources.medmnist import CLASSES
 from pipeline.unpack import unpack
-from pipeline.whole import write_json
+from pipeline.whole import MARK, write_json
 
 BASE_URL = "https://zenodo.org"
 
@@ -153,7 +153,7 @@ def _imagefolder(folder: Path, datasets: Sequence[str], _: str) -> Entries:
 
 def _remove_remains(folder: Path, dataset: str) -> None:
     """Remove what a killed run left of a data set that has come since, by whatever way."""
-    for path in folder.glob(f".tmp-{dataset}*"):
+    for path in folder.glob(f"{MARK}{dataset}*"):
         remove(path)
 
 

@@ -14,7 +14,7 @@ from pathlib import Path, PurePosixPath
 from pipeline import UserError, stage
 from pipeline.damage import ZIP_FAILURES, is_damage
 from pipeline.interrupt import unfinished
-from pipeline.whole import write_json
+from pipeline.whole import MARK, write_json
 
 BYTES = 64 * 2**30
 """Most that an archive may unpack to, bytes; MedIMeta's largest has 5.5 GB of pixels, twice."""
@@ -37,7 +37,7 @@ def unpack(archive: Path, folder: Path, *, wanted: Callable[[str], bool], needed
         UserError: the archive is damaged, lacks the file `needed`, or is a trap: absolute names, ``..``, links,
             repeated names, or more bytes than a real one could hold; or the disk is full.
     """
-    beside = folder.with_name(f".tmp-{folder.name}")
+    beside = folder.with_name(f"{MARK}{folder.name}")
     shutil.rmtree(beside, ignore_errors=True)  # of a run that was killed
     try:
         with unfinished(beside), zipfile.ZipFile(archive) as opened:

@@ -14,7 +14,9 @@ from typing import Any, BinaryIO
 
 from pipeline.interrupt import MAKING, unfinished
 
-_MARK = ".tmp-"
+MARK = ".tmp-"
+"""How the names begin of files and folders that are still being made; git and `verify` know them by it."""
+
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -46,7 +48,7 @@ def temporary(path: Path) -> Iterator[tuple[Path, BinaryIO]]:
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     while True:
-        beside = path.with_name(f"{_MARK}{path.name}.{secrets.token_hex(4)}")
+        beside = path.with_name(f"{MARK}{path.name}.{secrets.token_hex(4)}")
         with unfinished(beside):
             with MAKING:
                 handle = beside.open("x+b")
@@ -56,7 +58,7 @@ def temporary(path: Path) -> Iterator[tuple[Path, BinaryIO]]:
                     yield beside, handle
                     break
                 # Another writer for the same path took it for a leftover, before it was locked.
-    for leftover in path.parent.glob(f"{_MARK}{path.name}.????????"):
+    for leftover in path.parent.glob(f"{MARK}{path.name}.????????"):
         remove_leftover(leftover)
 
 
@@ -68,7 +70,7 @@ def write_json(path: Path, value: Any) -> None:
 
 def is_temporary(path: Path) -> bool:
     """Say whether `path` is a file that `whole` is writing, or that a killed process left."""
-    return path.name.startswith(_MARK)
+    return path.name.startswith(MARK)
 
 
 def remove_leftover(path: Path) -> None:

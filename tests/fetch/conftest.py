@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from pipeline import download, fetch
+from pipeline.whole import is_temporary
 from tests.fetch.server import BODY, URL_PATH, Server, offer, release, serving
 
 REPOSITORY = Path(__file__).parents[2]
@@ -62,7 +63,7 @@ def receipt(root: Path) -> Any:
 
 
 def stray(root: Path) -> list[str]:
-    return [path.name for path in root.rglob("*") if path.name.startswith(".tmp-")]
+    return [path.name for path in root.rglob("*") if is_temporary(path)]
 
 
 def refuse(capsys: pytest.CaptureFixture[str], root: Path, url: str, says: str) -> None:

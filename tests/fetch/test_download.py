@@ -15,6 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pipeline import UserError, download, fetch
+from pipeline.whole import is_temporary
 from tests.fetch.conftest import receipt, refuse, run, stray
 from tests.fetch.server import (
     BODY,
@@ -179,7 +180,7 @@ def test_killed_in_the_middle_it_leaves_no_file_and_goes_on(workspace: Path, ser
     child.kill()
     child.join()
     release.set()
-    assert [path.name for path in part.parent.iterdir() if not path.name.startswith(".tmp-")] == []
+    assert [path.name for path in part.parent.iterdir() if not is_temporary(path)] == []
     assert run(workspace, server.url) == 0
     assert server.asked[-1][1] >= 1_000_000
     assert stray(workspace) == []
