@@ -4,13 +4,14 @@ Forward only: the image tower, again and again, on one batch as it is prepared f
 files to their logits on the disk, reading, preparing and writing included. Both take the same number of images, at the
 same batch, in turns, so that whatever else the machine does meets both; the shares are medians over the rounds. The
 wall clock is what a user waits. CPU time, which other processes disturb less, counts all threads, also while they wait
-for each other: read it with OMP_NUM_THREADS=1.
+for each other: read it with OMP_NUM_THREADS=1. Prints both and writes JSON with machine, versions, spread.
 """
 
 from __future__ import annotations
 
 import argparse
 import statistics
+import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -26,6 +27,8 @@ from benchmark.models.phantom_clip import EMBEDDING
 from benchmark.places import CLEAN, Places
 from benchmark.plan import plan
 from benchmark.predict import Predicting
+from pipeline.whole import write_json
+from tests.bench.timing import Row, Timing, machine
 
 
 class Vit(nn.Module):
@@ -52,8 +55,8 @@ class Seconds(NamedTuple):
     cpu: float
 
 
-def main() -> None:
-    """Measure and print."""
+def main(argv: list[str] | None = None) -> int:
+    """Measure, print and write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--root", type=Path, default=Path())
     parser.add_argument("--model", default="phantom-clip")
@@ -61,7 +64,8 @@ def main() -> None:
     parser.add_argument("--dataset", default="pbc")
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--one-cell-in", type=int, default=1, help="of how many cells one is predicted (default: all)")
-    given = parser.parse_args()
+    parser.add_argument("--output", type=Path, default=Path("build/bench/predicting.json"))
+    given = parser.parse_args(argv)
     chosen, device = plan(given.root), loading.device(plan(given.root).device)
     run = Predicting(given.root, given.model, device=device, on_the_fly=False, split=chosen.split)
     if given.vit:
@@ -79,15 +83,40 @@ def main() -> None:
             predicting = _timed(lambda: run.data_set(given.dataset, shard=(0, given.one_cell_in)))
         rounds.append((forward, predicting))
     del rounds[0]  # what is done once: compiling, first touches of memory, files into the cache
-    title = f"{'a ViT-B/16 with random weights' if given.vit else given.model} on {device.type}"
-    print(f"{title}, {torch.get_num_threads()} threads, batch {len(batch)}, {images} images, {given.rounds} rounds")
+    rows: dict[str, Row] = {}
     for clock in Seconds._fields:
-        speed = [images / statistics.median(getattr(r[k], clock) for r in rounds) for k in (0, 1)]
-        shares = sorted(getattr(f, clock) / getattr(p, clock) for f, p in rounds)
+        taken = [(getattr(forward, clock), getattr(predicting, clock)) for forward, predicting in rounds]
+        rows[clock] = {
+            "forward only": _timing([images / forward for forward, _ in taken]),
+            "predicting": _timing([images / predicting for _, predicting in taken]),
+            "share": _timing([forward / predicting for forward, predicting in taken]),
+        }
+    found = {
+        "machine": machine(),
+        "unit": "images per second, and the share of forward only: median, slowest and fastest of the rounds",
+        "model": "a ViT-B/16 with random weights" if given.vit else given.model,
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
+        "threads": torch.get_num_threads(),
+        "batch": len(batch),
+        "images": images,
+        "rounds": given.rounds,
+        "rows": {clock: {what: timing._asdict() for what, timing in row.items()} for clock, row in rows.items()},
+    }
+    print("{model} on {device}, {threads} threads, batch {batch}, {images} images, {rounds} rounds".format_map(found))
+    for clock, row in rows.items():
+        alone, whole, share = row.values()
         print(
-            f"{clock:4}: forward only {speed[0]:.0f} images/s, predicting {speed[1]:.0f} images/s,"
-            f" share {statistics.median(shares):.0%} ({shares[0]:.0%} to {shares[-1]:.0%})"
+            f"{clock:4}: forward only {alone.median:.0f} images/s, predicting {whole.median:.0f} images/s,"
+            f" share {share.median:.0%} ({share.slowest:.0%} to {share.fastest:.0%})"
         )
+    given.output.parent.mkdir(parents=True, exist_ok=True)
+    write_json(given.output, found)
+    print(f"wrote {given.output}")
+    return 0
+
+
+def _timing(rates: list[float]) -> Timing:
+    return Timing(statistics.median(rates), min(rates), max(rates))
 
 
 def _timed(work: Callable[[], object]) -> Seconds:
@@ -106,4 +135,4 @@ def _forward(run: Predicting, prepared: Tensor, images: int) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

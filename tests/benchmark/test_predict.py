@@ -20,12 +20,13 @@ from benchmark.models import phantom_clip
 from benchmark.places import Places, cell_names
 from benchmark.plan import plan
 from benchmark.predict import Predicting
-from corruptions import CORRUPTIONS, corrupt
+from corruptions import CORRUPTIONS, SEVERITIES, corrupt
 from pipeline import adopt, manifest, npz
 from pipeline.layout import Layout
 from pipeline.sources import medmnist
 from pipeline.whole import is_temporary
 
+from ..bench import predicting
 from ..sources.medmnist_files import release
 from .conftest import CLASSES, entry, params, write_manifest
 
@@ -150,6 +151,24 @@ def test_a_disk_that_is_full_stops_it(run, monkeypatch):
     monkeypatch.setattr(run, "_write", full)
     with pytest.raises(OSError, match="No space left"):
         run.data_set("oct")
+
+
+def test_the_bench_writes_rates_and_the_machine(tmp_path, capsys):
+    """One cell in 36 is the clean one, so the others need no files."""
+    layout = Layout(noise(tmp_path))
+    for corruption in CORRUPTIONS:
+        cells = {"test": {str(severity): {"images": f"{corruption} {severity}"} for severity in SEVERITIES}}
+        manifest.write(layout, "oct", corruption, {"cells": cells})
+    output = tmp_path / "new" / "predicting.json"
+    arguments = ["--root", str(tmp_path), "--dataset", "oct", "--one-cell-in", "36", "--rounds", "1"]
+    assert predicting.main([*arguments, "--output", str(output)]) == 0
+    found = json.loads(output.read_text())
+    assert (found["images"], found["batch"], found["rounds"], found["device"]) == (COUNT, 3, 1, "cpu")
+    for row in found["rows"].values():
+        rates = {what: timing["median"] for what, timing in row.items()}
+        assert rates["share"] == pytest.approx(rates["predicting"] / rates["forward only"])
+    assert found["machine"]["versions"]["torch"]
+    assert f"phantom-clip on cpu, {torch.get_num_threads()} threads, batch 3, 5 images" in capsys.readouterr().out
 
 
 def test_long_work_is_announced(capsys):
