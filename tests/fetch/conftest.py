@@ -9,13 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from pipeline import download, fetch
 from pipeline.whole import is_temporary
+from tests.faults.workspace import write_params
 from tests.fetch.server import BODY, URL_PATH, Server, offer, release, serving
-
-REPOSITORY = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -47,11 +45,6 @@ def medimeta(tmp_path: Path, server: Server, archive: bytes) -> Path:
     write_params(tmp_path, source="medimeta", datasets=["fundus"])
     offer(server, archive)
     return tmp_path
-
-
-def write_params(root: Path, **changes: Any) -> None:
-    params = yaml.safe_load((REPOSITORY / "params.yaml").read_text())
-    (root / "params.yaml").write_text(yaml.safe_dump({**params, **changes}))
 
 
 def run(root: Path, url: str) -> int:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import threading
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,12 +14,14 @@ from typing import Any
 import numpy as np
 
 from pipeline import download, fetch
+from tests.serving import in_thread
 from tests.sources.release import write_release
 
 BODY = np.random.default_rng(0).integers(0, 256, 3_500_000, np.uint8).tobytes()
 NAME = "breastmnist_224.npz"
 PIECE = download._PIECE
 URL_PATH = f"/records/{fetch.MEDMNIST_RECORD}/files/{NAME}"
+RECORD_PATH = f"/api/records/{fetch.MEDIMETA_RECORD}"
 
 Reply = Callable[["Handler", bytes, int], None]
 
@@ -134,22 +135,15 @@ def final(code: int, **headers: str) -> Reply:
 @contextmanager
 def serving() -> Iterator[Server]:
     """Run a server in a thread."""
-    with Server() as running:
-        thread = threading.Thread(target=running.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        try:
-            yield running
-        finally:
-            running.shutdown()
-            thread.join()
+    with in_thread(Server()) as server:
+        yield server
 
 
 def offer(server: Server, archive: bytes) -> None:
     """Have `server` list and send an archive of MedIMeta's fundus."""
     listed = {"key": "fundus.zip", "size": len(archive), "checksum": f"md5:{hashlib.md5(archive).hexdigest()}"}
-    record = str(fetch.MEDIMETA_RECORD)
-    server.files[f"/api/records/{record}"] = json.dumps({"files": [listed, {**listed, "key": "aml.zip"}]}).encode()
-    server.files[f"/records/{record}/files/fundus.zip"] = archive
+    server.files[RECORD_PATH] = json.dumps({"files": [listed, {**listed, "key": "aml.zip"}]}).encode()
+    server.files[f"/records/{fetch.MEDIMETA_RECORD}/files/fundus.zip"] = archive
 
 
 def release(folder: Path) -> bytes:

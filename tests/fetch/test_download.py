@@ -222,9 +222,7 @@ _HEADERS = st.fixed_dictionaries(
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], derandomize=True)
-@given(
-    answers=st.lists(st.tuples(st.sampled_from([200, 206, 301, 304, 401, 416, 429, 500, 999]), _HEADERS), max_size=9)
-)
+@given(answers=st.lists(st.tuples(_STATUSES, _HEADERS), max_size=9))
 def test_any_answers_end_in_the_file_or_a_sentence(
     workspace: Path,
     server: Server,

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 from pipeline import fetch, sources
 from pipeline.layout import Layout
-from tests.fetch.conftest import receipt, refuse, run, write_params
-from tests.fetch.server import Server, dropped
+from tests.faults.workspace import write_params
+from tests.fetch.conftest import receipt, refuse, run
+from tests.fetch.server import RECORD_PATH, Server, dropped
 from tests.sources.release import write_release
 
 
@@ -66,7 +67,7 @@ def test_an_archive_is_kept_until_it_is_unpacked(
     (raw / ".tmp-fundus" / "half").write_text("of a run that was killed")
     server.asked.clear()
     assert run(medimeta, server.url) == 0
-    assert [path for path, *_ in server.asked] == ["/api/records/7884735"]
+    assert [path for path, *_ in server.asked] == [RECORD_PATH]
     assert sorted(path.name for path in raw.iterdir()) == ["fundus"]
 
 
@@ -84,7 +85,7 @@ def test_an_archive_is_kept_until_it_is_unpacked(
 def test_a_record_must_list_the_archive(
     medimeta: Path, server: Server, capsys: pytest.CaptureFixture[str], said: bytes, says: str
 ) -> None:
-    server.files["/api/records/7884735"] = said
+    server.files[RECORD_PATH] = said
     refuse(capsys, medimeta, server.url, says)
 
 
@@ -97,8 +98,8 @@ _LINES = st.fixed_dictionaries({"key": _VALUES, "size": st.integers() | _VALUES,
 def test_any_record_lists_the_archive_or_is_refused(
     medimeta: Path, server: Server, capsys: pytest.CaptureFixture[str], said: object
 ) -> None:
-    server.files["/api/records/7884735"] = json.dumps(said).encode()
-    refuse(capsys, medimeta, server.url, "")
+    server.files[RECORD_PATH] = json.dumps(said).encode()
+    refuse(capsys, medimeta, server.url, str(fetch.MEDIMETA_RECORD))
 
 
 def test_unknown_data_sets_are_refused_before_anything_is_asked(

@@ -20,6 +20,7 @@ from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from tests.hub.store import Repo, Store
+from tests.serving import in_thread
 
 WRITE, READ = "hf_write_token_of_the_tests", "hf_read_token_of_the_tests"
 
@@ -102,15 +103,8 @@ class Hub(ThreadingHTTPServer):
 def running() -> Iterator[Hub]:
     """Run a Hub in a thread."""
     importlib.import_module("tests.hub.routes")
-    hub = Hub()
-    thread = threading.Thread(target=hub.serve_forever, kwargs={"poll_interval": 0.05})
-    thread.start()
-    try:
+    with in_thread(Hub()) as hub:
         yield hub
-    finally:
-        hub.shutdown()
-        hub.server_close()
-        thread.join()
 
 
 class Refusal(Exception):

@@ -6,8 +6,8 @@ import shutil
 from pathlib import Path
 
 import pytest
-import yaml
 
+import tests.faults.workspace
 from corruptions import CORRUPTIONS
 from pipeline import corrupt, prepare, settings
 from pipeline.layout import Layout
@@ -19,9 +19,7 @@ COUNTS = {"train": 4, "val": 3, "test": 5, "pretrain": 2, "pretest": 2}
 
 def write_params(root: Path, **changes: object) -> None:
     """Write the project's params.yaml with tiny counts and `changes` to `root`."""
-    params = yaml.safe_load((REPOSITORY / "params.yaml").read_text())
-    params |= {"datasets": DATASETS, "counts": COUNTS} | changes
-    (root / "params.yaml").write_text(yaml.safe_dump(params))
+    tests.faults.workspace.write_params(root, **({"datasets": DATASETS, "counts": COUNTS} | changes))
 
 
 def build(root: Path, *, datasets: list[str] = DATASETS, workers: int = 1, batch: int = corrupt.BATCH) -> None:
