@@ -14,8 +14,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from corruptions import SEVERITIES
 from pipeline import UserError, manifest, npz, stage
 from pipeline.layout import SIZE, Layout
@@ -46,7 +44,7 @@ def adopt(layout: Layout, dataset: str) -> None:
     raw, names = layout.raw(SOURCE), medmnist.CORRUPTED[dataset]
     facts = {"dataset": dataset, "source": SOURCE, "seed": None}
     with stage.progress(total=len(clean.labels) * (1 + len(names) * len(SEVERITIES)), unit="img", desc=dataset) as bar:
-        entry = _write(layout.clean(dataset, SPLIT), clean, bar)
+        clean_entry = _write(layout.clean(dataset, SPLIT), clean, bar)
         for name in names:
             released = medmnist.corrupted_file(raw, dataset, name)
             cells = {}
@@ -57,7 +55,7 @@ def adopt(layout: Layout, dataset: str) -> None:
             made_from = {"release": released.name, "release_sha256": manifest.file_checksum(released)}
             manifest.write(layout, dataset, name, {**facts, "corruption": name, **made_from, "cells": {SPLIT: cells}})
     of_images = {"native_channels": clean.channels, "channels": clean.channels, "class_names": list(clean.class_names)}
-    splits = {SPLIT: entry}
+    splits = {SPLIT: clean_entry}
     manifest.write(
         layout, dataset, manifest.CLEAN, {**facts, **of_images, "corruptions": list(names), "splits": splits}
     )
@@ -70,8 +68,7 @@ def _write(path: Path, images: Clean, bar: Any) -> dict[str, object]:
         for start in range(0, count, _BATCH):
             writer.append(images.read(range(start, min(start + _BATCH, count))))
             bar.update(min(_BATCH, count - start))
-    per_class = np.bincount(images.labels, minlength=len(images.class_names))
-    return {"count": count, "per_class": per_class.tolist(), **writer.sha256}
+    return manifest.entry(images.labels, images.class_names, writer.sha256)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

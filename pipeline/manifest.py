@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from pipeline import UserError
 from pipeline.layout import Layout
@@ -70,6 +74,12 @@ def read(layout: Layout, dataset: str, name: str) -> dict[str, Any]:
 def write(layout: Layout, dataset: str, name: str, value: dict[str, Any]) -> None:
     """Write a manifest, whole or absent, the same text for the same value."""
     write_json(layout.manifest(dataset, name), value)
+
+
+def entry(labels: NDArray[np.int64], class_names: Sequence[str], sums: dict[str, str]) -> dict[str, Any]:
+    """Return the entry of a file: its images, how many of each class, and the arrays' checksums `sums`."""
+    per_class = np.bincount(labels, minlength=len(class_names))
+    return {"count": len(labels), "per_class": per_class.tolist(), **sums}
 
 
 def checksum(layout: Layout) -> str:

@@ -109,8 +109,7 @@ def _write(layout: Layout, dataset: str, split: str, clean: Clean, chosen: Setti
         for images in ordered(read, starts, workers=workers):
             writer.append(images)
             bar.update(len(images))
-    per_class = np.bincount(clean.labels, minlength=len(clean.class_names))
-    return {"count": len(clean.labels), "per_class": per_class.tolist(), **writer.sha256}
+    return manifest.entry(clean.labels, clean.class_names, writer.sha256)
 
 
 def _rows(parts: dict[str, Clean]) -> Iterable[Sequence[object]]:

@@ -92,7 +92,7 @@ def load(dataset: str, split: str, *, root: Path, count: int | None = None, seed
     return _parts(path, dataset, f"{split}_images", f"{split}_labels", count=count)[0]
 
 
-def load_corrupted(dataset: str, corruption: str, *, root: Path, count: int | None = None) -> tuple[Clean, ...]:
+def load_corrupted(dataset: str, corruption: str, *, root: Path) -> tuple[Clean, ...]:
     """Return the severities 1 to 5 of ``<dataset>/<corruption>.npz`` of the MedMNIST-C release, each in its order.
 
     Such a file holds the test split five times over, severity by severity, as ``test_images`` and ``test_labels``.
@@ -101,7 +101,7 @@ def load_corrupted(dataset: str, corruption: str, *, root: Path, count: int | No
     if corruption not in CORRUPTED[dataset]:
         raise SourceError(f"{dataset} has no corruption {corruption!r}; have {', '.join(CORRUPTED[dataset])}")
     path = corrupted_file(root, dataset, corruption)
-    return _parts(path, dataset, "test_images", "test_labels", count=count, parts=len(SEVERITIES))
+    return _parts(path, dataset, "test_images", "test_labels", parts=len(SEVERITIES))
 
 
 def corrupted_file(root: Path, dataset: str, corruption: str) -> Path:
@@ -115,7 +115,7 @@ def _check(dataset: str) -> None:
 
 
 def _parts(
-    path: Path, dataset: str, images: str, given: str, *, count: int | None, parts: int = 1
+    path: Path, dataset: str, images: str, given: str, *, count: int | None = None, parts: int = 1
 ) -> tuple[Clean, ...]:
     """Return the `parts` equal runs of images that a file holds one after the other."""
     read = labels(path, given)
