@@ -35,9 +35,9 @@ def model(record: Mapping[str, Any]) -> list[Line]:
 
 def _files(files: Any) -> Iterator[tuple[str, str]]:
     for file in files:
-        source = f"{file['repo']} at {file['revision']}" if file.get("repo") else file.get("url")
+        source = f"{file['repo']} at {file['revision']}" if file.get("repo") else file.get("url") or "a local folder"
         checksum = f", SHA-256 {file['sha256']}" if file.get("sha256") else ""
-        yield "File", f"{file['name']}{f' of {source}' if source else ', made here'}{checksum}"
+        yield "File", f"{file['name']} of {source}{checksum}"
 
 
 def _tuning(tuned: Mapping[str, Any] | None) -> Iterator[tuple[str, str]]:

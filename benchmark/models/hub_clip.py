@@ -91,7 +91,7 @@ def describe(name: str, *, folder: Path | None, offline: bool) -> Record:
     )
     text = config.get("text_config") or {}
     length = text.get("max_position_embeddings", 77)
-    return bare.but(view=view, context_length=length, embedding=config.get("projection_dim", 512))
+    return bare.but(files=found.taken(), view=view, context_length=length, embedding=config.get("projection_dim", 512))
 
 
 def build(record: Record, files: weights.Files, *, random_init: bool) -> Towers:

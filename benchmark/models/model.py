@@ -98,7 +98,7 @@ def load(
     random_init: bool = False,
     offline: bool = False,
 ) -> Model:
-    """Make a model.
+    """Make a model. The files of its record are those that it was made from, with their checksums.
 
     Args:
         name: as for `record`; or a record.
@@ -119,7 +119,8 @@ def load(
         raise ModelError(f"{chosen.name} is {chosen.base} with an adapter: say which folder holds it (adapter=)")
     family: Any = importlib.import_module(f"benchmark.models.{chosen.family}")
     files = weights.Files(chosen, folder=folder, offline=offline)
-    model = Model(chosen, family.build(chosen, files, random_init=random_init), device=device)
+    towers = family.build(chosen, files, random_init=random_init)
+    model = Model(chosen.but(files=files.taken()), towers, device=device)
     if adapter is not None:
         weights.put_adapter(model, Path(adapter))
     return model

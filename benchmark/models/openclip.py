@@ -95,8 +95,9 @@ def describe(name: str, *, folder: Path | None, offline: bool) -> Record:
             f"{name!r} names no pinned weights: say {PREFIX}ARCHITECTURE/TAG@COMMIT with one of open_clip's tags"
             f" ({tags or 'none here'}), or give a folder"
         )
-    owner, repo, file = [*published.get("hf_hub", "").split("/"), "", ""][:3]
-    pinned = {"repo": f"{owner}/{repo}", "revision": commit} if published and commit else {}
+    hub = published.get("hf_hub", "")
+    owner, repo, file = [*hub.split("/"), "", ""][:3]
+    pinned = {"repo": f"{owner}/{repo}", "revision": commit} if hub and commit else {}
     return _record(name, architecture, config, published, (_weights(file, pinned),), wanted)
 
 
@@ -110,7 +111,7 @@ def _of_the_hub(name: str, repo: str, commit: str, *, folder: Path | None, offli
     config = read.get("model_cfg")
     if not isinstance(config, dict) or not {"embed_dim", "vision_cfg", "text_cfg"} <= set(config):
         raise ModelError(f"{CONFIG} of {name} describes no CLIP: its model_cfg lacks embed_dim, vision_cfg or text_cfg")
-    return _record(name, repo, config, read.get("preprocess_cfg", {}), files, repo)
+    return _record(name, repo, config, read.get("preprocess_cfg", {}), here.taken(), repo)
 
 
 def _weights(named: str, pinned: Mapping[str, str]) -> File:

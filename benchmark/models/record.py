@@ -18,11 +18,10 @@ class File:
     """One file of a model.
 
     Attributes:
-        name: the file's name in a local folder, and in the Hub repository unless `path` says otherwise.
+        name: the file's name, in a local folder and in the Hub repository.
         sha256: of the whole file; None where nobody has published it, which docs/models.md says.
         repo: Hub repository, ``owner/name``; None where the file is only ever local.
         revision: commit of `repo`, 40 hexadecimal digits.
-        path: the file's path inside `repo`, if not `name`.
         otherwise: name of the file that is taken where `name` is not there, as older repositories have it.
         url: where a person finds the file, if it is not on the Hub.
     """
@@ -31,7 +30,6 @@ class File:
     sha256: str | None = None
     repo: str | None = None
     revision: str | None = None
-    path: str | None = None
     otherwise: str | None = None
     url: str | None = None
 

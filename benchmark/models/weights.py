@@ -6,6 +6,7 @@ import hashlib
 import json
 import pickle
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +27,7 @@ class Files:
         self.record = record
         self.folder = folder
         self.offline = offline
+        self._taken: dict[int, File] = {}
 
     def path(self, position: int = 0) -> Path:
         """Return where the record's file at `position` lies, fetched if need be, its checksum tested.
@@ -34,9 +36,16 @@ class Files:
         """
         file = self.record.files[position]
         path = self._local(file) if self.folder is not None or file.repo is None else self._cached(file)
-        if file.sha256 is not None and (found := sha256(path)) != file.sha256:
+        found = sha256(path)
+        if file.sha256 not in (None, found):
             raise ModelError(f"{path} is not the published {file.name}: its SHA-256 is {found}, not {file.sha256}")
+        name = path.name if path.name == file.otherwise else file.name
+        self._taken[position] = replace(file, name=name, otherwise=None, sha256=found)
         return path
+
+    def taken(self) -> tuple[File, ...]:
+        """Return the record's files, each whose `path` was asked for with the name and SHA-256 that it was found by."""
+        return tuple(self._taken.get(position, file) for position, file in enumerate(self.record.files))
 
     def _local(self, file: File) -> Path:
         source = f"{file.repo}@{file.revision}" if file.repo else file.url or "where it was made"
@@ -54,7 +63,7 @@ class Files:
     def _cached(self, file: File) -> Path:
         hub = package("huggingface_hub")
         errors = package("huggingface_hub.errors")
-        names = [name for name in (file.path or file.name, file.otherwise) if name]
+        names = [name for name in (file.name, file.otherwise) if name]
         words = package("huggingface_hub.utils.logging")
         before = words.get_verbosity()
         words.set_verbosity_error()  # else it tells of every try before the sentence below does

@@ -7,8 +7,9 @@ import pytest
 import torch
 import yaml
 
-from benchmark import loading, pool, predict, pretrain, prompts, tune
+from benchmark import loading, pool, predict, pretrain, prompts, provenance, tune
 from benchmark.cells import Cells, ahead
+from benchmark.models.weights import sha256
 from benchmark.places import Places, cell_names
 from benchmark.plan import plan
 from corruptions import corrupt
@@ -101,7 +102,9 @@ def test_predicted_files_keep_the_layout(predicted):
             assert archive["indices"].tolist() == list(range(12))
     record = json.loads(places.record("phantom-clip").read_text())
     assert record["prompts"]["oct"]["class_names"] == CLASSES["oct"]
-    assert record["versions"]["torch"] == torch.__version__.partition("+")[0] or record["versions"]["torch"]
+    assert record["versions"]["torch"].partition("+")[0] == torch.__version__.partition("+")[0]
+    checksum = sha256(places.model("phantom-clip") / "phantom_clip.safetensors")
+    assert ("File", f"phantom_clip.safetensors of a local folder, SHA-256 {checksum}") in provenance.model(record)
 
 
 def test_logits_are_the_models_own(predicted):

@@ -9,6 +9,7 @@ import torch
 
 from benchmark.models import load, record
 from benchmark.models.record import ModelError
+from benchmark.models.weights import sha256
 from tests.models.conftest import bpe
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -61,8 +62,11 @@ def test_an_older_file_of_weights_does_too(clip, prompts):
         expected = load("hub:someone/clip", weights_dir=folder).encode_texts(prompts)
     (folder / "model.safetensors").unlink()
     torch.save(theirs.state_dict(), folder / "pytorch_model.bin")
+    model = load("hub:someone/clip", weights_dir=folder)
     with torch.inference_mode():
-        assert torch.equal(load("hub:someone/clip", weights_dir=folder).encode_texts(prompts), expected)
+        assert torch.equal(model.encode_texts(prompts), expected)
+    names = ("pytorch_model.bin", "config.json", "preprocessor_config.json", "tokenizer.json")
+    assert [(file.name, file.sha256) for file in model.record.files] == [(n, sha256(folder / n)) for n in names]
 
 
 def test_the_record_is_what_the_files_say(clip):

@@ -101,6 +101,19 @@ def test_an_older_repositorys_file_is_taken_where_the_newer_is_not(tmp_path, cac
     assert all(cached for _, cached in asked)
 
 
+def test_the_files_that_were_read_have_their_own_names_and_checksums(tmp_path):
+    record = one(otherwise="w.old")
+    (tmp_path / "w.old").write_bytes(b"older")
+    files = Files(record.but(files=(*record.files, File("unread"))), folder=tmp_path)
+    assert files.taken() == files.record.files
+    files.path()
+    known = {"repo": "owner/name", "revision": COMMIT}
+    assert files.taken() == (File("w.old", sha256(tmp_path / "w.old"), **known), File("unread"))
+    (tmp_path / "w.bin").write_bytes(b"newer")
+    files.path()
+    assert files.taken()[0] == File("w.bin", sha256(tmp_path / "w.bin"), **known)
+
+
 def test_reads_safetensors_and_checkpoints_alike(tmp_path):
     tensors = {"a.weight": torch.arange(4.0), "b": torch.ones(2, 2)}
     save_file(tensors, tmp_path / "w.safetensors")

@@ -15,6 +15,7 @@ from torch import nn
 from benchmark.models import RECORDS, Model, load, openclip, record
 from benchmark.models.extras import package
 from benchmark.models.record import Bert, File, ModelError
+from benchmark.models.weights import sha256
 
 pytestmark = pytest.mark.zoo
 
@@ -216,6 +217,15 @@ def test_any_other_model_of_open_clip_by_name(tmp_path, prompts):
         assert model.encode_texts(prompts).shape == (3, 1024)
 
 
+def test_weights_that_are_not_on_the_hub_name_no_repository(tmp_path, monkeypatch):
+    """open_clip's table may have nothing but their address."""
+    monkeypatch.setattr(package("open_clip"), "get_pretrained_cfg", lambda *_: {"url": "https://somewhere"})
+    found = record(f"open_clip:RN50/cc12m@{COMMIT}", folder=tmp_path).files[0]
+    assert (found.repo, found.revision) == (None, None)
+    with pytest.raises(ModelError, match="names no pinned weights"):
+        record(f"open_clip:RN50/cc12m@{COMMIT}")
+
+
 @pytest.mark.parametrize(
     ("wanted", "quick"),
     [("ViT-B-32/openai", True), ("ViT-B-32-quickgelu/openai", True), ("ViT-B-32/laion2b_s34b_b79k", False)],
@@ -265,6 +275,8 @@ def test_a_clip_on_the_hub_in_open_clips_form(tmp_path, prompts):
         "bilinear",
         "squash",
     )
+    read = ("open_clip_model.safetensors", "open_clip_config.json")
+    assert [(file.name, file.sha256) for file in model.record.files] == [(n, sha256(tmp_path / n)) for n in read]
     pixels = model.preprocess(images(2, 40))
     tokens = open_clip.SimpleTokenizer(context_length=20)(prompts)
     with torch.inference_mode():
