@@ -25,6 +25,8 @@ def load(places: Places, chosen: Plan, name: str, *, device: torch.device | str,
     under = models.RECORDS[base].base if base in models.RECORDS else None
     if tuned is not None and under is not None:
         raise UserError(f"{base} is an adapter itself, and {name} can't be tuned from it; have its base, {under}")
+    if under is not None and (other := known_as(chosen, under)) != under:
+        raise UserError(f"{base} is an adapter on {under}, and params.yaml has {other!r} as the weights of {under}")
     adapter = None if tuned is None and under is None else places.adapter(name)
     try:
         model = models.load(base, weights_dir=folder(places, chosen, under or base), adapter=adapter, device=device)

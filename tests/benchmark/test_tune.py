@@ -126,6 +126,14 @@ def test_an_adapter_is_no_base(trained):
         loading.load(Places(trained), chosen, "mine", device="cpu")
 
 
+def test_a_pinned_model_under_the_name_of_a_base_is_no_folder(trained):
+    chosen = replace(plan(trained), weights={"biomedclip": f"hub:someone/clip@{'0' * 40}"})
+    with pytest.raises(
+        UserError, match=r"^rmedclip is an adapter on biomedclip, and params.yaml has 'hub:someone/clip"
+    ):
+        loading.load(Places(trained), chosen, "rmedclip", device="cpu")
+
+
 @pytest.mark.parametrize("name", ["plain", "robust"])
 def test_a_killed_run_goes_on_to_the_same_weights(trained, name):
     straight = tune.Tuning(trained, name)
