@@ -26,14 +26,14 @@ from torch.nn import functional
 
 from benchmark import loading, pool
 from benchmark.adapters import curves, keep
-from benchmark.models import Model
 from benchmark.models.extras import package
 from benchmark.places import Places
 from benchmark.plan import Plan, Tuned, plan
 from benchmark.pool import Part, Pool
 from benchmark.pretrain import own_columns, time_left, warm_cosine
-from benchmark.prompts import Prompts, class_features, prompts
+from benchmark.prompts import class_features, prompts
 from benchmark.views import Corrupting, Moving
+from corruptions import BYTES_VERSION
 from pipeline import UserError, manifest, stage
 from pipeline.layout import Layout
 from pipeline.settings import Settings, settings
@@ -59,12 +59,30 @@ class Tuning:
         self.corrupting = _corrupting(self.plan, self.tuned, given)
         self.moving = Moving(self.model.record.view.size, given.datasets)
         self.features = torch.cat([class_features(self.model, p) for p in self.named])
-        self.key = _key(self.layout, self.plan, self.tuned, self.named, self.model, self.features)
+        self.key = self._key()
         sentences = [[group[0] for group in p.sentences] for p in self.named]
         self.starts, self.allowed = pool.class_columns([p.class_names for p in self.named], sentences)
         if self.plan.tune.classes == "own":
             self.allowed = own_columns(self.starts, self.features.shape[0])
         self._wrap()
+
+    def _key(self) -> str:
+        """Return a checksum of all that the weights depend on: a checkpoint with another one is not gone on with."""
+        facts = {
+            "tune": vars(self.plan.tune),
+            "tuned": vars(self.tuned),
+            "base": self.model.checksum(),
+            "corrupting": self.corrupting and [BYTES_VERSION, vars(self.corrupting)],
+            "prompts": [p.record() for p in self.named],
+            "images": [manifest.read(self.layout, p.dataset, manifest.PREPARED)["splits"] for p in self.named],
+            "chosen": [
+                (part.dataset, part.split, part.indices.tolist()) for part in (*self.shots.parts, *self.held.parts)
+            ],
+            "torch": torch.__version__,
+        }
+        digest = hashlib.sha256(self.features.cpu().numpy().tobytes())
+        digest.update(json.dumps(facts, sort_keys=True).encode())
+        return digest.hexdigest()
 
     def _wrap(self) -> None:
         peft = package("peft")
@@ -261,23 +279,6 @@ def _corrupting(chosen: Plan, tuned: Tuned, given: Settings) -> Corrupting | Non
     if not tuned.augment:
         return None
     return Corrupting(chosen.trained, strength=chosen.tune.strength, profile=given.profile, columns=given.columns)
-
-
-def _key(layout: Layout, chosen: Plan, tuned: Tuned, named: Sequence[Prompts], model: Model, features: Tensor) -> str:
-    """Return a checksum of all that the weights depend on: a checkpoint with another one is not gone on with."""
-    digest = hashlib.sha256(features.cpu().numpy().tobytes())
-    for name, tensor in model.image_tower.state_dict().items():
-        digest.update(name.encode() + tensor.cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
-    facts = {
-        "tune": vars(chosen.tune),
-        "tuned": vars(tuned),
-        "trained": chosen.trained if tuned.augment else (),
-        "prompts": [p.record() for p in named],
-        "images": [manifest.read(layout, p.dataset, manifest.PREPARED)["splits"] for p in named],
-        "torch": torch.__version__,
-    }
-    digest.update(json.dumps(facts, sort_keys=True).encode())
-    return digest.hexdigest()
 
 
 def tune(root: Path | str, name: str) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -62,6 +63,14 @@ class Model:
     def lora_targets(self) -> str:
         """Regular expression over the whole names of `image_tower`'s modules, as PEFT's ``target_modules`` takes it."""
         return self.record.lora_targets
+
+    def checksum(self) -> str:
+        """Return the SHA-256, in hexadecimal, over the names, shapes and bytes of the image tower's tensors."""
+        digest = hashlib.sha256()
+        for name, tensor in sorted(self.image_tower.state_dict().items()):
+            digest.update(f"{name}{tuple(tensor.shape)}{tensor.dtype}".encode())
+            digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
+        return digest.hexdigest()
 
     def preprocess(self, images: NDArray[np.uint8] | Tensor) -> Tensor:
         """Return uint8 (N, H, W, 3) images as the image tower takes them: float32 (N, 3, S, S) on its device."""

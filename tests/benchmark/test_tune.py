@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import yaml
 from huggingface_hub import ModelCard
 from safetensors.torch import load_file, save_file
 
@@ -132,6 +133,31 @@ def test_a_pinned_model_under_the_name_of_a_base_is_no_folder(trained):
         UserError, match=r"^rmedclip is an adapter on biomedclip, and params.yaml has 'hub:someone/clip"
     ):
         loading.load(Places(trained), chosen, "rmedclip", device="cpu")
+
+
+def key(root, name, **changes):
+    """Return the key of a run in a workspace whose params.yaml is changed."""
+    values = yaml.safe_load((root / "params.yaml").read_text())
+    for place, value in changes.items():
+        *above, last = place.split("__")
+        inner = values
+        for part in above:
+            inner = inner[part]
+        inner[last] = value
+    (root / "params.yaml").write_text(yaml.safe_dump(values))
+    return tune.Tuning(root, name).key
+
+
+def test_a_key_depends_on_the_images_that_choose_and_on_corruptions_only_if_they_are_seen(trained, tmp_path):
+    root = tmp_path / "root"
+    shutil.copytree(trained, root)
+    plain, robust = key(root, "plain"), key(root, "robust")
+    assert key(root, "robust", profile="modality") != robust
+    assert key(root, "plain") == plain
+    assert key(root, "robust", profile="imagenet-c", columns={"oct": "fundus"}) != robust
+    assert key(root, "plain") == plain
+    assert key(root, "robust", columns={}) == robust
+    assert key(root, "plain", benchmark__split="val") != plain, "val chooses no epoch any more"
 
 
 @pytest.mark.parametrize("name", ["plain", "robust"])
