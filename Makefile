@@ -21,7 +21,7 @@ repro: $(VENV)/.benchmark ## rebuild the whole benchmark; what is up to date sta
 	@dvc repro
 
 test: $(VENV)/.test ## run the tests
-	@pytest -n auto -m "not slow and not zoo and not gpu"
+	@pytest -n auto
 
 test-long: $(VENV)/.test ## run the tests that take longer
 	@pytest -n auto -m "slow and not zoo and not gpu"

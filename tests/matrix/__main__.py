@@ -17,7 +17,6 @@ import shutil
 import subprocess
 import sys
 import xml.etree.ElementTree as ET
-from pathlib import Path
 
 from tests.matrix.requirements import REPOSITORY, TOOLS, canonical, name_and_bound, oldest, requirements
 
@@ -35,6 +34,7 @@ class Outcome:
     """What an environment's tests came to."""
 
     name: str
+    problem: str = ""
     ended_well: bool = False
     passed: int = 0
     failed: int = 0
@@ -43,6 +43,8 @@ class Outcome:
     versions: dict[str, str] = dataclasses.field(default_factory=dict)
 
     def __str__(self) -> str:
+        if self.problem:
+            return f"{self.name}: error: {self.problem}, see above"
         asked = [name_and_bound(line)[0] for extra, own in requirements().items() if extra != TOOLS for line in own]
         versions = ", ".join(f"{name} {self.versions[name]}" for name in dict.fromkeys(asked) if name in self.versions)
         return (
@@ -57,15 +59,15 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument(
         "--pythons", nargs="+", required=True, help="interpreters; the first also runs the oldest versions"
     )
-    parser.add_argument("--only", nargs="+", metavar="NAME", help="of these alone: oldest, or an interpreter's name")
+    parser.add_argument("--only", nargs="+", metavar="NAME", help="of these alone: oldest, or an interpreter as above")
     args = parser.parse_args(argv)
-    jobs = {OLDEST: args.pythons[0]} | {Path(python).name: python for python in args.pythons}
+    jobs = {OLDEST: args.pythons[0]} | {python: python for python in args.pythons}
     wanted = {name: python for name, python in jobs.items() if args.only is None or name in args.only}
     missing = [name for name, python in wanted.items() if not _is_there(python)]
     outcomes = [_run(name, python) for name, python in wanted.items() if name not in missing]
     print()
     for outcome in outcomes:
-        print(outcome if outcome.versions else f"{outcome.name}: error: could not be installed, see above")
+        print(outcome)
     for name in missing:
         print(f"{name}: NOT RUN, there is no {wanted[name]} on PATH")
     return int(not outcomes or not all(outcome.ended_well for outcome in outcomes))
@@ -78,26 +80,29 @@ def _is_there(python: str) -> bool:
 
 def _run(name: str, python: str) -> Outcome:
     print(f"{name}: installing", flush=True)
-    root = FOLDER / name
+    root = FOLDER / name.strip("/").replace("/", "-")
     shutil.rmtree(root, ignore_errors=True)
     root.mkdir(parents=True)
     constraints = REPOSITORY / "constraints.txt"
     if name == OLDEST:
         constraints = root / "constraints.txt"
         constraints.write_text("".join(f"{name}=={version}\n" for name, version in oldest().items()), encoding="utf-8")
-    subprocess.run([python, "-m", "venv", str(root / "venv")], check=True)
+    if subprocess.run([python, "-m", "venv", str(root / "venv")]).returncode != 0:
+        return Outcome(name, "no environment could be made")
     programs = root / "venv" / "bin"
     environment = os.environ | {"PATH": f"{programs}{os.pathsep}{os.environ['PATH']}"}
     own = str(programs / "python")
 
     install = [own, "-m", "pip", "install", "-qq", "-c", str(constraints), "-e", ".[test]"]
     if subprocess.run(install, cwd=REPOSITORY, env=environment).returncode != 0:
-        return Outcome(name)
+        return Outcome(name, "could not be installed")
     report = root / "tests.xml"
-    test = [own, "-m", "pytest", "-n", "auto", "-m", "not slow and not zoo and not gpu", f"--junitxml={report}"]
+    test = [own, "-m", "pytest", "-n", "auto", f"--junitxml={report}"]
     code = subprocess.run(
         [*test, *(NOT_ON_OLDEST if name == OLDEST else [])], cwd=REPOSITORY, env=environment
     ).returncode
+    if not report.is_file():
+        return Outcome(name, f"the tests ended with code {code} and without a report")
 
     suite = next(ET.parse(report).iter("testsuite")).attrib
     failed, skipped = int(suite["failures"]) + int(suite["errors"]), int(suite["skipped"])
@@ -111,7 +116,9 @@ def _run(name: str, python: str) -> Outcome:
         python=_said(own, "-V").split()[1],
         versions={canonical(one["name"]): one["version"] for one in listed},
     )
-    (FOLDER / f"{name}.json").write_text(json.dumps(dataclasses.asdict(outcome), indent=1) + "\n", encoding="utf-8")
+    root.with_name(f"{root.name}.json").write_text(
+        json.dumps(dataclasses.asdict(outcome), indent=1) + "\n", encoding="utf-8"
+    )
     if outcome.ended_well:
         shutil.rmtree(root)
     return outcome
