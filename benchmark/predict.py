@@ -6,21 +6,15 @@ pixels) is left alone, so an interrupted run goes on where it stopped. Several d
 
 from __future__ import annotations
 
-import argparse
 import hashlib
 import importlib.metadata
 import json
-import os
 import platform
-import signal
-import subprocess
 import sys
-import threading
 import time
 import zipfile
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -29,12 +23,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from benchmark import loading
+from benchmark import loading, shares
 from benchmark.cells import Batch, Cells, ahead
 from benchmark.models import Model
 from benchmark.places import CLEAN, Places
 from benchmark.plan import Plan, plan
 from benchmark.prompts import Prompts, class_features, prompts
+from benchmark.shares import Shard
 from pipeline import UserError, stage
 from pipeline.layout import Layout
 from pipeline.settings import settings
@@ -42,8 +37,6 @@ from pipeline.whole import whole, write_json
 
 PACKAGES = ("medimeta-c", "numpy", "torch", "kornia", "peft", "transformers", "open_clip_torch", "timm", "torchvision")
 """Whose versions a record of predictions names, where they are installed."""
-
-UNTIL_STDIN_ENDS = "--until-stdin-ends"
 
 AT_ONCE = 4
 """Images that a CPU prepares at once: 2.4 MB of floats each at 224 x 224, which stay in its caches."""
@@ -70,10 +63,10 @@ class Predicting:
         self._buffer = torch.empty(0)
         self._features: dict[str, Tensor] = {}
 
-    def todo(self, dataset: str, *, shard: tuple[int, int] = (0, 1)) -> Todo:
+    def todo(self, dataset: str, *, shard: Shard = (0, 1)) -> Todo:
         """Return the cells of `dataset` whose logits are not there yet, and what is needed to make them.
 
-        With `shard` (k, n) only of every n-th cell from the k-th, whichever are there: n runs at once meet nowhere.
+        A `shard` is of all cells, whichever are there: runs with others, at once, meet nowhere.
         """
         if dataset not in self._features:
             self._features[dataset] = class_features(self.model, self._prompts(dataset))
@@ -86,7 +79,7 @@ class Predicting:
         pending = {cell: keys[cell] for cell in mine if stored_key(self._path(dataset, cell)) != keys[cell]}
         return Todo(dataset, cells, features, pending)
 
-    def data_set(self, dataset: str, *, shard: tuple[int, int] = (0, 1)) -> int:
+    def data_set(self, dataset: str, *, shard: Shard = (0, 1)) -> int:
         """Write the logits that are still `todo`, and return of how many cells.
 
         Reading, computing and writing go on at the same time.
@@ -248,12 +241,12 @@ def predict(
     split: str | None = None,
     on_the_fly: bool | None = None,
     devices: Sequence[str] = (),
-    shard: tuple[int, int] = (0, 1),
+    shard: Shard = (0, 1),
 ) -> int:
     """Predict one model on `datasets` (all that are scored if none is named); return the number of cells written.
 
-    Several `devices` (all GPUs if none is named and params.yaml lets them be used) take a share of the cells each. With
-    `shard` (k, n) only every n-th cell of each data set is predicted, from the k-th.
+    Several `devices` (all GPUs if none is named and params.yaml lets them be used) take a part each of the cells, or of
+    those of `shard`.
     """
     chosen, given = plan(root), settings(root)
     scored = [name for group in chosen.scored(given.datasets).values() for name in group]
@@ -276,48 +269,23 @@ def predict(
     return written
 
 
-def _share_out(run: Predicting, names: Sequence[str], devices: Sequence[torch.device], shard: tuple[int, int]) -> int:
-    """Part the cells between `devices`, `run` working on the first and a process of its own on each other one.
-
-    Return the number of cells written, UserError if a process fails. The processes end with this one, however it ends.
-    """
+def _share_out(run: Predicting, names: Sequence[str], devices: Sequence[torch.device], shard: Shard) -> int:
+    """Part a share of the cells between `devices`, `run` being on the first; return the number of cells written."""
     pending = {dataset: count for dataset in names if (count := len(run.todo(dataset, shard=shard).keys))}
     if not pending:
         return 0
-    part, of = shard
-    own, *others = [(part + k * of, len(devices) * of) for k in range(len(devices))]
     command = [sys.executable, "-m", "benchmark.predict", "--root", str(run.layout.root), "--model", run.name]
-    command += ["--split", run.split, UNTIL_STDIN_ENDS] + ["--on-the-fly"] * (run.made != "files")
+    command += ["--split", run.split] + ["--on-the-fly"] * (run.made != "files")
     command += [word for dataset in pending for word in ("--dataset", dataset)]
-    with ExitStack() as started:  # which closes each one's stdin before it waits
-        running = {}
-        for device, (k, n) in zip(devices[1:], others, strict=True):
-            words = [*command, "--device", str(device), "--shard", f"{k}/{n}"]
-            running[str(device)] = started.enter_context(subprocess.Popen(words, stdin=subprocess.PIPE))
+    own, *others = shares.parted(shard, len(devices))
+    commands = [
+        (str(device), [*command, "--device", str(device), "--shard", f"{k}/{n}"])
+        for device, (k, n) in zip(devices[1:], others, strict=True)
+    ]
+    with shares.beside(commands):
         for dataset in pending:
             run.data_set(dataset, shard=own)
-        failed = [device for device, process in running.items() if process.wait()]
-    if failed:
-        raise UserError(f"predicting on {', '.join(failed)} failed; its message is above, and whatever is done is kept")
     return sum(pending.values())
-
-
-def _end_with_stdin() -> None:
-    """End this process as SIGTERM does once nobody can write to its stdin: whoever started it has gone."""
-
-    def wait() -> None:
-        while os.read(0, 1):  # sys.stdin would be locked when Python ends
-            pass
-        os.kill(os.getpid(), signal.SIGTERM)
-
-    threading.Thread(target=wait, daemon=True).start()
-
-
-def _shard(text: str) -> tuple[int, int]:
-    part, _, of = text.partition("/")
-    if not (part.isdigit() and of.isdigit() and int(part) < int(of)):
-        raise argparse.ArgumentTypeError(f"is K/N with K below N, not {text!r}")
-    return int(part), int(of)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -335,11 +303,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         default=[],
         help="cpu, cuda or cuda:K; several share the cells out (default: benchmark.device of params.yaml, all GPUs)",
     )
-    parser.add_argument("--shard", type=_shard, default=(0, 1), help="K/N: only this share of the cells of a data set")
-    parser.add_argument(UNTIL_STDIN_ENDS, action="store_true", help="end when stdin does, as the shares of one run do")
+    parser.add_argument(
+        "--shard", type=shares.shard, default=(0, 1), help="K/N: only this share of the cells of a data set"
+    )
+    parser.add_argument(
+        shares.UNTIL_STDIN_ENDS, action="store_true", help="end when stdin does, as the shares of one run do"
+    )
     given = parser.parse_args(argv)
     if given.until_stdin_ends:
-        _end_with_stdin()
+        shares.end_with_stdin()
 
     def work() -> None:
         written = predict(

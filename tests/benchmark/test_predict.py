@@ -15,7 +15,7 @@ import torch
 import yaml
 from safetensors.torch import load, save_file
 
-from benchmark import loading, predict, prompts, report, score
+from benchmark import loading, predict, prompts, report, score, shares
 from benchmark.models import phantom_clip
 from benchmark.places import Places, cell_names
 from benchmark.plan import plan
@@ -97,12 +97,24 @@ def test_devices_share_the_cells_out(workspace, capfd, monkeypatch):
     assert capfd.readouterr().out == f"{MODEL}: 0 cells predicted, the others were there\n", "and nothing is started"
 
 
+def test_shares_of_shares_cover_every_cell_once():
+    parts = [part for k in range(3) for part in shares.parted((k, 3), 2)]
+    assert sorted(cell for k, n in parts for cell in range(36)[k::n]) == list(range(36))
+
+
+@pytest.mark.parametrize("text", ["2/2", "1", "a/2"])
+def test_a_share_that_is_none(text, capsys):
+    with pytest.raises(SystemExit):
+        predict.main(["--model", MODEL, "--shard", text])
+    assert "is K/N with K below N" in capsys.readouterr().err
+
+
 def test_a_device_that_fails_is_named(run, monkeypatch):
     monkeypatch.setattr(predict.sys, "executable", "false")
-    with pytest.raises(ValueError, match="predicting on cpu failed"):
-        predict._share_out(run, ["oct"], [torch.device("cpu")] * 2, (0, 12))
-    assert not run.todo("oct", shard=(0, 24)).keys, "its own share is done"
-    assert len(run.todo("oct", shard=(12, 24)).keys) == 1
+    with pytest.raises(ValueError, match="predicting on cpu, cpu failed"):
+        predict._share_out(run, ["oct"], [torch.device("cpu")] * 3, (0, 12))
+    assert not run.todo("oct", shard=(0, 36)).keys, "its own share is done"
+    assert len(run.todo("oct", shard=(0, 12)).keys) == 2
 
 
 def test_shares_end_with_the_run_that_started_them(tmp_path):
