@@ -1,7 +1,8 @@
 """Ctrl-C and SIGTERM at any moment of a command: one sentence, no temporary file left, exit code 130 or 143.
 
 Nothing is raised: an exception may come in the middle of a library, which swallows it, shows it or waits. What is not
-whole has a temporary name, so it is enough to remove that and to leave.
+whole has a temporary name, so it is enough to remove that and to leave. A command that lacks a package ends in one
+sentence too, from its first import on.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from types import TracebackType
 
 SENTENCE = "interrupted; nothing half-written was kept"
 
@@ -27,12 +29,15 @@ _unfinished: set[Path] = set()
 
 
 def command(package: str) -> None:
-    """Take Ctrl-C and SIGTERM if Python was started as ``python -m package.module``; else change nothing.
+    """Take Ctrl-C, SIGTERM and missing packages if Python was started as ``python -m package.module``; else nothing.
 
-    To be called on import of the package, which comes before the imports of its module: they take a second.
+    To be called on import of the package, which comes before the imports of its module: they take a second. All that
+    they need is in the extra of the package's name.
     """
-    if sys.argv[:1] != ["-m"] or not sys.orig_argv[-len(sys.argv)].removeprefix("-m").startswith(f"{package}."):
+    module = sys.orig_argv[-len(sys.argv)].removeprefix("-m")
+    if sys.argv[:1] != ["-m"] or not module.startswith(f"{package}."):
         return
+    sys.excepthook = functools.partial(_show, module, package)
     for number in _SIGNALS:
         if signal.getsignal(number) != signal.SIG_IGN:  # as a shell's background jobs ignore Ctrl-C
             signal.signal(number, functools.partial(_leave, os.getpid()))
@@ -81,6 +86,17 @@ def remove(path: Path) -> None:
             shutil.rmtree(path)
         else:
             path.unlink(missing_ok=True)
+
+
+def _show(
+    module: str, extra: str, kind: type[BaseException], error: BaseException, trace: TracebackType | None
+) -> None:
+    """Show an error that nobody took: a package that is not installed in one sentence, anything else as Python does."""
+    if isinstance(error, ModuleNotFoundError) and error.name is not None and "." not in error.name:
+        needs = f"{module} needs {error.name}, which is not installed: pip install 'medimeta-c[{extra}]'"
+        print(f"error: {needs}", file=sys.stderr)
+    else:
+        sys.__excepthook__(kind, error, trace)
 
 
 def _end(process: int) -> None:

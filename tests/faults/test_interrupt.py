@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import os
 import signal
 import subprocess
@@ -60,6 +61,32 @@ def test_while_it_is_still_importing(control_c: None, module: str, number: int, 
     assert process.returncode == code, rest
     assert rest.endswith(SAID)
     assert [line for line in rest.splitlines() if not line.startswith("import time:")] == [SAID.strip()]
+
+
+@pytest.mark.parametrize(
+    ("module", "lacks", "extra"),
+    [
+        ("pipeline.export", "joblib", "pipeline"),
+        ("pipeline.prepare", "yaml", "pipeline"),
+        ("benchmark.tune", "torch", "benchmark"),
+        ("benchmark.report", "jinja2", "benchmark"),
+    ],
+)
+def test_a_package_that_is_not_installed_is_one_sentence_with_its_extra(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, module: str, lacks: str, extra: str
+) -> None:
+    (tmp_path / "sitecustomize.py").write_text(f"import sys; sys.modules[{lacks!r}] = None")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    ended = run([sys.executable, "-m", module])
+    says = f"error: {module} needs {lacks}, which is not installed: pip install 'medimeta-c[{extra}]'\n"
+    assert (ended.returncode, ended.stdout, ended.stderr) == (1, "", says)
+    assert extra in importlib.metadata.metadata("medimeta-c").get_all("Provides-Extra", [])
+
+
+@pytest.mark.parametrize("slip", ["1 / 0", "import pipeline.nothing"])
+def test_our_own_slips_are_shown_as_python_does(slip: str) -> None:
+    ended = run([sys.executable, "-c", STARTED.format(module="pipeline") + slip])
+    assert (ended.returncode, ended.stderr.partition("\n")[0]) == (1, "Traceback (most recent call last):")
 
 
 STARTED = "import sys; sys.argv, sys.orig_argv = ['-m'], ['python', '-m', '{module}.x']; import signal, {module};"
