@@ -59,7 +59,7 @@ class Predicting:
         self.name, self.split = name, split
         self.made = ("gpu" if device.type == "cuda" else "cpu") if on_the_fly else "files"
         self.model: Model = loading.load(self.places, self.plan, name, device=device)
-        self.weights = tower_checksum(self.model)
+        self.weights = self.model.checksum()
         self._buffer = torch.empty(0)
         self._features: dict[str, Tensor] = {}
 
@@ -194,15 +194,6 @@ def _tuning(places: Places, name: str) -> dict[str, Any]:
     return {k: read[k] for k in ("settings", "corruptions", "best_epoch", "scale", "chosen_on", "parameters")} | {
         "shots": counts
     }
-
-
-def tower_checksum(model: Model) -> str:
-    """Return the SHA-256 over the names, shapes and bytes of the image tower's tensors."""
-    digest = hashlib.sha256()
-    for name, tensor in sorted(model.image_tower.state_dict().items()):
-        digest.update(f"{name}{tuple(tensor.shape)}{tensor.dtype}".encode())
-        digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
-    return digest.hexdigest()
 
 
 def stored_key(path: Path) -> str | None:
