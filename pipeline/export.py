@@ -30,7 +30,7 @@ from pipeline.parallel import ordered
 from pipeline.settings import settings
 from pipeline.whole import is_temporary, remove_leftover, whole, write_json
 
-EXPORT_VERSION = 1
+EXPORT_VERSION = 2
 """Version of what export writes from the same pixels. A change of the columns or of their coding is a new version."""
 
 _SAVE_EVERY = 5.0  # seconds of work that a killed export may have to do again

@@ -1,9 +1,10 @@
-"""PNGs written by NumPy and ISA-L decode to the same pixels everywhere."""
+"""PNGs written by NumPy and libdeflate decode to the same pixels everywhere."""
 
 from __future__ import annotations
 
 import io
 import re
+import zlib
 
 import cv2
 import numpy as np
@@ -14,7 +15,9 @@ from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 from PIL import Image
 
+from corruptions import CORRUPTIONS, sweep
 from pipeline import png
+from tests.bench.timing import photographs
 
 SHAPES = st.tuples(st.integers(0, 3), st.integers(1, 9), st.integers(1, 9), st.sampled_from([1, 3]))
 
@@ -48,6 +51,24 @@ def test_images_of_the_benchmarks_size_stay_valid_and_small(channels: int) -> No
     assert len(image) < images.size / 20
     for found in decoded(image):
         np.testing.assert_array_equal(found, images[0])
+
+
+def test_an_image_takes_the_filter_that_leaves_less() -> None:
+    levels = np.random.default_rng(0).integers(0, 256, 64, np.uint8)
+    across = np.broadcast_to(levels[:, None, None], (64, 64, 3))  # each row has one level
+    encoded = png.encode(np.stack([across, across.transpose(1, 0, 2)]))
+    assert [zlib.decompress(image[41:-16])[0] for image in encoded] == [1, 2]  # sub, up
+
+
+@pytest.mark.parametrize("corruption", CORRUPTIONS)
+def test_photographs_are_no_more_than_15_percent_larger_than_pillows(corruption: str) -> None:
+    images = photographs(4)
+    for severity, made in sweep(images, corruption, dataset="pbc", split="test", seed=1):
+        theirs = 0
+        for image in made:
+            Image.fromarray(image).save(file := io.BytesIO(), "png")
+            theirs += file.tell()
+        assert sum(map(len, png.encode(made))) <= 1.15 * theirs, severity
 
 
 @pytest.mark.parametrize("shape", [(2, 4, 4), (2, 4, 4, 2), (2, 0, 4, 3), (2, 4, 0, 1)])
