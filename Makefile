@@ -55,14 +55,18 @@ clean: ## remove the environments and build folders, never data
 	@rm -rf .venv .zoo .peers build *.egg-info
 
 # torchvision imports beside the CPU build of torch (benchmark/models/extras.py), but must stay out of the environment.
-.zoo:
-	@python -m pip install --quiet --no-deps --target .zoo \
-	  torchvision==0.28.0 open_clip_torch==3.3.0 timm==1.0.31 ftfy==6.3.1 wcwidth==0.7.0
+.zoo: constraints.txt
+	@rm -rf $@
+	@python -m pip install --quiet --no-deps --constraint constraints.txt --target $@ \
+	  torchvision open_clip_torch timm ftfy wcwidth
+	@touch $@
 
 # The peers pin older versions of what we use, so they come without their requirements, and apart.
-.peers:
-	@python -m pip install --quiet --no-deps --target .peers \
-	  medmnistc==0.1.0 medmnist==3.0.2 imagecorruptions==1.1.2 torchvision==0.28.0 "setuptools<81"
+.peers: constraints.txt
+	@rm -rf $@
+	@python -m pip install --quiet --no-deps --target $@ \
+	  medmnistc==0.1.0 medmnist==3.0.2 imagecorruptions==1.1.2 "setuptools<81" "$$(grep ^torchvision== constraints.txt)"
+	@touch $@
 
 lint: $(VENV)/.test ## run the formatter, the linters and the type checker on their own
 	@ruff format . && ruff check . && mypy && lint-imports
