@@ -72,8 +72,7 @@ class _Inputs:
 
     def __init__(self, layout: Layout, dataset: Dataset) -> None:
         ids = facts.image_ids(layout, dataset.name)
-        versions = [EXPORT_VERSION, version("pyarrow"), version("deflate")]
-        shared = json.dumps([versions, dataset.class_names, ids])
+        shared = json.dumps([[EXPORT_VERSION, *_made_with().values()], dataset.class_names, ids])
         object.__setattr__(self, "image_ids", ids)
         object.__setattr__(self, "schema", cells.features(dataset.class_names).arrow_schema)
         object.__setattr__(self, "digest", hashlib.sha256(shared.encode()).hexdigest())
@@ -138,6 +137,11 @@ class _Work:
         return entry.get("key") == key and path.is_file() and manifest.file_checksum(path) == entry["sha256"]
 
 
+def _made_with() -> dict[str, str]:
+    """Return the versions that the bytes of the parquet files depend on."""
+    return {name: version(name) for name in ("pyarrow", "deflate")}
+
+
 def _previous(layout: Layout) -> Entries:
     try:
         entries: Entries = json.loads(facts.export_record(layout).read_text())["files"]
@@ -148,8 +152,7 @@ def _previous(layout: Layout) -> Entries:
 
 def _save(layout: Layout, entries: Entries, build: str | None) -> None:
     """Write metrics/export.json; `build` is the checksum of the manifests, or None while the export is unfinished."""
-    versions = {name: version(name) for name in ("deflate", "pyarrow")}
-    value = {"export_version": EXPORT_VERSION, "made_with": versions, "build": build, "files": entries}
+    value = {"export_version": EXPORT_VERSION, "made_with": _made_with(), "build": build, "files": entries}
     write_json(facts.export_record(layout), value)
 
 
