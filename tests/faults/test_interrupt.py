@@ -66,7 +66,7 @@ def test_while_it_is_still_importing(control_c: None, module: str, number: int, 
 @pytest.mark.parametrize(
     ("module", "lacks", "extra"),
     [
-        ("pipeline.export", "joblib", "pipeline"),
+        ("pipeline.corrupt", "joblib", "pipeline"),
         ("pipeline.prepare", "yaml", "pipeline"),
         ("benchmark.tune", "torch", "benchmark"),
         ("benchmark.report", "jinja2", "benchmark"),
