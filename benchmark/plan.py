@@ -14,6 +14,7 @@ from pipeline.settings import read_params
 
 T = TypeVar("T")
 DEVICES = ("auto", "cpu", "cuda")
+SCALES = [0.4, 0.5, 0.6, 0.7, 0.8, 1.0]  # dvc.yaml names it, and a tuple never equals what dvc.lock has
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,7 @@ class Tune:
     alpha: int = 16
     dropout: float = 0.0
     validate_every: int = 4
-    scales: tuple[float, ...] = (0.4, 0.5, 0.6, 0.7, 0.8, 1.0)
+    scales: tuple[float, ...] = tuple(SCALES)
     strength: int = 5
 
 
