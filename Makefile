@@ -12,13 +12,16 @@ export PATH := $(BIN):$(PATH)
 export HF_HUB_DISABLE_XET := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help repro test test-long test-zoo test-matrix audit lint bench bench-predict bench-gpu parity goldens clean
+.PHONY: help repro fetch test test-long test-zoo test-matrix audit lint bench bench-predict bench-gpu parity goldens clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /  make \1\t/' | expand -t 22
 
 repro: $(VENV)/.benchmark ## rebuild the whole benchmark; what is up to date stays
 	@dvc repro
+
+fetch: $(VENV)/.benchmark ## bring the images of the source that params.yaml names, such as medimeta (docs/data.md)
+	@dvc repro fetch
 
 test: $(VENV)/.test ## run the tests
 	@pytest -n auto
