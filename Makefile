@@ -20,7 +20,7 @@ help: ## list the targets
 repro: $(VENV)/.benchmark ## rebuild the whole benchmark; what is up to date stays
 	@dvc repro
 
-fetch: $(VENV)/.benchmark ## bring the images of the source that params.yaml names, such as medimeta (docs/data.md)
+fetch: $(VENV)/.pipeline ## bring the images of the source that params.yaml names, such as medimeta (docs/data.md)
 	@dvc repro fetch
 
 test: $(VENV)/.test ## run the tests
