@@ -15,7 +15,7 @@ from benchmark.places import CLEAN, cell_name, corruptions_of
 from corruptions import BYTES_VERSION, SEVERITIES, strength
 from pipeline import UserError, manifest, npz
 from pipeline.layout import Layout
-from pipeline.settings import Settings, settings
+from pipeline.settings import settings
 
 T = TypeVar("T")
 AHEAD = 3
@@ -41,7 +41,6 @@ class Cells:
     def __init__(
         self,
         layout: Layout,
-        given: Settings | None,
         dataset: str,
         split: str,
         *,
@@ -50,7 +49,7 @@ class Cells:
     ) -> None:
         """Take the cells as `made` says; those of an adopted data set, which nothing here can make, from its files.
 
-        `given` is read from the params.yaml beside the data if it is None and needed.
+        How they are made stands in the params.yaml beside the data.
         """
         facts = manifest.read(layout, dataset, manifest.CLEAN)
         if split not in facts["splits"]:
@@ -58,9 +57,9 @@ class Cells:
         self._layout, self.dataset, self.split = layout, dataset, split
         self._how: dict[str, Any] = {"made": "files"}
         if made != "files" and "corruptions" not in facts:
-            given = given or settings(layout.root)
-            self._how = {"made": made, "device": device, "seed": given.seed, "profile": given.profile}
-            self._how["column"] = given.column(dataset)
+            chosen = settings(layout.root)
+            self._how = {"made": made, "device": device, "seed": chosen.seed, "profile": chosen.profile}
+            self._how["column"] = chosen.column(dataset)
         expected = facts["splits"][split]
         self.labels = npz.Npz(layout.clean(dataset, split)).labels
         if hashlib.sha256(self.labels.astype("<i8").tobytes()).hexdigest() != expected["labels"]:

@@ -3,7 +3,7 @@
 data/models/<model>/                     phantom_clip.safetensors, or adapter/ with tune.json, checkpoint, curves
 data/predictions/<model>/record.json     the model, its prompts, the versions
 data/predictions/<model>/<dataset>/<split>/<clean|corruption_severity_k>.npz
-                                         logits float32 (N, K), labels int64 (N,), indices int64 (N,), key
+                                         logits float32 (N, K), labels int64 (N,), indices int64 (N,), key, weights
 reports/                                 scores.json, scores.csv, metrics.json, plots/, and the report in three forms
 """
 

@@ -73,7 +73,7 @@ class Predicting:
         features = self._features[dataset]
         where = str(self.model.device) if self.made == "gpu" else None
         home = self.plan.home(self.layout.root, dataset)
-        cells = Cells(home, None, dataset, self.split, made=self.made, device=where)
+        cells = Cells(home, dataset, self.split, made=self.made, device=where)
         keys = {cell: self._key(features, checksum) for cell, checksum in cells.checksums.items()}
         mine = list(keys)[shard[0] :: shard[1]]
         pending = {cell: keys[cell] for cell in mine if stored_key(self._path(dataset, cell)) != keys[cell]}

@@ -71,7 +71,7 @@ def main(argv: list[str] | None = None) -> int:
     if given.vit:
         torch.manual_seed(0)
         run.model.image_tower = Vit().eval().to(device)
-    cells = Cells(run.layout, None, given.dataset, run.split)
+    cells = Cells(run.layout, given.dataset, run.split)
     batch = next(cells.batches([CLEAN], chosen.batch)).images
     images = len(list(cells.checksums)[:: given.one_cell_in]) * len(cells.labels)
     prepared = run.model.preprocess(batch)

@@ -181,7 +181,7 @@ def test_mistakes_are_one_sentence(predicted, capsys):
 
 
 def test_checksums_name_every_cell(predicted):
-    cells = Cells(Layout(predicted), predict.settings(predicted), "oct", "test", made="cpu")
+    cells = Cells(Layout(predicted), "oct", "test", made="cpu")
     assert list(cells.checksums) == cell_names()
     assert len(set(cells.checksums.values())) == 36
 
