@@ -9,14 +9,12 @@ APPNOTE 6.3.10, sections 4.3 to 4.5, in its zip64 form.
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import io
 import math
 import os
 import struct
 import zipfile
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -28,6 +26,7 @@ from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 from pipeline import UserError
+from pipeline.damage import ZIP_FAILURES, is_damage
 from pipeline.whole import whole
 
 COMPRESSIONS = ("stored", "deflated")
@@ -37,17 +36,6 @@ _LEVEL = 2  # at ISA-L's level 1 two streams in a hundred vary from process to p
 _DATE = 0x21  # 1 January 1980, the earliest that the format can say: equal arrays, equal files
 _ZIP64 = 45  # version needed to extract
 _NONE = 0xFFFFFFFF  # "see the zip64 field"
-# What zipfile, zlib and NumPy say of damage; OSError where a damaged offset is negative.
-_DAMAGE = (
-    zipfile.BadZipFile,
-    zlib.error,
-    struct.error,
-    EOFError,
-    ValueError,
-    OverflowError,
-    NotImplementedError,
-    RuntimeError,
-)
 _DEFLATE_LIMIT = 1032  # deflate makes at most 1032 bytes of one (zlib's technical notes)
 _WORTHWHILE = 7 / 8  # of its size, an image that deflate makes larger than this is hardly worth the time
 _STORED_RUN = 15  # images after it that are stored untried: a cell's images are much alike
@@ -149,8 +137,8 @@ class Npz:
                     self.labels = np.frombuffer(stream.read(), "<i8").astype(np.int64)
         except FileNotFoundError:
             raise NpzError(f"{path} is not there; `dvc repro` makes it") from None
-        except (*_DAMAGE, OSError) as broken:
-            if isinstance(broken, NpzError) or (isinstance(broken, OSError) and broken.errno != errno.EINVAL):
+        except ZIP_FAILURES as broken:
+            if not is_damage(broken):
                 raise
             raise NpzError(f"{path} is not a whole npz ({broken}); delete it and run `dvc repro`") from None
         if len(self.labels) != self.shape[0]:
@@ -171,8 +159,8 @@ class Npz:
                     shape = (min(size, self.shape[0] - start), *self.shape[1:])
                     pixels = stream.read(math.prod(shape))
                     yield np.frombuffer(pixels, np.uint8).reshape(shape)
-        except _DAMAGE as broken:
-            if isinstance(broken, NpzError):
+        except ZIP_FAILURES as broken:
+            if not is_damage(broken):
                 raise
             raise NpzError(f"{self.path} is damaged ({broken}); delete it and run `dvc repro`") from None
 
