@@ -128,7 +128,8 @@ def test_shares_end_with_the_run_that_started_them(tmp_path):
             assert first.poll() is None
             assert time.monotonic() < deadline
             time.sleep(0.005)
-        (other,) = psutil.Process(first.pid).children()
+        commands = {process: process.info["cmdline"] or [] for process in psutil.process_iter(["cmdline"])}
+        (other,) = (process for process, words in commands.items() if {str(root), "--shard"} <= set(words))
         first.send_signal(signal.SIGTERM)
     assert first.returncode == 143
     other.wait(timeout=30)
