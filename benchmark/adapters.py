@@ -15,7 +15,7 @@ from dvclive import Live
 from benchmark.models import Record
 from benchmark.places import Places
 from pipeline import interrupt
-from pipeline.whole import write_json
+from pipeline.whole import MARK, write_json
 
 
 def curves(folder: Path, history: Sequence[Mapping[str, float]]) -> None:
@@ -37,7 +37,7 @@ def keep(tower: Any, base: Record, places: Places, name: str, record: Mapping[st
     target = places.adapter(name)
     described = target.parent / "tune.json"
     target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".tmp-", dir=target.parent) as made, interrupt.unfinished(Path(made)):
+    with tempfile.TemporaryDirectory(prefix=MARK, dir=target.parent) as made, interrupt.unfinished(Path(made)):
         folder = Path(made) / "adapter"
         # PEFT 0.18 leaves convolutions channels last, which safetensors refuses; embedding layers it asks the Hub about
         weights = {name: tensor.contiguous() for name, tensor in tower.state_dict().items()}
