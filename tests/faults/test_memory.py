@@ -11,6 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from pipeline.whole import MARK
 from tests.faults import workspace
 from tests.faults.workspace import DATASET, REPOSITORY
 
@@ -43,17 +44,19 @@ def test_ten_times_the_images_need_no_more_memory(tmp_path: Path) -> None:
 @pytest.mark.parametrize("corruption", ["gaussian_noise", "pixelate"])
 def test_one_worker_uses_one_core(tmp_path: Path, corruption: str) -> None:
     """Whatever NumPy's, Numba's or OpenCV's own threads would do; the thread that appends works in turns with it."""
-    root = workspace.make(tmp_path, test=160)
+    root = workspace.make(tmp_path, test=640)
     command = workspace.corrupt_command(root, "--workers", "1", corruption=corruption)
     environment = {k: v for k, v in os.environ.items() if not k.endswith("_NUM_THREADS")}
     with subprocess.Popen(command, cwd=REPOSITORY, env=environment) as running:
         watched, busiest = psutil.Process(running.pid), 0.0
         while running.poll() is None:
+            works = any(root.rglob(f"{MARK}*"))  # before that, BLAS's threads wait for work by turning in a circle
             start, before = time.monotonic(), watched.cpu_times()
-            time.sleep(0.2)
+            time.sleep(0.3)
             if running.poll() is not None:
                 break
             after, seconds = watched.cpu_times(), time.monotonic() - start  # on a busy machine it slept for longer
-            busiest = max(busiest, (after.user + after.system - before.user - before.system) / seconds)
+            if works:
+                busiest = max(busiest, (after.user + after.system - before.user - before.system) / seconds)
     assert running.returncode == 0
-    assert busiest < 1.4
+    assert 0 < busiest < 1.4
