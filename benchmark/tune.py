@@ -35,7 +35,7 @@ from benchmark.prompts import class_features, prompts
 from benchmark.views import Corrupting, Moving
 from corruptions import BYTES_VERSION
 from pipeline import UserError, manifest, stage
-from pipeline.layout import Layout
+from pipeline.layout import PREPARED, Layout
 from pipeline.settings import Settings, settings
 from pipeline.whole import whole
 
@@ -74,9 +74,9 @@ class Tuning:
             "base": self.model.checksum(),
             "corrupting": self.corrupting and [BYTES_VERSION, vars(self.corrupting)],
             "prompts": [p.record() for p in self.named],
-            "images": [manifest.read(self.layout, p.dataset, manifest.PREPARED)["splits"] for p in self.named],
-            "chosen": [
-                (part.dataset, part.split, part.indices.tolist()) for part in (*self.shots.parts, *self.held.parts)
+            "images": [
+                (part.dataset, part.split, _checksums(self.layout, part), part.indices.tolist())
+                for part in (*self.shots.parts, *self.held.parts)
             ],
             "torch": torch.__version__,
         }
@@ -273,6 +273,13 @@ def balanced(sets: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.in
         rounds = [rng.permutation(own) for _ in range(-(-int(count) // len(own)))]
         drawn.append(np.concatenate(rounds)[:count])
     return rng.permutation(np.concatenate(drawn))
+
+
+def _checksums(layout: Layout, part: Part) -> dict[str, Any]:
+    """Return the entry of a part's whole split in the manifest that has it."""
+    name = manifest.PREPARED if part.split in PREPARED else manifest.CLEAN
+    entry: dict[str, Any] = manifest.read(layout, part.dataset, name)["splits"][part.split]
+    return entry
 
 
 def _corrupting(chosen: Plan, tuned: Tuned, given: Settings) -> Corrupting | None:

@@ -24,7 +24,7 @@ from benchmark.places import Places
 from benchmark.plan import Tuned, plan
 from benchmark.views import Corrupting, Moving
 from corruptions import corrupt
-from pipeline import UserError
+from pipeline import UserError, manifest
 from pipeline.layout import Layout
 
 from .conftest import CLASSES, discs
@@ -157,6 +157,11 @@ def test_a_key_depends_on_the_images_that_choose_and_on_corruptions_only_if_they
     assert key(root, "robust", profile="imagenet-c", columns={"oct": "fundus"}) != robust
     assert key(root, "plain") == plain
     assert key(root, "robust", columns={}) == robust
+    path = Layout(root).manifest("oct", manifest.CLEAN)
+    before = path.read_text()
+    path.write_text(before.replace(json.loads(before)["splits"]["val"]["images"], "0" * 64))
+    assert key(root, "plain") != plain, "other images choose the epoch"
+    path.write_text(before)
     assert key(root, "plain", benchmark__split="val") != plain, "val chooses no epoch any more"
 
 
