@@ -12,6 +12,7 @@ from dvc.utils.serialize import parse_py
 from benchmark import score
 from benchmark.places import Places
 from corruptions import CORRUPTIONS, SEVERITIES
+from pipeline import cards
 
 from .conftest import write_logits
 
@@ -77,6 +78,14 @@ def test_diffs_show_what_changed(changed):
     for found, at, before, after in ((curves, "3", 15, (6 * 15 + 30) / 7), (bars, "pixelate", 75, 150)):
         assert found["HEAD", "better", at] == pytest.approx(before, abs=1e-4)
         assert found["workspace", "better", at] == pytest.approx(after, abs=1e-4)
+
+
+@pytest.mark.parametrize("stage", ["pretrain", "tune"])
+def test_training_depends_on_what_it_reads_of_every_card(stage):
+    known = yaml.safe_load(PROJECT.read_text())["stages"][stage]
+    params = [entry for entry in known.get("do", known)["params"] if isinstance(entry, dict)]
+    named = {path: keys for entry in params for path, keys in entry.items() if path.startswith("cards/")}
+    assert named == {f"cards/{name}.yaml": ["modality", "mirror"] for name in cards.DATASETS}
 
 
 def test_values_in_code_equal_what_the_lock_keeps_of_them():
