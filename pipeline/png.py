@@ -3,7 +3,7 @@
 All rows of an image take the same filter: none, sub (the difference from the pixel on the left, modulo 256) or up (from
 the row above), whichever leaves the least entropy in a sample of its rows; NumPy filters a whole batch at once.
 libdeflate packs them at level 1, or at level 2 if many rows repeat the one above, as pixelated ones do: for these it is
-as fast and makes up to a sixth less. (ISA-L is twice as fast, but python-isal 1.9.1 makes a stream or two in 36,000
+as fast and makes up to a seventh less. (ISA-L is twice as fast, but python-isal 1.9.1 makes a stream or two in 36,000
 some bytes longer or shorter, others from run to run; libdeflate made the same in every run.) The container is the plain
 one of the PNG specification (W3C, third edition, section 5): IHDR, one IDAT, IEND. Any decoder gives back the same
 pixels.
