@@ -59,9 +59,8 @@ def test_the_mean_is_of_the_time_that_seven_take() -> None:
     assert mean["imagecorruptions"].median == pytest.approx(10)
     assert mean["medmnistc"].median == pytest.approx(5)
     assert "formulas" not in mean
-    rows["add_value"]["ours"] = Timing(
-        10.0, 10.0, 10.0
-    )  # medmnistc has the other form of brightness, which is the faster
+    # medmnistc has the other form of brightness, which is the faster one here.
+    rows["add_value"]["ours"] = Timing(10.0, 10.0, 10.0)
     mean = kernels.mean(rows)["kernels, mean of seven"]
     assert mean["ours"].median / mean["medmnistc"].median == pytest.approx((7 / 5) / (6 / 100 + 1 / 25))
     assert kernels.mean(_rows(("scale",), ours=1.0)) == {}
