@@ -207,10 +207,10 @@ def stored_key(path: Path) -> str | None:
 
 def _stored_record(path: Path) -> dict[str, Any]:
     try:
-        record: dict[str, Any] = json.loads(path.read_text())
+        record = json.loads(path.read_text())
     except (FileNotFoundError, ValueError):
         return {}  # none yet, or a damaged one: written anew
-    return record
+    return record if isinstance(record, dict) else {}
 
 
 def versions() -> dict[str, str]:
@@ -253,9 +253,12 @@ def predict(
         written = sum(run.data_set(dataset, shard=shard) for dataset in names)
     else:
         written = _share_out(run, names, where, shard)
-    record = run.record([dataset for dataset in known if dataset in names or run.predicted(dataset)])
-    if not written:  # the logits are still those of the versions that made them
-        record |= {"versions": _stored_record(run.places.record(name)).get("versions", record["versions"])}
+    record, earlier = run.record(names), _stored_record(run.places.record(name))
+    # Of what was not predicted now the record stays: prompts by data set, and the versions if it is all of it.
+    others = {d: made for d, made in earlier.get("prompts", {}).items() if d in known and run.predicted(d)}
+    record["prompts"] = others | record["prompts"]
+    if not written:
+        record["versions"] = earlier.get("versions", record["versions"])
     write_json(run.places.record(name), record)
     return written
 

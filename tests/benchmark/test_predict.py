@@ -273,6 +273,22 @@ def test_one_data_set_predicted_again_leaves_the_others_in_the_record(collection
     assert list(record["prompts"]) == ["breastmnist", "mammo_mass", "oct"]
 
 
+def test_prompts_in_the_record_are_those_that_made_the_logits(collections):
+    def predicted(*, templates, only):
+        values = yaml.safe_load((collections / "params.yaml").read_text())
+        values["benchmark"]["prompts"] = templates
+        (collections / "params.yaml").write_text(yaml.safe_dump(values, sort_keys=False))
+        assert predict.main(["--root", str(collections), "--model", MODEL, *only]) == 0
+        record = json.loads(Places(collections).record(MODEL).read_text())
+        return {dataset: made["templates"] for dataset, made in record["prompts"].items()}
+
+    before = predicted(templates="single", only=[])
+    assert set(before.values()) == {"single"}
+    mixed = predicted(templates="ensemble", only=["--dataset", "breastmnist"])
+    assert mixed == before | {"breastmnist": "ensemble"}
+    assert predicted(templates="single", only=[]) == before
+
+
 def test_a_model_that_changed_is_not_scored_by_halves(collections, capsys):
     """Both towers' weights are read from one file, so other weights are other bytes of it."""
     arguments = ["--root", str(collections), "--model", MODEL]
