@@ -30,7 +30,7 @@ test-long: $(VENV)/.test ## run the tests that take longer
 	@pytest -n auto -m "slow and not zoo and not gpu"
 
 test-zoo: $(VENV)/.test .zoo ## run every published model's architecture, with random weights
-	@PYTHONPATH=.zoo python -m pytest -m zoo tests/models
+	@PYTHONPATH=.zoo python -m pytest -m zoo tests/benchmark/models
 
 test-matrix: ## run the tests on the oldest versions, and on every Python
 	@$(PYTHON) -m tests.matrix --pythons $(PYTHONS)

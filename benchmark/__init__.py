@@ -1,5 +1,5 @@
 """Tune, predict, score and report on a release, read as a stranger would read it."""
 
-from pipeline import interrupt
+from pipeline.run import interrupts
 
-interrupt.command(__name__)
+interrupts.command(__name__)

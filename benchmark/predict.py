@@ -23,17 +23,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from benchmark import loading, shares
-from benchmark.cells import Batch, Cells, ahead
-from benchmark.models import Model
-from benchmark.places import CLEAN, Places
-from benchmark.plan import Plan, plan
-from benchmark.prompts import Prompts, class_features, prompts
-from benchmark.shares import Shard
-from pipeline import UserError, stage
-from pipeline.layout import Layout
-from pipeline.settings import settings
-from pipeline.whole import whole, write_json
+from benchmark.data.prompts import Prompts, class_features, prompts
+from benchmark.models import Model, loading
+from benchmark.prediction import processes
+from benchmark.prediction.batches import Batch, Cells, ahead
+from benchmark.prediction.processes import Shard
+from pipeline.cell import Cell
+from pipeline.config import Benchmark, home, read_config
+from pipeline.errors import UserError
+from pipeline.io.atomic import atomic_write
+from pipeline.io.records import write_json
+from pipeline.paths import Workspace
+from pipeline.run import command_line
 
 PACKAGES = ("medimeta-c", "numpy", "torch", "kornia", "peft", "transformers", "open_clip_torch", "timm", "torchvision")
 """Whose versions a record of predictions names, where they are installed."""
@@ -48,17 +49,19 @@ class Todo(NamedTuple):
     dataset: str
     cells: Cells
     features: Tensor
-    keys: dict[str, str]
+    keys: dict[Cell, str]
 
 
 class Predicting:
     """One model, ready to predict."""
 
     def __init__(self, root: Path | str, name: str, *, device: torch.device, on_the_fly: bool, split: str) -> None:
-        self.layout, self.places, self.plan = Layout(root), Places(root), plan(root)
+        self.workspace = Workspace(root)
+        self.config = read_config(self.workspace)
+        self.plan = self.config.benchmark
         self.name, self.split = name, split
-        self.made = ("gpu" if device.type == "cuda" else "cpu") if on_the_fly else "files"
-        self.model: Model = loading.load(self.places, self.plan, name, device=device)
+        self.backend = ("gpu" if device.type == "cuda" else "cpu") if on_the_fly else "files"
+        self.model: Model = loading.load(self.workspace, self.plan, name, device=device)
         self.weights = self.model.checksum()
         self._buffer = torch.empty(0)
         self._features: dict[str, Tensor] = {}
@@ -71,12 +74,12 @@ class Predicting:
         if dataset not in self._features:
             self._features[dataset] = class_features(self.model, self._prompts(dataset))
         features = self._features[dataset]
-        where = str(self.model.device) if self.made == "gpu" else None
-        home = self.plan.home(self.layout.root, dataset)
-        cells = Cells(home, dataset, self.split, made=self.made, device=where)
+        where = str(self.model.device) if self.backend == "gpu" else None
+        source = home(self.config, self.workspace, dataset)
+        cells = Cells(source, dataset, self.split, backend=self.backend, device=where)
         keys = {cell: self._key(features, checksum) for cell, checksum in cells.checksums.items()}
         mine = list(keys)[shard[0] :: shard[1]]
-        pending = {cell: keys[cell] for cell in mine if stored_key(self._path(dataset, cell)) != keys[cell]}
+        pending = {cell: keys[cell] for cell in mine if stored_key(self._path(cell)) != keys[cell]}
         return Todo(dataset, cells, features, pending)
 
     def data_set(self, dataset: str, *, shard: Shard = (0, 1)) -> int:
@@ -88,7 +91,7 @@ class Predicting:
         pending, count = list(todo.keys), len(todo.cells.labels)
         found, written, first = list[Tensor](), list[Future[None]](), 0.0
         with (
-            stage.progress(total=len(pending) * count, desc=f"predict {self.name} {dataset}", unit="img") as bar,
+            command_line.progress(total=len(pending) * count, desc=f"predict {self.name} {dataset}", unit="img") as bar,
             ThreadPoolExecutor(1, "write") as writer,
             torch.inference_mode(),
         ):
@@ -139,13 +142,13 @@ class Predicting:
 
     def predicted(self, dataset: str) -> bool:
         """Say whether there are logits of a data set, from this run or an earlier one."""
-        return self._path(dataset, CLEAN).is_file()
+        return self._path(Cell(dataset, self.split)).is_file()
 
     def _prompts(self, dataset: str) -> Prompts:
-        return prompts(self.plan.home(self.layout.root, dataset), dataset, templates=self.plan.prompts)
+        return prompts(home(self.config, self.workspace, dataset), dataset, templates=self.plan.prompts)
 
-    def _path(self, dataset: str, cell: str) -> Path:
-        return self.places.logits(self.name, dataset, self.split, cell)
+    def _path(self, cell: Cell) -> Path:
+        return self.workspace.logits(self.name, cell)
 
     def _key(self, features: Tensor, pixels: str) -> str:
         view = json.dumps([asdict(self.model.record.view), self.model.logit_scale, self.model.device.type])
@@ -153,10 +156,10 @@ class Predicting:
         digest.update(features.cpu().numpy().tobytes())
         return digest.hexdigest()
 
-    def _write(self, todo: Todo, cell: str, found: Sequence[Tensor]) -> None:
+    def _write(self, todo: Todo, cell: Cell, found: Sequence[Tensor]) -> None:
         labels = todo.cells.labels
         logits = torch.cat(list(found)).cpu().numpy()  # waits for a GPU, in the thread that writes
-        with whole(self._path(todo.dataset, cell)) as handle:
+        with atomic_write(self._path(cell)) as handle:
             key, weights = np.array(todo.keys[cell]), np.array(self.weights)
             np.savez(handle, logits=logits, labels=labels, indices=np.arange(len(labels)), key=key, weights=weights)
 
@@ -169,7 +172,7 @@ class Predicting:
             "base": None if tuned is None else tuned.base,
             "logit_scale": self.model.logit_scale,
             "prompts": {d: self._prompts(d).record() for d in datasets},
-            "settings": None if tuned is None else _tuning(self.places, self.name),
+            "settings": None if tuned is None else _tuning(self.workspace, self.name),
             "view": asdict(self.model.record.view),
             "weights_sha256": self.weights,
             "versions": versions(),
@@ -183,13 +186,13 @@ def _announce(what: str, cells: int, seconds: float) -> None:
         print(f"{what}: {cells} more cells, about {cells * seconds / 60:.0f} min", flush=True)
 
 
-def title(name: str, model: Model, chosen: Plan) -> str:
+def title(name: str, model: Model, chosen: Benchmark) -> str:
     """Return what tables call a model: its record's title, or its own name if it was tuned here."""
     return name if name in chosen.tuned else model.record.title
 
 
-def _tuning(places: Places, name: str) -> dict[str, Any]:
-    read: Mapping[str, Any] = json.loads((places.model(name) / "tune.json").read_text())
+def _tuning(workspace: Workspace, name: str) -> dict[str, Any]:
+    read: Mapping[str, Any] = json.loads((workspace.model(name) / "tune.json").read_text())
     counts = {dataset: len(indices) for dataset, indices in read["shots"].items()}
     return {k: read[k] for k in ("settings", "corruptions", "best_epoch", "scale", "chosen_on", "parameters")} | {
         "shots": counts
@@ -239,8 +242,8 @@ def predict(
     Several `devices` (all GPUs if none is named and params.yaml lets them be used) take a part each of the cells, or of
     those of `shard`.
     """
-    chosen, given = plan(root), settings(root)
-    scored = [name for group in chosen.scored(given.datasets).values() for name in group]
+    given = read_config(Workspace(root))
+    chosen, scored = given.benchmark, given.scored_datasets
     known = list(dict.fromkeys([*given.datasets, *scored]))
     for dataset in datasets:
         if dataset not in known:
@@ -253,13 +256,13 @@ def predict(
         written = sum(run.data_set(dataset, shard=shard) for dataset in names)
     else:
         written = _share_out(run, names, where, shard)
-    record, earlier = run.record(names), _stored_record(run.places.record(name))
+    record, earlier = run.record(names), _stored_record(run.workspace.prediction_record(name))
     # Of what was not predicted now the record stays: prompts by data set, and the versions if it is all of it.
     others = {d: made for d, made in earlier.get("prompts", {}).items() if d in known and run.predicted(d)}
     record["prompts"] = others | record["prompts"]
     if not written:
         record["versions"] = earlier.get("versions", record["versions"])
-    write_json(run.places.record(name), record)
+    write_json(run.workspace.prediction_record(name), record)
     return written
 
 
@@ -268,15 +271,15 @@ def _share_out(run: Predicting, names: Sequence[str], devices: Sequence[torch.de
     pending = {dataset: count for dataset in names if (count := len(run.todo(dataset, shard=shard).keys))}
     if not pending:
         return 0
-    command = [sys.executable, "-m", "benchmark.predict", "--root", str(run.layout.root), "--model", run.name]
-    command += ["--split", run.split] + ["--on-the-fly"] * (run.made != "files")
+    command = [sys.executable, "-m", "benchmark.predict", "--root", str(run.workspace.root), "--model", run.name]
+    command += ["--split", run.split] + ["--on-the-fly"] * (run.backend != "files")
     command += [word for dataset in pending for word in ("--dataset", dataset)]
-    own, *others = shares.parted(shard, len(devices))
+    own, *others = processes.parted(shard, len(devices))
     commands = [
         (str(device), [*command, "--device", str(device), "--shard", f"{k}/{n}"])
         for device, (k, n) in zip(devices[1:], others, strict=True)
     ]
-    with shares.beside(commands):
+    with processes.beside(commands):
         for dataset in pending:
             run.data_set(dataset, shard=own)
     return sum(pending.values())
@@ -284,7 +287,7 @@ def _share_out(run: Predicting, names: Sequence[str], devices: Sequence[torch.de
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the stage from a command line."""
-    parser = stage.parser(__doc__)
+    parser = command_line.parser(__doc__)
     parser.add_argument("--model", required=True, help="a name of the zoo, or one under benchmark.tuned in params.yaml")
     parser.add_argument("--dataset", action="append", default=[], help="may be repeated (default: all that are scored)")
     parser.add_argument("--split", choices=("val", "test"), help="default: benchmark.split of params.yaml")
@@ -298,14 +301,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         help="cpu, cuda or cuda:K; several share the cells out (default: benchmark.device of params.yaml, all GPUs)",
     )
     parser.add_argument(
-        "--shard", type=shares.shard, default=(0, 1), help="K/N: only this share of the cells of a data set"
+        "--shard", type=processes.shard, default=(0, 1), help="K/N: only this share of the cells of a data set"
     )
     parser.add_argument(
-        shares.UNTIL_STDIN_ENDS, action="store_true", help="end when stdin does, as the shares of one run do"
+        processes.UNTIL_STDIN_ENDS, action="store_true", help="end when stdin does, as the shares of one run do"
     )
     given = parser.parse_args(argv)
     if given.until_stdin_ends:
-        shares.end_with_stdin()
+        processes.end_with_stdin()
 
     def work() -> None:
         written = predict(
@@ -320,7 +323,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         share = "" if given.shard == (0, 1) else f", share {given.shard[0] + 1} of {given.shard[1]}"
         print(f"{given.model}{share}: {written} cells predicted, the others were there")
 
-    return stage.run(work)
+    return command_line.run(work)
 
 
 if __name__ == "__main__":

@@ -21,16 +21,16 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from benchmark import pool
+from benchmark.data import pool
+from benchmark.data.pool import Pool
+from benchmark.data.prompts import TEMPLATES, Prompts, prompts
 from benchmark.models import phantom_clip, pixels
-from benchmark.places import Places
-from benchmark.plan import Plan, Pretrain, plan
-from benchmark.pool import Pool
-from benchmark.prompts import TEMPLATES, Prompts, prompts
-from pipeline import UserError, stage
-from pipeline.layout import Layout
-from pipeline.settings import settings
-from pipeline.whole import whole, write_json
+from pipeline.config import Benchmark, Pretrain, read_config
+from pipeline.errors import UserError
+from pipeline.io.atomic import atomic_write
+from pipeline.io.records import write_json
+from pipeline.paths import Workspace
+from pipeline.run import command_line
 
 SHIFT = 16
 """Pixels that an image is moved at most, edges replicated."""
@@ -41,28 +41,29 @@ def pretrain(root: Path | str) -> dict[str, Any]:
 
     The same parameters, images, machine and thread count give the same weights.
     """
-    layout, places, chosen = Layout(root), Places(root), plan(root)
-    given = settings(root)
+    workspace = Workspace(root)
+    given = read_config(workspace)
+    chosen = given.benchmark
     bases = {tuned.base for tuned in chosen.tuned.values()}
     if phantom_clip.RECORD.name not in {*chosen.models, *bases}:
         print("pretrain: no model of params.yaml is phantom-clip or tuned from it; nothing to do")
-        write_json(places.model(phantom_clip.RECORD.name) / "pretrain.json", {"skipped": "not among the models"})
+        write_json(workspace.model(phantom_clip.RECORD.name) / "pretrain.json", {"skipped": "not among the models"})
         return {}
     if given.source != "phantom":
         raise UserError(f"phantom-clip is pre-trained on the phantom, and params.yaml has source: {given.source}")
-    named = [prompts(layout, name, templates="ensemble") for name in given.datasets]
-    images = Pool([pool.part(layout, name, "pretrain") for name in given.datasets])
+    named = [prompts(workspace, name, templates="ensemble") for name in given.datasets]
+    images = Pool([pool.part(workspace, name, "pretrain") for name in given.datasets])
     started = time.monotonic()
     image, text, scale = train(images, named, chosen.pretrain)
     seconds = time.monotonic() - started
-    held = Pool([pool.part(layout, name, "pretest") for name in given.datasets])
+    held = Pool([pool.part(workspace, name, "pretest") for name in given.datasets])
     record: dict[str, Any] = {
         "images": len(images),
         "parameters": sum(p.numel() for tower in (image, text) for p in tower.parameters()),
         "pretest_accuracy": accuracies(image, text, held, named),
-        "settings": vars(chosen.pretrain),
+        "settings": chosen.pretrain.model_dump(mode="json"),
     }
-    _write(places, chosen, image, text, scale, record)
+    _write(workspace, chosen, image, text, scale, record)
     mean = np.mean(list(record["pretest_accuracy"].values()))
     print(f"phantom-clip: {mean:.1%} mean zero-shot accuracy on the first domain, {seconds:.0f} s of training")
     return record
@@ -85,7 +86,7 @@ def train(
         for t in range(len(TEMPLATES["ensemble"]))
     }
     rng, started = np.random.default_rng((how.seed, 1)), time.monotonic()
-    with stage.progress(total=steps, desc="pretrain", unit="step") as bar:
+    with command_line.progress(total=steps, desc="pretrain", unit="step") as bar:
         for epoch in range(how.epochs):
             losses = []
             order = rng.permutation(len(images))
@@ -173,23 +174,25 @@ def accuracies(
     return found
 
 
-def _write(places: Places, chosen: Plan, image: Any, text: Any, scale: Tensor, record: dict[str, Any]) -> None:
-    folder = places.model(phantom_clip.RECORD.name)
+def _write(
+    workspace: Workspace, chosen: Benchmark, image: Any, text: Any, scale: Tensor, record: dict[str, Any]
+) -> None:
+    folder = workspace.model(phantom_clip.RECORD.name)
     tensors = {f"image.{k}": v.contiguous() for k, v in image.state_dict().items()}
     tensors |= {f"text.{k}": v.contiguous() for k, v in text.state_dict().items()}
-    with whole(folder / phantom_clip.WEIGHTS) as handle:
+    with atomic_write(folder / phantom_clip.WEIGHTS) as handle:
         handle.write(safetensors.torch.save({**tensors, "log_scale": scale.reshape(())}))
     write_json(folder / "pretrain.json", record)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the stage from a command line."""
-    given = stage.parser(__doc__).parse_args(argv)
+    given = command_line.parser(__doc__).parse_args(argv)
 
     def work() -> None:
         pretrain(given.root)
 
-    return stage.run(work)
+    return command_line.run(work)
 
 
 if __name__ == "__main__":

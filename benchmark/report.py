@@ -10,35 +10,37 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from benchmark import panels, provenance, svg, tables, written
-from benchmark.examples import SEVERITY, examples
-from benchmark.panels import Scores
-from benchmark.places import Places
-from pipeline import UserError, cards, stage
-from pipeline.whole import whole
+from benchmark.reporting import documents, provenance, sections, svg, tables
+from benchmark.reporting.examples import SEVERITY, examples
+from benchmark.reporting.sections import Scores
+from pipeline import datasets
+from pipeline.errors import UserError
+from pipeline.io.atomic import atomic_write
+from pipeline.paths import Workspace
+from pipeline.run import command_line
 
-TEMPLATES = Path(__file__).parent / "templates"
+TEMPLATES = Path(__file__).parent / "reporting" / "templates"
 
 
 def report(root: Path | str) -> Path:
     """Write the report of a workspace that is scored, and return the page's path."""
-    places = Places(root)
+    workspace = Workspace(root)
     try:
-        scores = json.loads(places.scores.read_text())
+        scores = json.loads(workspace.scores.read_text())
     except FileNotFoundError:
-        raise UserError(f"no {places.scores}: run `python -m benchmark.score` first") from None
-    tiles = examples(root, list(scores["models"]), scores["split"], panels.own_corruptions(scores))
+        raise UserError(f"no {workspace.scores}: run `python -m benchmark.score` first") from None
+    tiles = examples(root, list(scores["models"]), scores["split"], sections.own_corruptions(scores))
     columns = (*tables.MAIN, *tables.present(scores["models"], tables.MORE))
     files = {
         "index.html": page(scores, tiles),
-        "report.md": written.text(scores),
-        "report.tex": written.latex(scores),
-        "report.csv": tables.comma_separated(panels.summaries(scores), columns),
+        "report.md": documents.text(scores),
+        "report.tex": documents.latex(scores),
+        "report.csv": tables.comma_separated(sections.summaries(scores), columns),
     }
     for name, content in files.items():
-        with whole(places.reports / name) as handle:
+        with atomic_write(workspace.reports / name) as handle:
             handle.write(content.encode())
-    return places.reports / "index.html"
+    return workspace.reports / "index.html"
 
 
 def page(scores: Scores, shown: Sequence[Mapping[str, Any]]) -> str:
@@ -48,7 +50,7 @@ def page(scores: Scores, shown: Sequence[Mapping[str, Any]]) -> str:
     titles = {name: found["record"]["model"].get("title", name) for name, found in models.items()}
     groups = [
         (f"{title}{f', {collection}' if collection else ''}", columns, tables.cells(found, columns))
-        for collection, found in panels.summaries(scores).items()
+        for collection, found in sections.summaries(scores).items()
         for title, columns in (("Scores", tables.MAIN), ("More scores", tables.present(found, tables.MORE)))
     ]
     environment = Environment(
@@ -64,26 +66,26 @@ def page(scores: Scores, shown: Sequence[Mapping[str, Any]]) -> str:
         colours={name: svg.SERIES[k % len(svg.SERIES)] for k, name in enumerate(models)},
         groups=groups,
         columns=columns,
-        left_out=written.left_out(scores),
+        left_out=documents.left_out(scores),
         phantom=any(facts["source"] == "phantom" for facts in scores["data_sets"].values()),
         images=sum(facts["count"] for facts in scores["data_sets"].values()),
-        forest=panels.forest(scores, titles),
+        forest=sections.forest(scores, titles),
         grids=[
             (
                 grid.title,
-                panels.heat_maps(scores, grid),
-                panels.curves(scores, titles, grid),
-                panels.radars(scores, titles, grid),
+                sections.heat_maps(scores, grid),
+                sections.curves(scores, titles, grid),
+                sections.radars(scores, titles, grid),
             )
-            for grid in panels.grids(scores)
+            for grid in sections.grids(scores)
         ],
-        error_top=f"{panels.error_top(scores):g}",
-        calibration=panels.calibration(scores),
-        details=panels.details(scores, titles),
+        error_top=f"{sections.error_top(scores):g}",
+        calibration=sections.calibration(scores),
+        details=sections.details(scores, titles),
         examples=shown,
         severity=SEVERITY,
-        audit=panels.audit(scores),
-        order_source=cards.card(cards.DATASETS[0]).robustmedclip_source,
+        audit=sections.audit(scores),
+        order_source=datasets.card(datasets.DATASETS[0]).robustmedclip_source,
         provenance={name: provenance.model(found["record"]) for name, found in models.items()},
         prompts=provenance.prompts(models[scores["baseline"]]["record"]),
         number=tables.number,
@@ -92,8 +94,8 @@ def page(scores: Scores, shown: Sequence[Mapping[str, Any]]) -> str:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the stage from a command line."""
-    given = stage.parser(__doc__).parse_args(argv)
-    return stage.run(lambda: print(f"wrote {report(given.root)} and the same in Markdown, LaTeX and CSV"))
+    given = command_line.parser(__doc__).parse_args(argv)
+    return command_line.run(lambda: print(f"wrote {report(given.root)} and the same in Markdown, LaTeX and CSV"))
 
 
 if __name__ == "__main__":

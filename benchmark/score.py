@@ -19,16 +19,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark import metrics
-from benchmark.outcomes import Outcome, data_set, outcome
-from benchmark.places import CLEAN, Places, cell_names, corruptions_of
-from benchmark.plan import Plan, plan
-from benchmark.summary import Collections, Groups, Outcomes, comparisons, summary
+from benchmark.scoring import metrics
+from benchmark.scoring.aggregation import Collections, Groups, Outcomes, comparisons, summary
+from benchmark.scoring.counts import Outcome, data_set, outcome
 from corruptions import SEVERITIES
-from pipeline import UserError, cards, manifest, stage
-from pipeline.layout import Layout
-from pipeline.settings import settings
-from pipeline.whole import whole, write_json
+from pipeline import datasets, manifest
+from pipeline.cell import CLEAN, cells_of
+from pipeline.config import Benchmark, home, read_config
+from pipeline.errors import UserError
+from pipeline.io.atomic import atomic_write
+from pipeline.io.checksums import labels_checksum
+from pipeline.io.records import write_json
+from pipeline.manifest import CleanManifest
+from pipeline.paths import Workspace
+from pipeline.run import command_line
 
 SEED = 0
 """Of the bootstrap samples and sign flips: the same logits give the same numbers."""
@@ -49,33 +53,35 @@ IN_METRICS = (
 
 def score(root: Path | str = ".") -> dict[str, Any]:
     """Score all models of the workspace `root` and return what scores.json holds; UserError names what is wrong."""
-    places, chosen = Places(root), plan(root)
-    collections = chosen.scored(settings(root).datasets)
+    workspace = Workspace(root)
+    config = read_config(workspace)
+    chosen, collections = config.benchmark, config.collections
     names = [name for group in collections.values() for name in group]
-    homes = {name: chosen.home(root, name) for name in names}
-    facts = {name: manifest.read(homes[name], name, manifest.CLEAN) for name in names}
+    homes = {name: home(config, workspace, name) for name in names}
+    facts = {name: manifest.read_clean(homes[name], name) for name in names}
     for name in names:
-        if chosen.split not in facts[name]["splits"]:
-            raise UserError(f"{name} has no split {chosen.split}; have {', '.join(facts[name]['splits'])}")
-    _check_grid(places, chosen, {name: cell_names(corruptions_of(facts[name])) for name in names})
-    records = {model: _record(places, model) for model in chosen.models}
+        facts[name].split(chosen.split)
+    _check_grid(
+        workspace, chosen, {n: [c.name for c in cells_of(n, chosen.split, facts[n].corruption_names)] for n in names}
+    )
+    records = {model: _record(workspace, model) for model in chosen.models}
     outcomes: dict[str, dict[str, Outcome]] = {model: {} for model in chosen.models}
     audit: dict[str, dict[str, Any]] = {model: {} for model in chosen.models if model not in chosen.tuned}
-    for place, name in enumerate(stage.progress(names, desc="score", unit="data set")):
-        count = facts[name]["splits"][chosen.split]["count"]
+    for place, name in enumerate(command_line.progress(names, desc="score", unit="data set")):
+        count = facts[name].split(chosen.split).count
         counts = metrics.bootstrap_counts(count, chosen.bootstrap, (SEED, place))
         for model in chosen.models:
-            logits, labels = _read(places, model, name, chosen.split, facts[name], records[model])
-            outcomes[model][name] = outcome(logits, corruptions_of(facts[name]), labels, counts)
+            logits, labels = _read(workspace, model, name, chosen.split, facts[name], records[model])
+            outcomes[model][name] = outcome(logits, facts[name].corruption_names, labels, counts)
             if model in audit:
-                audit[model][name] = label_order(logits, labels, name, tuple(facts[name]["class_names"]))
+                audit[model][name] = label_order(logits, labels, name, tuple(facts[name].class_names))
     base = outcomes[chosen.baseline]
     groups = {"trained": chosen.trained, "held_out": chosen.held_out}
     return {
         "baseline": chosen.baseline,
         "collections": {key: list(value) for key, value in collections.items()},
         "comparisons": comparisons(outcomes, collections, samples=FLIPS, seed=SEED),
-        "corruptions": list(dict.fromkeys(c for name in names for c in corruptions_of(facts[name]))),
+        "corruptions": list(dict.fromkeys(c for name in names for c in facts[name].corruption_names)),
         "data_sets": {name: _facts(facts[name], chosen.split) for name in names},
         "held_out": list(chosen.held_out),
         "intervals": {"kind": "paired percentile bootstrap over images", "level": 0.95, "samples": chosen.bootstrap},
@@ -86,8 +92,7 @@ def score(root: Path | str = ".") -> dict[str, Any]:
                 "summary": _lines(outcomes[model], base, collections, groups),
                 "collections": _apart(outcomes[model], base, collections, groups),
                 "data_sets": {
-                    name: data_set(outcomes[model][name], base[name], tuple(facts[name]["class_names"]))
-                    for name in names
+                    name: data_set(outcomes[model][name], base[name], tuple(facts[name].class_names)) for name in names
                 },
             }
             for model in chosen.models
@@ -115,17 +120,17 @@ def _apart(own: Outcomes, base: Outcomes, collections: Collections, groups: Grou
     return made
 
 
-def _build(homes: Iterable[Layout]) -> str:
+def _build(homes: Iterable[Workspace]) -> str:
     """Return the checksum of the manifests of this workspace, or of all that are scored together."""
-    builds = [manifest.checksum(home) for home in {home.root: home for home in homes}.values()]
+    builds = [manifest.build_checksum(home) for home in {home.root: home for home in homes}.values()]
     return builds[0] if len(builds) == 1 else hashlib.sha256("".join(builds).encode()).hexdigest()
 
 
-def _check_grid(places: Places, chosen: Plan, needed: Mapping[str, Sequence[str]]) -> None:
+def _check_grid(workspace: Workspace, chosen: Benchmark, needed: Mapping[str, Sequence[str]]) -> None:
     """Raise UserError naming the cells without logits: a hole is never averaged over."""
     for model in chosen.models:
         found = {
-            name: [c for c in cells if places.logits(model, name, chosen.split, c).is_file()]
+            name: [c for c in cells if (workspace.predictions(model) / name / chosen.split / f"{c}.npz").is_file()]
             for name, cells in needed.items()
         }
         holes = metrics.missing_cells(found, needed)
@@ -138,16 +143,16 @@ def _check_grid(places: Places, chosen: Plan, needed: Mapping[str, Sequence[str]
 
 
 def _read(
-    places: Places, model: str, name: str, split: str, facts: Mapping[str, Any], record: Mapping[str, Any]
+    workspace: Workspace, model: str, name: str, split: str, facts: CleanManifest, record: Mapping[str, Any]
 ) -> tuple[dict[str, NDArray[np.float32]], NDArray[np.int64]]:
     """Read all cells' logits of a data set, each checked against its clean images' manifest and the model's record.
 
     The record names one set of weights, so no model is scored on a mixture of several.
     """
-    expected = facts["splits"][split]
+    expected = facts.split(split)
     logits = {}
-    for cell in cell_names(corruptions_of(facts)):
-        path = places.logits(model, name, split, cell)
+    for cell in cells_of(name, split, facts.corruption_names):
+        path = workspace.logits(model, cell)
         try:
             with path.open("rb") as handle, np.load(handle, allow_pickle=False) as archive:
                 values, labels, indices = archive["logits"], archive["labels"], archive["indices"]
@@ -156,17 +161,17 @@ def _read(
             raise UserError(f"{path} is not a whole file of logits ({broken}); delete it and predict again") from None
         if weights != record.get("weights_sha256"):
             raise UserError(
-                f"{path} was predicted with other weights than {places.record(model)} names; run"
+                f"{path} was predicted with other weights than {workspace.prediction_record(model)} names; run"
                 f" `python -m benchmark.predict --model {model}`, which predicts anew what has other weights"
             )
-        shape = (expected["count"], len(facts["class_names"]))
+        shape = (expected.count, len(facts.class_names))
         if values.shape != shape or values.dtype != np.float32 or not np.isfinite(values).all():
             raise UserError(f"{path}: logits must be finite float32 {shape}, not {values.dtype} {values.shape}")
         if not np.array_equal(indices, np.arange(shape[0])):
             raise UserError(f"{path}: indices must be 0 to {shape[0] - 1} in order")
-        if hashlib.sha256(labels.astype("<i8").tobytes()).hexdigest() != expected["labels"]:
+        if labels_checksum(labels) != expected.labels:
             raise UserError(f"{path}: labels are not those of manifests/{name}/clean.json; predict again")
-        logits[cell] = values
+        logits[cell.name] = values
     return logits, labels
 
 
@@ -183,14 +188,14 @@ def label_order(
         return {"clean": by_cell[CLEAN], "corrupted": float(np.mean([by_cell[c] for c in by_cell if c != CLEAN]))}
 
     own = accuracies(range(len(class_names)))
-    order = cards.card(name).robustmedclip_order if name in cards.DATASETS else ()
+    order = datasets.card(name).robustmedclip_order if name in datasets.DATASETS else ()
     if sorted(order) != sorted(class_names):
         return {"own": own, "theirs": None, "order": None}
     return {"own": own, "theirs": accuracies([class_names.index(n) for n in order]), "order": list(order)}
 
 
-def _record(places: Places, model: str) -> dict[str, Any]:
-    path = places.record(model)
+def _record(workspace: Workspace, model: str) -> dict[str, Any]:
+    path = workspace.prediction_record(model)
     try:
         record: dict[str, Any] = json.loads(path.read_text())
     except FileNotFoundError:
@@ -200,9 +205,9 @@ def _record(places: Places, model: str) -> dict[str, Any]:
     return record
 
 
-def _facts(facts: Mapping[str, Any], split: str) -> dict[str, Any]:
-    kept = {key: facts[key] for key in ("source", "seed", "class_names", "native_channels")}
-    return {**kept, **facts["splits"][split]}
+def _facts(facts: CleanManifest, split: str) -> dict[str, Any]:
+    kept = facts.model_dump(mode="json", include={"source", "seed", "class_names", "native_channels"})
+    return {**kept, **facts.split(split).model_dump(mode="json", exclude_unset=True)}
 
 
 def plain(value: Any) -> Any:
@@ -218,19 +223,19 @@ def plain(value: Any) -> Any:
     return value
 
 
-def write(places: Places, scores: Mapping[str, Any]) -> None:
+def write(workspace: Workspace, scores: Mapping[str, Any]) -> None:
     """Write the files that hold `scores`, scores.json last."""
     rows = list(_rows(scores))
-    _write_csv(places.reports / "scores.csv", rows)
-    plots = places.reports / "plots"
+    _write_csv(workspace.reports / "scores.csv", rows)
+    plots = workspace.reports / "plots"
     _write_csv(plots / "severity.csv", _severity_rows(scores))
     _write_csv(plots / "mce.csv", _mce_rows(scores))
     main = {
         model: _main(found["summary"]) | {name: _main(lines) for name, lines in found["collections"].items()}
         for model, found in scores["models"].items()
     }
-    write_json(places.reports / "metrics.json", main)
-    write_json(places.scores, plain(scores))
+    write_json(workspace.reports / "metrics.json", main)
+    write_json(workspace.scores, plain(scores))
 
 
 def _main(lines: Mapping[str, Any]) -> dict[str, Any]:
@@ -286,22 +291,22 @@ def _write_csv(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
-    with whole(path) as handle:
+    with atomic_write(path) as handle:
         handle.write(text.getvalue().encode())
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the stage from a command line."""
-    given = stage.parser(__doc__).parse_args(argv)
+    given = command_line.parser(__doc__).parse_args(argv)
 
     def work() -> None:
         scores = score(given.root)
-        write(Places(given.root), scores)
+        write(Workspace(given.root), scores)
         for model, found in scores["models"].items():
             line = {name: found["summary"][name]["value"] for name in ("clean_error", "mce", "relative_mce", "gap")}
             print(f"{model:24}" + "  ".join(f"{name} {value:6.1f}" for name, value in line.items()))
 
-    return stage.run(work)
+    return command_line.run(work)
 
 
 if __name__ == "__main__":

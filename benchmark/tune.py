@@ -24,20 +24,22 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from benchmark import loading, pool
-from benchmark.adapters import curves, keep
+from benchmark.data import pool
+from benchmark.data.pool import Part, Pool
+from benchmark.data.prompts import class_features, prompts
+from benchmark.models import loading
 from benchmark.models.extras import package
-from benchmark.places import Places
-from benchmark.plan import Plan, Tuned, plan
-from benchmark.pool import Part, Pool
 from benchmark.pretrain import own_columns, time_left, warm_cosine
-from benchmark.prompts import class_features, prompts
-from benchmark.views import Corrupting, Moving
+from benchmark.tuning.adapters import curves, keep
+from benchmark.tuning.augmentation import Corrupting, Moving
 from corruptions import BYTES_VERSION
-from pipeline import UserError, manifest, stage
-from pipeline.layout import PREPARED, Layout
-from pipeline.settings import Settings, settings
-from pipeline.whole import whole
+from pipeline import manifest
+from pipeline.cell import PREPARED
+from pipeline.config import Benchmark, Config, Tuned, read_config
+from pipeline.errors import UserError
+from pipeline.io.atomic import atomic_write
+from pipeline.paths import Workspace
+from pipeline.run import command_line
 
 VALIDATION = 64
 """Images a data set from the rest of the tuning split that the best epoch is chosen on, beside all of val."""
@@ -47,15 +49,17 @@ class Tuning:
     """One run: the model with its LoRA, what it sees, and where it stands."""
 
     def __init__(self, root: Path | str, name: str) -> None:
-        self.layout, self.places, self.plan = Layout(root), Places(root), plan(root)
+        self.workspace = Workspace(root)
+        self.config = read_config(self.workspace)
+        self.plan = self.config.benchmark
         if name not in self.plan.tuned:
             raise UserError(f"params.yaml tunes no {name!r}; have {', '.join(self.plan.tuned) or 'none'}")
-        given = settings(root)
+        given = self.config
         self.name, self.tuned = name, self.plan.tuned[name]
         self.device = loading.device(self.plan.device)
-        self.model = loading.load(self.places, self.plan, self.tuned.base, device=self.device)
-        self.named = [prompts(self.layout, d, templates=self.plan.prompts) for d in given.datasets]
-        self.shots, self.held = chosen_images(self.layout, given.datasets, self.plan, self.tuned.seed)
+        self.model = loading.load(self.workspace, self.plan, self.tuned.base, device=self.device)
+        self.named = [prompts(self.workspace, d, templates=self.plan.prompts) for d in given.datasets]
+        self.shots, self.held = chosen_images(self.workspace, given.datasets, self.plan, self.tuned.seed)
         self.corrupting = _corrupting(self.plan, self.tuned, given)
         self.moving = Moving(self.model.record.view.size, given.datasets)
         self.features = torch.cat([class_features(self.model, p) for p in self.named])
@@ -69,13 +73,13 @@ class Tuning:
     def _key(self) -> str:
         """Return a checksum of all that the weights depend on: a checkpoint with another one is not gone on with."""
         facts = {
-            "tune": vars(self.plan.tune),
-            "tuned": vars(self.tuned),
+            "tune": self.plan.tune.model_dump(),
+            "tuned": self.tuned.model_dump(),
             "base": self.model.checksum(),
             "corrupting": self.corrupting and [BYTES_VERSION, vars(self.corrupting)],
             "prompts": [p.record() for p in self.named],
             "images": [
-                (part.dataset, part.split, _checksums(self.layout, part), part.indices.tolist())
+                (part.dataset, part.split, _checksums(self.workspace, part), part.indices.tolist())
                 for part in (*self.shots.parts, *self.held.parts)
             ],
             "torch": torch.__version__,
@@ -113,7 +117,7 @@ class Tuning:
         how = self.plan.tune
         state = self._resume()
         first, started = state["epoch"], time.monotonic()
-        bar = stage.progress(range(first, how.epochs), desc=f"tune {self.name}", unit="epoch")
+        bar = command_line.progress(range(first, how.epochs), desc=f"tune {self.name}", unit="epoch")
         for epoch in bar:
             line: dict[str, float] = {"epoch": epoch + 1, "loss": self._epoch(epoch)}
             validated = (epoch + 1) % how.validate_every == 0 or epoch + 1 == how.epochs
@@ -214,11 +218,11 @@ class Tuning:
 
     @property
     def _checkpoint_path(self) -> Path:
-        return self.places.model(self.name) / "checkpoint.pt"
+        return self.workspace.model(self.name) / "checkpoint.pt"
 
     def _checkpoint(self, state: Mapping[str, Any]) -> None:
         weights = {name: weight.detach().cpu() for name, weight in self.weights.items()}
-        with whole(self._checkpoint_path) as handle:
+        with atomic_write(self._checkpoint_path) as handle:
             torch.save({**state, "weights": weights, "optimizer": self.optimizer.state_dict()}, handle)
 
     def _resume(self) -> dict[str, Any]:
@@ -239,20 +243,20 @@ class Tuning:
         return {name: state[name] for name in fresh}
 
 
-def chosen_images(layout: Layout, datasets: Sequence[str], chosen: Plan, seed: int) -> tuple[Pool, Pool]:
+def chosen_images(workspace: Workspace, datasets: Sequence[str], chosen: Benchmark, seed: int) -> tuple[Pool, Pool]:
     """Return the shots, and the images that the best epoch is chosen on: neither tuned on nor scored."""
     how = chosen.tune
     tuned: list[Part] = []
     held: list[Part] = []
     for k, name in enumerate(datasets):
-        whole_split = pool.part(layout, name, how.split)
+        whole_split = pool.part(workspace, name, how.split)
         picked = pool.shots(whole_split.labels, count=how.shots, percent=how.percent, seed=(seed, k))
         rest = np.setdiff1d(whole_split.indices, picked)
         rest = np.random.default_rng((seed, k, 1)).permutation(rest)[:VALIDATION]
-        tuned.append(pool.part(layout, name, how.split, picked))
-        held.append(pool.part(layout, name, how.split, rest))
+        tuned.append(pool.part(workspace, name, how.split, picked))
+        held.append(pool.part(workspace, name, how.split, rest))
         if "val" not in (how.split, chosen.split):
-            held.append(pool.part(layout, name, "val"))
+            held.append(pool.part(workspace, name, "val"))
     images = Pool(held)
     if set(images.sets) != set(range(len(datasets))):
         raise UserError(f"no image of {how.split} is left to choose the best epoch on; use fewer shots")
@@ -275,14 +279,13 @@ def balanced(sets: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.in
     return rng.permutation(np.concatenate(drawn))
 
 
-def _checksums(layout: Layout, part: Part) -> dict[str, Any]:
+def _checksums(workspace: Workspace, part: Part) -> dict[str, Any]:
     """Return the entry of a part's whole split in the manifest that has it."""
-    name = manifest.PREPARED if part.split in PREPARED else manifest.CLEAN
-    entry: dict[str, Any] = manifest.read(layout, part.dataset, name)["splits"][part.split]
-    return entry
+    read = manifest.read_prepared if part.split in PREPARED else manifest.read_clean
+    return read(workspace, part.dataset).split(part.split).model_dump(mode="json", exclude_unset=True)
 
 
-def _corrupting(chosen: Plan, tuned: Tuned, given: Settings) -> Corrupting | None:
+def _corrupting(chosen: Benchmark, tuned: Tuned, given: Config) -> Corrupting | None:
     if not tuned.augment:
         return None
     return Corrupting(chosen.trained, strength=chosen.tune.strength, profile=given.profile, columns=given.columns)
@@ -308,25 +311,25 @@ def tune(root: Path | str, name: str) -> dict[str, Any]:
         "scale": max(state["scales"], key=lambda scale: (state["scales"][scale], scale)),
         "scales": {str(scale): score for scale, score in state["scales"].items()},
         "parameters": sum(w.numel() for w in run.weights.values()),
-        "settings": {**vars(run.plan.tune), **vars(run.tuned)},
+        "settings": {**run.plan.tune.model_dump(mode="json"), **run.tuned.model_dump(mode="json")},
         "shots": {part.dataset: part.indices.tolist() for part in run.shots.parts},
     }
-    curves(run.places.model(name) / "live", state["history"])
-    keep(run.tower, run.model.record, run.places, name, record)
+    curves(run.workspace.model(name) / "live", state["history"])
+    keep(run.tower, run.model.record, run.workspace, name, record)
     run._checkpoint_path.unlink(missing_ok=True)
     return record
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the stage from a command line."""
-    parser = stage.parser(__doc__)
+    parser = command_line.parser(__doc__)
     parser.add_argument("--model", required=True, help="a name under benchmark.tuned in params.yaml")
     given = parser.parse_args(argv)
 
     def work() -> None:
         tune(given.root, given.model)
 
-    return stage.run(work)
+    return command_line.run(work)
 
 
 if __name__ == "__main__":

@@ -1,9 +1,5 @@
 """Clean source to released files; one module a stage, which meet on disk and never import each other."""
 
-from pipeline import interrupt
+from pipeline.run import interrupts
 
-interrupt.command(__name__)
-
-
-class UserError(ValueError):
-    """Something that a user can mend; the message is one sentence that says what and how."""
+interrupts.command(__name__)

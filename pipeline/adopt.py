@@ -15,8 +15,14 @@ from pathlib import Path
 from typing import Any
 
 from corruptions import SEVERITIES
-from pipeline import UserError, manifest, npz, stage
-from pipeline.layout import SIZE, Layout
+from pipeline import manifest
+from pipeline.cell import CLEAN, SIZE, Cell
+from pipeline.errors import UserError
+from pipeline.io import npz
+from pipeline.io.checksums import file_checksum
+from pipeline.manifest import ArraysEntry, CleanManifest, CorruptionManifest
+from pipeline.paths import Workspace
+from pipeline.run import command_line
 from pipeline.sources import Clean, medmnist
 
 SOURCE = "medmnist-c"
@@ -28,62 +34,79 @@ SPLIT = "test"
 _BATCH = 64
 
 
-def adopt(layout: Layout, dataset: str) -> None:
+def adopt(workspace: Workspace, dataset: str) -> None:
     """Write the cells of `dataset` and their manifests, the clean one last.
 
     Raises:
         UserError: a file is not there, damaged, or does not fit the clean images; or the data set is built here.
     """
-    if layout.manifest(dataset, manifest.CLEAN).exists():
-        there = manifest.read(layout, dataset, manifest.CLEAN)["source"]
-        if there != SOURCE:
+    if workspace.manifest(dataset, CLEAN).exists():
+        source = manifest.read_clean(workspace, dataset).source
+        if source != SOURCE:
             raise UserError(
-                f"{layout.root} has {dataset} from {there} already; adopt into a folder of its own (--root)"
+                f"{workspace.root} has {dataset} from {source} already; adopt into a folder of its own (--root)"
             )
-    clean = medmnist.load(dataset, SPLIT, root=layout.raw("medmnist"))
-    raw, names = layout.raw(SOURCE), medmnist.CORRUPTED[dataset]
-    facts = {"dataset": dataset, "source": SOURCE, "seed": None}
-    with stage.progress(total=len(clean.labels) * (1 + len(names) * len(SEVERITIES)), unit="img", desc=dataset) as bar:
-        clean_entry = _write(layout.clean(dataset, SPLIT), clean, bar)
+    clean = medmnist.load(dataset, SPLIT, root=workspace.raw("medmnist"))
+    raw, names = workspace.raw(SOURCE), medmnist.CORRUPTED[dataset]
+    with command_line.progress(
+        total=len(clean.labels) * (1 + len(names) * len(SEVERITIES)), unit="img", desc=dataset
+    ) as bar:
+        clean_entry = _write(workspace.npz(Cell(dataset, SPLIT)), clean, bar)
         for name in names:
             released = medmnist.corrupted_file(raw, dataset, name)
             cells = {}
             for severity, cell in zip(SEVERITIES, medmnist.load_corrupted(dataset, name, root=raw), strict=True):
                 if cell.labels.tolist() != clean.labels.tolist():
                     raise UserError(f"{released} has other labels at severity {severity} than the clean test split")
-                cells[str(severity)] = _write(layout.cell(dataset, SPLIT, name, severity), cell, bar)
-            made_from = {"release": released.name, "release_sha256": manifest.file_checksum(released)}
-            manifest.write(layout, dataset, name, {**facts, "corruption": name, **made_from, "cells": {SPLIT: cells}})
-    of_images = {"native_channels": clean.channels, "channels": clean.channels, "class_names": list(clean.class_names)}
-    splits = {SPLIT: clean_entry}
+                cells[severity] = _write(workspace.npz(Cell(dataset, SPLIT, name, severity)), cell, bar)
+            adopted = CorruptionManifest(
+                dataset=dataset,
+                source=SOURCE,
+                seed=None,
+                corruption=name,
+                release=released.name,
+                release_sha256=file_checksum(released),
+                cells={SPLIT: cells},
+            )
+            manifest.write(workspace, adopted)
     manifest.write(
-        layout, dataset, manifest.CLEAN, {**facts, **of_images, "corruptions": list(names), "splits": splits}
+        workspace,
+        CleanManifest(
+            dataset=dataset,
+            source=SOURCE,
+            seed=None,
+            native_channels=clean.channels,
+            channels=clean.channels,
+            class_names=clean.class_names,
+            corruptions=names,
+            splits={SPLIT: clean_entry},
+        ),
     )
 
 
-def _write(path: Path, images: Clean, bar: Any) -> dict[str, object]:
+def _write(path: Path, images: Clean, bar: Any) -> ArraysEntry:
     """Write one cell, deflated as the release is; return its entry in the manifest."""
     count, shape = len(images.labels), (SIZE, SIZE, images.channels)
     with npz.write(path, images.labels, shape, compression="deflated") as writer:
         for start in range(0, count, _BATCH):
             writer.append(images.read(range(start, min(start + _BATCH, count))))
             bar.update(min(_BATCH, count - start))
-    return manifest.entry(images.labels, images.class_names, writer.sha256)
+    return manifest.clean_entry(images.labels, images.class_names, writer.sha256)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command."""
-    parser = stage.parser(__doc__)
+    parser = command_line.parser(__doc__)
     names = tuple(medmnist.CORRUPTED)
     parser.add_argument("--dataset", action="append", choices=names, help="may be repeated (default: all five)")
     given = parser.parse_args(argv)
 
     def work() -> None:
         for dataset in given.dataset or names:
-            adopt(Layout(given.root), dataset)
+            adopt(Workspace(given.root), dataset)
             print(f"{dataset}: clean and {len(medmnist.CORRUPTED[dataset])} corruptions at 5 severities")
 
-    return stage.run(work)
+    return command_line.run(work)
 
 
 if __name__ == "__main__":

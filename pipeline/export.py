@@ -22,13 +22,20 @@ from typing import Any
 import pyarrow as pa
 
 from corruptions import CORRUPTIONS
-from pipeline import UserError, cells, croissant, datacard, facts, manifest, npz, stage
-from pipeline.cells import Cell
-from pipeline.facts import Build, Dataset
-from pipeline.layout import Layout
-from pipeline.parallel import ordered
-from pipeline.settings import settings
-from pipeline.whole import is_temporary, remove_leftover, whole, write_json
+from pipeline import manifest
+from pipeline.cell import CLEAN, Cell
+from pipeline.config import read_config
+from pipeline.errors import UserError
+from pipeline.hub import card, croissant
+from pipeline.hub.build import Build, Dataset, image_ids, local_path, read_build
+from pipeline.io import npz, parquet
+from pipeline.io.atomic import atomic_write, is_temporary, remove_leftover
+from pipeline.io.checksums import file_checksum, labels_checksum
+from pipeline.io.records import write_json
+from pipeline.manifest import ArraysEntry
+from pipeline.paths import Workspace
+from pipeline.run import command_line
+from pipeline.run.parallel import ordered
 
 EXPORT_VERSION = 2
 """Version of what export writes from the same pixels. A change of the columns or of their coding is a new version."""
@@ -38,27 +45,27 @@ _SAVE_EVERY = 5.0  # seconds of work that a killed export may have to do again
 Entries = dict[str, dict[str, Any]]
 
 
-def export(layout: Layout, names: tuple[str, ...], *, workers: int, gallery: Path | None = None) -> Entries:
+def export(workspace: Workspace, names: tuple[str, ...], *, workers: int, gallery: Path | None = None) -> Entries:
     """Write the export of the data sets `names` and its manifest; return the manifest's entries, path to facts."""
-    build = facts.build(layout, names)
-    folder = facts.export_folder(layout)
-    work = _Work(layout, _previous(layout), {d.name: _Inputs(layout, d) for d in build.datasets})
+    build = read_build(workspace, names)
+    folder = workspace.export
+    work = _Work(workspace, _previous(workspace), {d.name: _Inputs(workspace, d) for d in build.datasets})
     done: Entries = {}
     saved = time.monotonic()
-    with stage.progress(total=build.images, unit="img", desc="export") as bar:
+    with command_line.progress(total=build.images, unit="img", desc="export") as bar:
         try:
             for entries, images in ordered(work.cell, build.cells(), workers=workers):
                 done |= entries
                 bar.update(images)
                 if time.monotonic() - saved > _SAVE_EVERY:
-                    _save(layout, {**work.before, **done}, None)
+                    _save(workspace, {**work.before, **done}, None)
                     saved = time.monotonic()
         finally:
-            _save(layout, {**work.before, **done}, None)
-    done |= _manifests(layout, build)
-    done |= _texts(layout, build, done, gallery)
+            _save(workspace, {**work.before, **done}, None)
+    done |= _manifests(workspace, build)
+    done |= _texts(workspace, build, done, gallery)
     _remove_strays(folder, done)
-    _save(layout, done, manifest.checksum(layout))
+    _save(workspace, done, manifest.build_checksum(workspace))
     return done
 
 
@@ -70,11 +77,11 @@ class _Inputs:
     schema: pa.Schema
     digest: str
 
-    def __init__(self, layout: Layout, dataset: Dataset) -> None:
-        ids = facts.image_ids(layout, dataset.name)
+    def __init__(self, workspace: Workspace, dataset: Dataset) -> None:
+        ids = image_ids(workspace, dataset.name)
         shared = json.dumps([[EXPORT_VERSION, *_made_with().values()], dataset.class_names, ids])
         object.__setattr__(self, "image_ids", ids)
-        object.__setattr__(self, "schema", cells.features(dataset.class_names).arrow_schema)
+        object.__setattr__(self, "schema", parquet.features(dataset.class_names).arrow_schema)
         object.__setattr__(self, "digest", hashlib.sha256(shared.encode()).hexdigest())
 
 
@@ -82,30 +89,30 @@ class _Inputs:
 class _Work:
     """Exports cells, reusing what `before`, an earlier run's entries, vouches for."""
 
-    layout: Layout
+    workspace: Workspace
     before: Entries
     inputs: dict[str, _Inputs]
 
     def cell(self, which: tuple[Dataset, Cell]) -> tuple[Entries, int]:
         """Bring the files of one cell up to date; return their entries and the number of images."""
         dataset, cell = which
-        expected = dataset.checksums(cell)
-        path = facts.npz_path(self.layout, cell)
+        expected = dataset.entry(cell)
+        path = self.workspace.npz(cell)
         source = npz.Npz(path)
         proven = self._proven(path, source, expected)
-        entries = {path.relative_to(self.layout.release).as_posix(): proven}
+        entries = {path.relative_to(self.workspace.release).as_posix(): proven}
         inputs = self.inputs[cell.dataset]
         ids = inputs.image_ids[cell.split]
-        if len(ids) != expected["count"]:
+        if len(ids) != expected.count:
             raise UserError(
-                f"{self.layout.rows(cell.dataset)} has {len(ids)} rows of {cell.split}, its manifest"
-                f" {expected['count']}: run `dvc repro`"
+                f"{self.workspace.rows(cell.dataset)} has {len(ids)} rows of {cell.split}, its manifest"
+                f" {expected.count}: run `dvc repro`"
             )
-        key = hashlib.sha256(f"{inputs.digest} {expected} {cell}".encode()).hexdigest()
-        paths = cells.shard_paths(cell, source.shape)
+        key = hashlib.sha256(f"{inputs.digest} {expected.images} {expected.labels} {cell}".encode()).hexdigest()
+        paths = parquet.shard_paths(cell, source.shape)
         if all(self._is_current(shard, key) for shard in paths):
-            return entries | {shard: self.before[shard] for shard in paths}, expected["count"]
-        for made in cells.write(facts.export_folder(self.layout), cell, source, ids, inputs.schema):
+            return entries | {shard: self.before[shard] for shard in paths}, expected.count
+        for made in parquet.write(self.workspace.export, cell, source, ids, inputs.schema):
             entries[made.path] = {
                 "key": key,
                 "sha256": made.sha256,
@@ -113,28 +120,28 @@ class _Work:
                 "rows": made.rows,
                 "raw": made.raw,
             }
-        return entries, expected["count"]
+        return entries, expected.count
 
-    def _proven(self, path: Path, source: npz.Npz, expected: dict[str, Any]) -> dict[str, Any]:
+    def _proven(self, path: Path, source: npz.Npz, expected: ArraysEntry) -> dict[str, Any]:
         """Return the entry of an npz whose arrays are what its manifest says."""
-        arrays = {key: expected[key] for key in ("images", "labels")}
-        entry = {**arrays, "sha256": manifest.file_checksum(path), "size": path.stat().st_size}
-        if self.before.get(path.relative_to(self.layout.release).as_posix()) == entry:
+        arrays = {"images": expected.images, "labels": expected.labels}
+        entry = {**arrays, "sha256": file_checksum(path), "size": path.stat().st_size}
+        if self.before.get(path.relative_to(self.workspace.release).as_posix()) == entry:
             return entry
         images = hashlib.sha256()
         for chunk in source.chunks(64):
             images.update(chunk.tobytes())
         found = {
             "images": images.hexdigest(),
-            "labels": hashlib.sha256(source.labels.astype("<i8").tobytes()).hexdigest(),
+            "labels": labels_checksum(source.labels),
         }
-        if found != arrays or len(source.labels) != expected["count"]:
+        if found != arrays or len(source.labels) != expected.count:
             raise UserError(f"{path} is not what its manifest says: delete it and run `dvc repro`")
         return entry
 
     def _is_current(self, shard: str, key: str) -> bool:
-        entry, path = self.before.get(shard, {}), facts.local_path(self.layout, shard)
-        return entry.get("key") == key and path.is_file() and manifest.file_checksum(path) == entry["sha256"]
+        entry, path = self.before.get(shard, {}), local_path(self.workspace, shard)
+        return entry.get("key") == key and path.is_file() and file_checksum(path) == entry["sha256"]
 
 
 def _made_with() -> dict[str, str]:
@@ -142,36 +149,36 @@ def _made_with() -> dict[str, str]:
     return {name: version(name) for name in ("pyarrow", "deflate")}
 
 
-def _previous(layout: Layout) -> Entries:
+def _previous(workspace: Workspace) -> Entries:
     try:
-        entries: Entries = json.loads(facts.export_record(layout).read_text())["files"]
+        entries: Entries = json.loads(workspace.export_record.read_text())["files"]
         return {path: dict(entry) for path, entry in entries.items()}
     except (FileNotFoundError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return {}  # nothing vouches for what may lie there, so everything is written again
 
 
-def _save(layout: Layout, entries: Entries, build: str | None) -> None:
+def _save(workspace: Workspace, entries: Entries, build: str | None) -> None:
     """Write metrics/export.json; `build` is the checksum of the manifests, or None while the export is unfinished."""
     value = {"export_version": EXPORT_VERSION, "made_with": _made_with(), "build": build, "files": entries}
-    write_json(facts.export_record(layout), value)
+    write_json(workspace.export_record, value)
 
 
-def _manifests(layout: Layout, build: Build) -> Entries:
-    names = (manifest.CLEAN, *CORRUPTIONS)
-    paths = [layout.manifest(dataset.name, name) for dataset in build.datasets for name in names]
-    return {path.relative_to(layout.root).as_posix(): _entry(path) for path in paths}
+def _manifests(workspace: Workspace, build: Build) -> Entries:
+    names = (CLEAN, *CORRUPTIONS)
+    paths = [workspace.manifest(dataset.name, name) for dataset in build.datasets for name in names]
+    return {path.relative_to(workspace.root).as_posix(): _entry(path) for path in paths}
 
 
-def _texts(layout: Layout, build: Build, done: Entries, gallery: Path | None) -> Entries:
+def _texts(workspace: Workspace, build: Build, done: Entries, gallery: Path | None) -> Entries:
     """Write card, Croissant file, checksums and picture; return their entries."""
-    folder = facts.export_folder(layout)
+    folder = workspace.export
     sums = "".join(f"{entry['sha256']}  {path}\n" for path, entry in sorted(done.items()))
-    changes = layout.root / "CHANGELOG.md"
+    changes = workspace.root / "CHANGELOG.md"
     changelog = changes.read_text(encoding="utf-8") if changes.exists() else ""
     released = re.search(r"\d{4}-\d\d-\d\d", changelog)  # the newest version stands first
     texts = {
         "SHA256SUMS": sums,
-        "README.md": datacard.dataset_card(
+        "README.md": card.dataset_card(
             build,
             done,
             sums=hashlib.sha256(sums.encode()).hexdigest(),
@@ -182,15 +189,15 @@ def _texts(layout: Layout, build: Build, done: Entries, gallery: Path | None) ->
     }
     contents = {name: text.encode() for name, text in texts.items()}
     if gallery is not None:
-        contents[datacard.PICTURE] = gallery.read_bytes()
+        contents[card.PICTURE] = gallery.read_bytes()
     for name, content in contents.items():
-        with whole(folder / name) as handle:
+        with atomic_write(folder / name) as handle:
             handle.write(content)
     return {name: _entry(folder / name) for name in contents}
 
 
 def _entry(path: Path) -> dict[str, Any]:
-    return {"sha256": manifest.file_checksum(path), "size": path.stat().st_size}
+    return {"sha256": file_checksum(path), "size": path.stat().st_size}
 
 
 def _remove_strays(folder: Path, done: Entries) -> None:
@@ -203,15 +210,20 @@ def _remove_strays(folder: Path, done: Entries) -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the stage from a command line."""
-    parser = stage.parser(__doc__)
+    parser = command_line.parser(__doc__)
     parser.add_argument("--gallery", type=Path, help="picture for the card, PNG")
-    stage.add_workers(parser)
+    command_line.add_workers(parser)
     given = parser.parse_args(argv)
 
     def work() -> None:
-        export(Layout(given.root), settings(given.root).datasets, workers=given.workers, gallery=given.gallery)
+        export(
+            Workspace(given.root),
+            read_config(Workspace(given.root)).datasets,
+            workers=given.workers,
+            gallery=given.gallery,
+        )
 
-    return stage.run(work)
+    return command_line.run(work)
 
 
 if __name__ == "__main__":

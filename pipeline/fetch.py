@@ -15,16 +15,19 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from pipeline import UserError, manifest, stage
-from pipeline.cards import DATASETS
-from pipeline.download import Sums, answer, checksums, download
-from pipeline.interrupt import remove
-from pipeline.layout import Layout
-from pipeline.settings import settings
+from pipeline.config import read_config
+from pipeline.datasets import DATASETS
+from pipeline.errors import UserError
+from pipeline.io.atomic import MARK
+from pipeline.io.checksums import file_checksum
+from pipeline.io.records import write_json
+from pipeline.paths import Workspace
+from pipeline.run import command_line
+from pipeline.run.interrupts import remove
+from pipeline.sources.download import Sums, answer, checksums, download
 from pipeline.sources.imagefolder import image_files
 from pipeline.sources.medmnist import CLASSES
-from pipeline.unpack import unpack
-from pipeline.whole import MARK, write_json
+from pipeline.sources.unpack import unpack
 
 BASE_URL = "https://zenodo.org"
 
@@ -50,13 +53,13 @@ Entries = dict[str, dict[str, int | str]]
 """Size and SHA-256 of files, by their paths under the source's folder."""
 
 
-def fetch(layout: Layout, source: str, datasets: Sequence[str], *, base_url: str = BASE_URL) -> None:
+def fetch(workspace: Workspace, source: str, datasets: Sequence[str], *, base_url: str = BASE_URL) -> None:
     """Bring what `datasets` of `source` need, whole or absent, and write manifests/source.json.
 
     Raises:
         UserError: something cannot be had, or what is there is not what it should be.
     """
-    folder = layout.raw(source)
+    folder = workspace.raw(source)
     folder.mkdir(parents=True, exist_ok=True)
     work: dict[str, Callable[[Path, Sequence[str], str], Entries]] = {
         "phantom": lambda *_: {},
@@ -66,7 +69,7 @@ def fetch(layout: Layout, source: str, datasets: Sequence[str], *, base_url: str
     }
     with _alone(folder):
         files = work[source](folder, datasets, base_url.rstrip("/"))
-    write_json(layout.manifests / "source.json", {"source": source, "files": files})
+    write_json(workspace.manifests / "source.json", {"source": source, "files": files})
 
 
 def _medimeta(folder: Path, datasets: Sequence[str], base_url: str) -> Entries:
@@ -143,10 +146,10 @@ def _imagefolder(folder: Path, datasets: Sequence[str], _: str) -> Entries:
     for dataset in datasets:
         if not (folder / dataset).is_dir():
             raise UserError(f"no folder {folder / dataset}; put images into it as <split>/<class>/*.png")
-        for path in stage.progress(list(image_files(folder / dataset)), desc=f"check {dataset}", unit="img"):
+        for path in command_line.progress(list(image_files(folder / dataset)), desc=f"check {dataset}", unit="img"):
             files[path.relative_to(folder).as_posix()] = {
                 "size": path.stat().st_size,
-                "sha256": manifest.file_checksum(path),
+                "sha256": file_checksum(path),
             }
     return files
 
@@ -196,15 +199,15 @@ def _alone(folder: Path) -> Iterator[None]:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the stage from a command line."""
-    parser = stage.parser(__doc__)
+    parser = command_line.parser(__doc__)
     parser.add_argument("--base-url", default=BASE_URL, help=f"a mirror of Zenodo's files (default: {BASE_URL})")
     given = parser.parse_args(argv)
 
     def work() -> None:
-        chosen = settings(given.root)
-        fetch(Layout(given.root), chosen.source, chosen.datasets, base_url=given.base_url)
+        chosen = read_config(Workspace(given.root))
+        fetch(Workspace(given.root), chosen.source, chosen.datasets, base_url=given.base_url)
 
-    return stage.run(work)
+    return command_line.run(work)
 
 
 if __name__ == "__main__":

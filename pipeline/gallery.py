@@ -12,10 +12,13 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from corruptions import CORRUPTIONS, SEVERITIES
-from pipeline import manifest, npz, stage
-from pipeline.layout import SIZE, Layout
-from pipeline.settings import settings
-from pipeline.whole import whole
+from pipeline import manifest
+from pipeline.cell import SIZE, Cell
+from pipeline.config import read_config
+from pipeline.io import npz
+from pipeline.io.atomic import atomic_write
+from pipeline.paths import Workspace
+from pipeline.run import command_line
 
 _GAP = 4
 _HEAD = 24  # height of the column titles, pixels
@@ -25,29 +28,34 @@ _OVERVIEW_SEVERITY = 4
 _OVERVIEW_SIDE = 128  # the sheets of single data sets are not scaled: half size would hide pixelate
 
 
-def gallery(layout: Layout, datasets: Sequence[str]) -> None:
+def gallery(workspace: Workspace, datasets: Sequence[str]) -> None:
     """Write data/gallery/<dataset>.png for each data set, and docs/gallery.png."""
-    for dataset in stage.progress(datasets, unit="picture", desc="gallery"):
+    for dataset in command_line.progress(datasets, unit="picture", desc="gallery"):
         rows = [
-            [_picture(layout, dataset, corruption, severity) for severity in (0, *SEVERITIES)]
+            [
+                _picture(workspace, Cell(dataset, "test")),
+                *(_picture(workspace, Cell(dataset, "test", corruption, severity)) for severity in SEVERITIES),
+            ]
             for corruption in CORRUPTIONS
         ]
         columns = ["clean", *(f"severity {k}" for k in SEVERITIES)]
         sheet = _sheet(rows, [c.replace("_", " ") for c in CORRUPTIONS], columns, side=SIZE)
-        _save(sheet, layout, f"data/gallery/{dataset}.png")
+        _save(sheet, workspace, f"data/gallery/{dataset}.png")
     rows = [
-        [_picture(layout, dataset, c, _OVERVIEW_SEVERITY if c else 0) for c in ("", *CORRUPTIONS)]
+        [
+            _picture(workspace, Cell(dataset, "test")),
+            *(_picture(workspace, Cell(dataset, "test", corruption, _OVERVIEW_SEVERITY)) for corruption in CORRUPTIONS),
+        ]
         for dataset in datasets
     ]
     columns = ["clean", *(c.replace("_", " ") for c in CORRUPTIONS)]
-    _save(_sheet(rows, list(datasets), columns, side=_OVERVIEW_SIDE), layout, "docs/gallery.png")
+    _save(_sheet(rows, list(datasets), columns, side=_OVERVIEW_SIDE), workspace, "docs/gallery.png")
 
 
-def _picture(layout: Layout, dataset: str, corruption: str, severity: int) -> Image.Image:
+def _picture(workspace: Workspace, cell: Cell) -> Image.Image:
     """Return the test split's first image of the last class (a finding, where the classes are normal and not)."""
-    clean = layout.clean(dataset, "test")
-    images, labels = npz.read(clean if severity == 0 else layout.cell(dataset, "test", corruption, severity))
-    last = len(manifest.read(layout, dataset, manifest.CLEAN)["class_names"]) - 1
+    images, labels = npz.read(workspace.npz(cell))
+    last = len(manifest.read_clean(workspace, cell.dataset).class_names) - 1
     index = int(np.argmax(labels == last))
     return Image.fromarray(np.asarray(images[index]).squeeze())
 
@@ -68,16 +76,16 @@ def _sheet(rows: list[list[Image.Image]], row_titles: list[str], column_titles: 
     return sheet
 
 
-def _save(sheet: Image.Image, layout: Layout, name: str) -> None:
-    with whole(layout.root / name) as handle:
+def _save(sheet: Image.Image, workspace: Workspace, name: str) -> None:
+    with atomic_write(workspace.root / name) as handle:
         sheet.save(handle, "png")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the stage from a command line."""
-    parser = stage.parser(__doc__)
+    parser = command_line.parser(__doc__)
     given = parser.parse_args(argv)
-    return stage.run(lambda: gallery(Layout(given.root), settings(given.root).datasets))
+    return command_line.run(lambda: gallery(Workspace(given.root), read_config(Workspace(given.root)).datasets))
 
 
 if __name__ == "__main__":

@@ -1,97 +1,168 @@
-"""The manifests in git: what every file must hold, by checksum. The record that verify, report and publish trust."""
+"""The manifests in git: what every file must hold, by checksum. The records that verify, report and publish trust."""
 
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Sequence
-from functools import partial
-from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import AfterValidator, Field
 
-from pipeline import UserError
-from pipeline.layout import Layout
-from pipeline.whole import write_json
-
-CLEAN = "clean"
-"""Manifest of the released clean splits: source, class names, channels, counts and checksums."""
+from corruptions import CORRUPTIONS, Strength
+from pipeline.cell import CLEAN, Cell
+from pipeline.errors import UserError
+from pipeline.io.records import Record, read_record, write_record
+from pipeline.paths import Workspace
 
 PREPARED = "prepared"
-"""Manifest of the splits that are prepared for tuning and not released."""
+"""Name of the manifest of the splits that are prepared for tuning and not released."""
 
-_SHAPES: dict[str, tuple[type, ...]] = {
-    "splits": (dict, dict),
-    "cells": (dict, dict, dict),
-    "class_names": (list, str),
-    "corruptions": (list, str),
-    "per_class": (list, int),
-    **dict.fromkeys(("count", "channels", "native_channels"), (int,)),
-    **dict.fromkeys(("source", "images", "labels"), (str,)),
-}
-"""What stands under a key anywhere in a manifest: its type, then that of all its parts, and of theirs."""
+_REMEDY = "restore it with git or run `dvc repro`"
+
+Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 
 
-class _Facts(dict[str, Any]):
-    """A mapping in a manifest: what it lacks, or holds in another shape, is said in a sentence."""
-
-    def __init__(self, path: Path, pairs: dict[str, Any]) -> None:
-        super().__init__(pairs)
-        self._path = path
-        for key, shape in _SHAPES.items():
-            if key in self and not _fits(self[key], *shape):
-                raise UserError(f"{path}: {key} is not of its shape: restore it with git or run `dvc repro`")
-
-    def __missing__(self, key: str) -> Any:
-        raise UserError(f"{self._path} has no {key!r}: restore it with git or run `dvc repro`")
+def _checked_channels(channels: int) -> int:
+    if channels not in (1, 3):
+        raise ValueError(f"must be 1 or 3, not {channels}")
+    return channels
 
 
-def _fits(value: Any, kind: type, *inner: type) -> bool:
-    if not isinstance(value, kind):
-        return False
-    parts: Any = value.values() if isinstance(value, dict) else value
-    return not inner or all(_fits(part, *inner) for part in parts)
+Channels = Annotated[int, AfterValidator(_checked_channels)]
 
 
-def read(layout: Layout, dataset: str, name: str) -> dict[str, Any]:
-    """Return the manifest `name` (``clean``, ``prepared`` or a corruption) of `dataset`; UserError if there is none."""
-    path = layout.manifest(dataset, name)
-    try:
-        value: dict[str, Any] = json.loads(path.read_text(), object_hook=partial(_Facts, path))
-    except FileNotFoundError:
-        raise UserError(f"no {path}: run `dvc repro` first") from None
-    except (ValueError, RecursionError) as broken:
-        if isinstance(broken, UserError):
-            raise
-        raise UserError(f"{path} is not JSON ({broken}): restore it with git or run `dvc repro`") from None
-    if not isinstance(value, dict):
-        raise UserError(f"{path} is no manifest: restore it with git or run `dvc repro`")
-    return value
+class ArraysEntry(Record):
+    """One npz file: its number of images, and the SHA-256 of each array's bytes.
+
+    `per_class` has the images of each class where the file is of clean images, or adopted.
+    """
+
+    count: int
+    images: Sha256
+    labels: Sha256
+    per_class: tuple[int, ...] | None = None
 
 
-def write(layout: Layout, dataset: str, name: str, value: dict[str, Any]) -> None:
-    """Write a manifest, whole or absent, the same text for the same value."""
-    write_json(layout.manifest(dataset, name), value)
+class CleanManifest(Record):
+    """The clean splits of a data set, released or prepared.
+
+    Attributes:
+        bytes_version: format version of the corruptions; none where the data set was adopted.
+        seed: of the phantom's drawings and of the corruptions; none where the data set was adopted.
+        native_channels: 1 if the source's images are grey.
+        channels: of the files.
+        class_names: in label order, as the source has them.
+        corruptions: names of the corruptions that came with an adopted data set.
+        splits: split to its file's entry.
+    """
+
+    bytes_version: int | None = None
+    dataset: str
+    source: str
+    seed: int | None
+    native_channels: Channels
+    channels: Channels
+    class_names: tuple[str, ...]
+    corruptions: tuple[str, ...] | None = None
+    splits: dict[str, ArraysEntry]
+
+    @property
+    def is_adopted(self) -> bool:
+        """Whether others made the corrupted images, so that nothing here can make them."""
+        return self.corruptions is not None
+
+    @property
+    def corruption_names(self) -> tuple[str, ...]:
+        """The data set's corruptions: its own if it was adopted, else this project's."""
+        return CORRUPTIONS if self.corruptions is None else self.corruptions
+
+    def split(self, name: str) -> ArraysEntry:
+        """Return the entry of a split; UserError if there is none."""
+        if name not in self.splits:
+            raise UserError(f"{self.dataset} has no split {name}; have {', '.join(self.splits)}")
+        return self.splits[name]
 
 
-def entry(labels: NDArray[np.int64], class_names: Sequence[str], sums: dict[str, str]) -> dict[str, Any]:
-    """Return the entry of a file: its images, how many of each class, and the arrays' checksums `sums`."""
-    per_class = np.bincount(labels, minlength=len(class_names))
-    return {"count": len(labels), "per_class": per_class.tolist(), **sums}
+class StrengthEntry(Record):
+    """How strong a corruption is at one severity: a row of the table."""
+
+    severity: int
+    kernel: str
+    parameters: dict[str, Any]
+    source: str
+
+    @classmethod
+    def at(cls, severity: int, strength: Strength) -> StrengthEntry:
+        """Return the entry of a strength of the table."""
+        return cls(severity=severity, **strength._asdict())
 
 
-def checksum(layout: Layout) -> str:
+class CorruptionManifest(Record):
+    """The cells of one data set under one corruption, by split and severity.
+
+    `backend` is what made them: ``cpu`` and ``gpu`` make the same bytes. The attributes that a corruption has from
+    params.yaml and from the table lack where it was adopted, and `release` says which file it came from.
+    """
+
+    bytes_version: int | None = None
+    dataset: str
+    corruption: str
+    source: str | None = None
+    profile: str | None = None
+    column: str | None = None
+    seed: int | None
+    backend: str | None = None
+    native_channels: Channels | None = None
+    channels: Channels | None = None
+    strengths: tuple[StrengthEntry, ...] = ()
+    release: str | None = None
+    release_sha256: Sha256 | None = None
+    cells: dict[str, dict[int, ArraysEntry]]
+
+    def cell(self, cell: Cell) -> ArraysEntry:
+        """Return the entry of one cell; UserError if there is none."""
+        try:
+            return self.cells[cell.split][cell.severity]
+        except KeyError:
+            raise UserError(f"the manifest of {self.dataset}, {self.corruption} lacks {cell.path}: {_REMEDY}") from None
+
+
+Manifest = CleanManifest | CorruptionManifest
+
+
+def read_clean(workspace: Workspace, dataset: str) -> CleanManifest:
+    """Return the manifest of the released clean splits; UserError if there is none."""
+    return read_record(workspace.manifest(dataset, CLEAN), CleanManifest, remedy=_REMEDY)
+
+
+def read_prepared(workspace: Workspace, dataset: str) -> CleanManifest:
+    """Return the manifest of the splits that are prepared and not released; UserError if there is none."""
+    return read_record(workspace.manifest(dataset, PREPARED), CleanManifest, remedy=_REMEDY)
+
+
+def read_corruption(workspace: Workspace, dataset: str, corruption: str) -> CorruptionManifest:
+    """Return the manifest of one corruption; UserError if there is none."""
+    return read_record(workspace.manifest(dataset, corruption), CorruptionManifest, remedy=_REMEDY)
+
+
+def write(workspace: Workspace, manifest: Manifest, *, name: str | None = None) -> None:
+    """Write a manifest, whole or absent, the same text for the same value; `name` is ``prepared`` or its own."""
+    own = manifest.corruption if isinstance(manifest, CorruptionManifest) else CLEAN
+    write_record(workspace.manifest(manifest.dataset, name or own), manifest)
+
+
+def clean_entry(labels: NDArray[np.int64], class_names: Sequence[str], checksums: dict[str, Any]) -> ArraysEntry:
+    """Return the entry of a file: its images, how many of each class, and the arrays' `checksums`."""
+    per_class = tuple(np.bincount(labels, minlength=len(class_names)).tolist())
+    return ArraysEntry(count=len(labels), per_class=per_class, **checksums)
+
+
+def build_checksum(workspace: Workspace) -> str:
     """Return one SHA-256 over all data sets' manifests: the name of a build."""
     digest = hashlib.sha256()
-    for path in sorted(layout.manifests.glob("*/*.json")):
-        digest.update(f"{path.relative_to(layout.manifests).as_posix()}\n".encode())
+    for path in sorted(workspace.manifests.glob("*/*.json")):
+        digest.update(f"{path.relative_to(workspace.manifests).as_posix()}\n".encode())
         digest.update(hashlib.sha256(path.read_bytes()).digest())
     return digest.hexdigest()
-
-
-def file_checksum(path: Path) -> str:
-    """Return the SHA-256 of a file's bytes."""
-    with path.open("rb") as handle:
-        return hashlib.file_digest(handle, "sha256").hexdigest()

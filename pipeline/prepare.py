@@ -16,110 +16,108 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from corruptions import BYTES_VERSION
-from pipeline import UserError, manifest, npz, sources, stage
-from pipeline.layout import PREPARED, RELEASED, SIZE, Layout
-from pipeline.parallel import ordered
-from pipeline.settings import Settings, settings
+from corruptions.table import BYTES_VERSION
+from pipeline import manifest, sources
+from pipeline.cell import PREPARED, RELEASED, SIZE, Cell
+from pipeline.config import Config, read_config
+from pipeline.errors import UserError
+from pipeline.io import npz
+from pipeline.io.atomic import atomic_write
+from pipeline.manifest import ArraysEntry, CleanManifest
+from pipeline.paths import Workspace
+from pipeline.run import command_line
+from pipeline.run.parallel import ordered
 from pipeline.sources import Clean
-from pipeline.whole import whole
 
 _BATCH = 32
 
 
-def prepare(layout: Layout, dataset: str, chosen: Settings, *, workers: int) -> None:
+def prepare(workspace: Workspace, dataset: str, config: Config, *, workers: int) -> None:
     """Write all splits of `dataset` and its two manifests; the manifests come last."""
-    if dataset not in chosen.datasets:
-        raise UserError(f"params.yaml has no data set {dataset!r}; have {', '.join(chosen.datasets)}")
-    parts = {split: _load(layout, dataset, split, chosen) for split in _splits(chosen)}
-    _check_agreement(dataset, parts)
-    entries = {split: _write(layout, dataset, split, clean, chosen, workers) for split, clean in parts.items()}
-    _write_csv(layout.rows(dataset), ("split", "index", "label", "image_id"), _rows(parts))
+    config.check_dataset(dataset)
+    splits = {split: _load(workspace, dataset, split, config) for split in _splits(config)}
+    _check_agreement(dataset, splits)
+    entries = {split: _write(workspace, dataset, split, clean, config, workers) for split, clean in splits.items()}
+    _write_csv(workspace.rows(dataset), ("split", "index", "label", "image_id"), _rows(splits))
     _write_csv(
-        layout.dropped(dataset),
+        workspace.dropped(dataset),
         ("split", "image_id", "reason"),
-        ((split, *dropped) for split, clean in parts.items() for dropped in clean.dropped),
+        ((split, *dropped) for split, clean in splits.items() for dropped in clean.dropped),
     )
-    first = parts[RELEASED[0]]
-    facts = {
-        "bytes_version": BYTES_VERSION,
-        "dataset": dataset,
-        "source": chosen.source,
-        "seed": chosen.seed,
-        "native_channels": first.channels,
-        "class_names": list(first.class_names),
-    }
-    released = {split: entries[split] for split in RELEASED}
-    tuning = {split: entry for split, entry in entries.items() if split not in RELEASED}
-    channels = 3 if chosen.channels == "rgb" else first.channels
-    manifest.write(layout, dataset, manifest.PREPARED, {**facts, "channels": first.channels, "splits": tuning})
-    manifest.write(layout, dataset, manifest.CLEAN, {**facts, "channels": channels, "splits": released})
+    first = splits[RELEASED[0]]
+    prepared = CleanManifest(
+        bytes_version=BYTES_VERSION,
+        dataset=dataset,
+        source=config.source,
+        seed=config.seed,
+        native_channels=first.channels,
+        channels=first.channels,
+        class_names=first.class_names,
+        splits={split: entry for split, entry in entries.items() if split not in RELEASED},
+    )
+    channels = 3 if config.channels == "rgb" else first.channels
+    released = prepared.changed(channels=channels, splits={split: entries[split] for split in RELEASED})
+    manifest.write(workspace, prepared, name=manifest.PREPARED)
+    manifest.write(workspace, released)
 
 
-def _splits(chosen: Settings) -> list[str]:
-    wanted = [*RELEASED, *PREPARED] if chosen.source == "phantom" else [*RELEASED, "train"]
-    return [split for split in wanted if split in RELEASED or chosen.count(split) != 0]
+def _splits(config: Config) -> list[str]:
+    candidates = [*RELEASED, *PREPARED] if config.source == "phantom" else [*RELEASED, "train"]
+    return [split for split in candidates if split in RELEASED or config.count(split) != 0]
 
 
-def _load(layout: Layout, dataset: str, split: str, chosen: Settings) -> Clean:
-    of_source = chosen.splits.get(split, split)
+def _load(workspace: Workspace, dataset: str, split: str, config: Config) -> Clean:
+    source, source_split = config.source, config.source_split(split)
     clean = sources.load(
-        chosen.source,
-        dataset,
-        of_source,
-        root=layout.raw(chosen.source),
-        count=chosen.count(split),
-        seed=chosen.seed,
+        source, dataset, source_split, root=workspace.raw(source), count=config.count(split), seed=config.seed
     )
     if not len(clean.labels):
-        raise UserError(f"{chosen.source} has no image in split {of_source!r} of {dataset}")
+        raise UserError(f"{source} has no image in split {source_split!r} of {dataset}")
     if clean.labels.min() < 0 or clean.labels.max() >= len(clean.class_names):
         raise UserError(
-            f"{chosen.source}, {dataset}, {of_source}: labels {clean.labels.min()}..{clean.labels.max()}"
+            f"{source}, {dataset}, {source_split}: labels {clean.labels.min()}..{clean.labels.max()}"
             f" for {len(clean.class_names)} class names"
         )
     if len(set(clean.ids)) < len(clean.ids):
-        twice = next(image_id for image_id, n in Counter(clean.ids).items() if n > 1)
-        raise UserError(f"{chosen.source}, {dataset}, {of_source}: image {twice!r} is there twice")
+        twice = next(image_id for image_id, count in Counter(clean.ids).items() if count > 1)
+        raise UserError(f"{source}, {dataset}, {source_split}: image {twice!r} is there twice")
     return clean
 
 
-def _check_agreement(dataset: str, parts: dict[str, Clean]) -> None:
-    first = parts[RELEASED[0]]
-    for split, clean in parts.items():
+def _check_agreement(dataset: str, splits: dict[str, Clean]) -> None:
+    first = splits[RELEASED[0]]
+    for split, clean in splits.items():
         if (clean.class_names, clean.channels) != (first.class_names, first.channels):
             raise UserError(f"{dataset}: split {split} has other classes or channels than {RELEASED[0]}")
 
 
-def _write(layout: Layout, dataset: str, split: str, clean: Clean, chosen: Settings, workers: int) -> dict[str, object]:
-    replicate = split in RELEASED and chosen.channels == "rgb"
-    channels = 3 if replicate else clean.channels
+def _write(workspace: Workspace, dataset: str, split: str, clean: Clean, config: Config, workers: int) -> ArraysEntry:
+    channels = 3 if split in RELEASED and config.channels == "rgb" else clean.channels
     starts = range(0, len(clean.labels), _BATCH)
 
     def read(start: int) -> NDArray[np.uint8]:
         images = clean.read(range(start, min(start + _BATCH, len(clean.labels))))
         return np.repeat(images, 3, axis=-1) if images.shape[-1] < channels else images
 
+    path, shape = workspace.npz(Cell(dataset, split)), (SIZE, SIZE, channels)
     with (
-        npz.write(
-            layout.clean(dataset, split), clean.labels, (SIZE, SIZE, channels), compression=chosen.compression_of()
-        ) as writer,
-        stage.progress(total=len(clean.labels), unit="img", desc=f"prepare {dataset} {split}") as bar,
+        npz.write(path, clean.labels, shape, compression=config.compression_of()) as writer,
+        command_line.progress(total=len(clean.labels), unit="img", desc=f"prepare {dataset} {split}") as bar,
     ):
         for images in ordered(read, starts, workers=workers):
             writer.append(images)
             bar.update(len(images))
-    return manifest.entry(clean.labels, clean.class_names, writer.sha256)
+    return manifest.clean_entry(clean.labels, clean.class_names, writer.sha256)
 
 
-def _rows(parts: dict[str, Clean]) -> Iterable[Sequence[object]]:
-    for split, clean in parts.items():
+def _rows(splits: dict[str, Clean]) -> Iterable[Sequence[object]]:
+    for split, clean in splits.items():
         for index, (label, image_id) in enumerate(zip(clean.labels.tolist(), clean.ids, strict=True)):
             yield split, index, label, image_id
 
 
 def _write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    with whole(path) as handle:
+    with atomic_write(path) as handle:
         text = io.TextIOWrapper(handle, "utf-8", newline="")
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow(header)
@@ -129,11 +127,16 @@ def _write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[object
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the stage from a command line."""
-    parser = stage.parser(__doc__)
+    parser = command_line.parser(__doc__)
     parser.add_argument("--dataset", required=True, help="one of params.yaml's data sets")
-    stage.add_workers(parser)
-    given = parser.parse_args(argv)
-    return stage.run(lambda: prepare(Layout(given.root), given.dataset, settings(given.root), workers=given.workers))
+    command_line.add_workers(parser)
+    args = parser.parse_args(argv)
+
+    def run() -> None:
+        workspace = Workspace(args.root)
+        prepare(workspace, args.dataset, read_config(workspace), workers=args.workers)
+
+    return command_line.run(run)
 
 
 if __name__ == "__main__":

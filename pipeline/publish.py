@@ -18,13 +18,18 @@ from typing import Any
 
 from huggingface_hub.utils.tqdm import disable_progress_bars
 
-from pipeline import UserError, datacard, facts, hub, manifest, stage
-from pipeline.facts import Build
-from pipeline.hub import File, Plan, Repository
-from pipeline.layout import Layout
-from pipeline.parallel import ordered
-from pipeline.settings import settings
-from pipeline.whole import write_json
+from pipeline import manifest
+from pipeline.config import read_config
+from pipeline.errors import UserError
+from pipeline.hub import card
+from pipeline.hub import repository as hub
+from pipeline.hub.build import SYNTHETIC, Build, local_path, read_build
+from pipeline.hub.repository import File, Plan, Repository
+from pipeline.io.checksums import file_checksum
+from pipeline.io.records import write_json
+from pipeline.paths import Workspace
+from pipeline.run import command_line
+from pipeline.run.parallel import ordered
 
 METRICS = Path("metrics") / "publish.json"
 ADAPTER_METRICS = Path("metrics") / "publish-adapter.json"
@@ -33,23 +38,25 @@ _RECORD = "tune.json"
 _TEXTS = ("README.md", "croissant.json")  # where the repository's name is filled in
 
 
-def dataset_files(layout: Layout, names: tuple[str, ...], repo: str, *, workers: int) -> list[File]:
+def dataset_files(workspace: Workspace, names: tuple[str, ...], repo: str, *, workers: int) -> list[File]:
     """Return the files of the data-set repository, each compared with metrics/export.json on the way."""
-    recorded = _json(facts.export_record(layout), "nothing is exported yet: run `dvc repro export` first")
-    if recorded["build"] != manifest.checksum(layout):
+    recorded = _json(workspace.export_record, "nothing is exported yet: run `dvc repro export` first")
+    if recorded["build"] != manifest.build_checksum(workspace):
         raise UserError("data/export is not of these manifests, or is unfinished: run `dvc repro export`")
-    build = facts.build(layout, names)
+    build = read_build(workspace, names)
     entries: dict[str, dict[str, Any]] = recorded["files"]
 
     def proven(path: str) -> File:
-        return _proven(facts.local_path(layout, path), path, entries[path])
+        return _proven(local_path(workspace, path), path, entries[path])
 
     files = []
-    with stage.progress(total=sum(e["size"] for e in entries.values()), unit="B", unit_scale=True, desc="check") as bar:
+    with command_line.progress(
+        total=sum(e["size"] for e in entries.values()), unit="B", unit_scale=True, desc="check"
+    ) as bar:
         for file in ordered(proven, sorted(entries), workers=workers):
             files.append(_named(file, repo) if file.path in _TEXTS else file)
             bar.update(file.size)
-    missing = {p.relative_to(layout.release).as_posix() for _, c in build.cells() for p in [facts.npz_path(layout, c)]}
+    missing = {p.relative_to(workspace.release).as_posix() for _, c in build.cells() for p in [workspace.npz(c)]}
     if missing - entries.keys():
         raise UserError(f"metrics/export.json lacks {min(missing - entries.keys())}: run `dvc repro export`")
     return files
@@ -68,29 +75,29 @@ def adapter_files(folder: Path, repo: str, *, source: str) -> tuple[list[File], 
     if _RECORD not in found and beside.is_file():
         found[_RECORD] = beside
     record = _json(found[_RECORD], "") if _RECORD in found else {}
-    synthetic = bool(record) and source == facts.SYNTHETIC
+    synthetic = bool(record) and source == SYNTHETIC
     name = folder.resolve().parent.name if folder.resolve().name == "adapter" else folder.resolve().name
     described = found.pop("README.md", None)
-    head = datacard.head(described.read_text(encoding="utf-8")) if described else {}
-    card = datacard.adapter_card(name, config, record, head, {*found, "README.md"}, synthetic=synthetic).encode()
-    files = [File(where, path, path.stat().st_size, manifest.file_checksum(path)) for where, path in found.items()]
-    return [*files, _named(File("README.md", card, len(card), ""), repo)], name, synthetic
+    head = card.head(described.read_text(encoding="utf-8")) if described else {}
+    text = card.adapter_card(name, config, record, head, {*found, "README.md"}, synthetic=synthetic).encode()
+    files = [File(where, path, path.stat().st_size, file_checksum(path)) for where, path in found.items()]
+    return [*files, _named(File("README.md", text, len(text), ""), repo)], name, synthetic
 
 
-def check_verified(layout: Layout) -> None:
+def check_verified(workspace: Workspace) -> None:
     """Raise UserError unless verify has passed for the manifests as they are, and git holds them as they are."""
-    path = layout.root / "metrics" / "verify.json"
+    path = workspace.root / "metrics" / "verify.json"
     verified = _json(path, f"no {path}: only what `python -m pipeline.verify` has passed is published")
     if verified.get("findings") != 0:
         raise UserError(f"verify has {verified.get('findings')} findings: only what it has passed is published")
-    if verified.get("manifests") != manifest.checksum(layout):
+    if verified.get("manifests") != manifest.build_checksum(workspace):
         raise UserError("the manifests are not those that verify has passed: run `python -m pipeline.verify` again")
-    git = ["git", "-C", str(layout.root), "status", "--porcelain", "--untracked-files=all", "--"]
-    git += ["manifests", str(facts.export_record(Layout("")))]
+    git = ["git", "-C", str(workspace.root), "status", "--porcelain", "--untracked-files=all", "--"]
+    git += ["manifests", str(Workspace("").export_record)]
     try:
         status = subprocess.run(git, capture_output=True, text=True, check=True).stdout
     except (FileNotFoundError, subprocess.CalledProcessError):
-        raise UserError(f"{layout.root} is in no git repository, so nobody could say what was published") from None
+        raise UserError(f"{workspace.root} is in no git repository, so nobody could say what was published") from None
     if status:
         changed = ", ".join(line[3:] for line in status.splitlines()[:3])
         raise UserError(f"git does not hold the manifests as they are ({changed}): commit them, then publish")
@@ -101,10 +108,10 @@ def check_name(repo: str, *, synthetic: bool, force: bool) -> None:
     parts = repo.split("/")
     if len(parts) != 2 or not all(parts):
         raise UserError(f"a repository is ORG/NAME, not {repo!r}")
-    if synthetic and facts.SYNTHETIC not in parts[1].lower() and not force:
+    if synthetic and SYNTHETIC not in parts[1].lower() and not force:
         raise UserError(
-            f"the images are the {facts.SYNTHETIC}'s, synthetic ones, and {repo} does not say so: take a name with"
-            f" {facts.SYNTHETIC!r} in it, or --force"
+            f"the images are the {SYNTHETIC}'s, synthetic ones, and {repo} does not say so: take a name with"
+            f" {SYNTHETIC!r} in it, or --force"
         )
 
 
@@ -157,14 +164,14 @@ def _json(path: Path, otherwise: str) -> dict[str, Any]:
 def _proven(local: Path, path: str, entry: dict[str, Any]) -> File:
     if not local.is_file():
         raise UserError(f"{local} is not there: run `dvc repro export`, or `dvc pull`")
-    if manifest.file_checksum(local) != entry["sha256"]:
+    if file_checksum(local) != entry["sha256"]:
         raise UserError(f"{local} is not what metrics/export.json says: run `dvc repro export`")
     return File(path, local, entry["size"], entry["sha256"])
 
 
 def _named(file: File, repo: str) -> File:
     """Return a text with the repository's name in it."""
-    content = file.read().replace(datacard.REPO.encode(), repo.encode())
+    content = file.read().replace(card.REPO.encode(), repo.encode())
     return File(file.path, content, len(content), hashlib.sha256(content).hexdigest())
 
 
@@ -177,21 +184,23 @@ def _message(build: Build, tag: str | None) -> str:
 
 
 def _run(given: Any) -> None:
-    layout = Layout(given.root)
+    workspace = Workspace(given.root)
     options = {"push": given.push, "tag": given.tag, "public": given.public, "create": given.create}
     disable_progress_bars()  # the client's; there is one bar for the whole upload
     if given.push:
         hub.check_token()
     if given.adapter:
-        files, name, synthetic = adapter_files(given.adapter, given.repo, source=settings(given.root).source)
+        files, name, synthetic = adapter_files(
+            given.adapter, given.repo, source=read_config(Workspace(given.root)).source
+        )
         check_name(given.repo, synthetic=synthetic, force=given.force)
         message, kind, metrics = f"{name}{f' {given.tag}' if given.tag else ''}", "model", ADAPTER_METRICS
     else:
-        check_verified(layout)
-        names = settings(given.root).datasets
-        build = facts.build(layout, names)
+        check_verified(workspace)
+        names = read_config(Workspace(given.root)).datasets
+        build = read_build(workspace, names)
         check_name(given.repo, synthetic=build.synthetic, force=given.force)
-        files = dataset_files(layout, names, given.repo, workers=given.workers)
+        files = dataset_files(workspace, names, given.repo, workers=given.workers)
         message, kind, metrics = _message(build, given.tag), "dataset", METRICS
     commit = publish(Repository(given.repo, kind), files, message, **options)
     if commit:
@@ -204,12 +213,12 @@ def _run(given: Any) -> None:
             "bytes": sum(file.size for file in files),
             "checksums": hashlib.sha256(sums.encode()).hexdigest(),
         }
-        write_json(layout.root / metrics, record)
+        write_json(workspace.root / metrics, record)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the stage from a command line."""
-    parser = stage.parser(__doc__)
+    parser = command_line.parser(__doc__)
     parser.add_argument("--repo", required=True, metavar="ORG/NAME")
     parser.add_argument("--push", action="store_true", help="do it; without this nothing is changed")
     parser.add_argument("--tag", help="put this tag on the commit; a tag never moves")
@@ -217,9 +226,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--public", action="store_true", help="make the repository public")
     parser.add_argument("--force", action="store_true", help="phantom images into a repository not named so")
     parser.add_argument("--adapter", type=Path, metavar="FOLDER", help="publish this adapter, not the data set")
-    stage.add_workers(parser)
+    command_line.add_workers(parser)
     given = parser.parse_args(argv)
-    return stage.run(lambda: _run(given))
+    return command_line.run(lambda: _run(given))
 
 
 if __name__ == "__main__":

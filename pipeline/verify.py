@@ -6,7 +6,6 @@ Exit code 0 and metrics/verify.json if there is no finding, else 1 with one line
 from __future__ import annotations
 
 import hashlib
-import json
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -20,11 +19,18 @@ from skimage.metrics import structural_similarity
 
 import corruptions
 from corruptions import BYTES_VERSION, CORRUPTIONS, SEVERITIES
-from pipeline import UserError, manifest, npz, stage
-from pipeline.layout import RELEASED, SIZE, Layout
-from pipeline.parallel import ordered
-from pipeline.settings import Settings, settings
-from pipeline.whole import is_temporary, write_json
+from pipeline import manifest
+from pipeline.cell import CLEAN, RELEASED, SIZE, Cell
+from pipeline.config import Config, read_config
+from pipeline.errors import UserError
+from pipeline.io import npz
+from pipeline.io.atomic import is_temporary
+from pipeline.io.checksums import labels_checksum
+from pipeline.io.records import write_json
+from pipeline.manifest import ArraysEntry, Manifest, StrengthEntry
+from pipeline.paths import Workspace
+from pipeline.run import command_line
+from pipeline.run.parallel import ordered
 
 METRICS = Path("metrics") / "verify.json"
 
@@ -42,17 +48,17 @@ class Checked:
     images: int = 0
 
 
-def findings(layout: Layout, chosen: Settings, *, workers: int) -> Checked:
+def findings(workspace: Workspace, chosen: Config, *, workers: int) -> Checked:
     """Check every file of the release against its manifest and its clean images; never stops at a finding."""
     total = Checked()
-    total.findings += _strangers(layout, chosen)
+    total.findings += _strangers(workspace, chosen)
     parts = [
-        partial(_check_clean if name == manifest.CLEAN else _check_corruption, layout, chosen, dataset, name, split)
+        partial(_check_clean if name == CLEAN else _check_corruption, workspace, chosen, dataset, name, split)
         for dataset in chosen.datasets
-        for name in (manifest.CLEAN, *CORRUPTIONS)
+        for name in (CLEAN, *CORRUPTIONS)
         for split in RELEASED
     ]
-    with stage.progress(total=len(parts), unit="part", desc="verify") as bar:
+    with command_line.progress(total=len(parts), unit="part", desc="verify") as bar:
         for checked in ordered(lambda part: part(), parts, workers=workers):
             total.findings += checked.findings
             total.files += checked.files
@@ -61,10 +67,10 @@ def findings(layout: Layout, chosen: Settings, *, workers: int) -> Checked:
     return total
 
 
-def _strangers(layout: Layout, chosen: Settings) -> Iterator[str]:
-    names = {"clean.npz", *(layout.cell("x", "val", c, k).name for c in CORRUPTIONS for k in SEVERITIES)}
-    for path in sorted(layout.release.rglob("*")):
-        parts = path.relative_to(layout.release).parts
+def _strangers(workspace: Workspace, chosen: Config) -> Iterator[str]:
+    names = {"clean.npz", *(workspace.npz(Cell("x", "val", c, k)).name for c in CORRUPTIONS for k in SEVERITIES)}
+    for path in sorted(workspace.release.rglob("*")):
+        parts = path.relative_to(workspace.release).parts
         place = len(parts)
         known = (
             (parts[0] in chosen.datasets if place == 1 else True)
@@ -79,50 +85,61 @@ def _strangers(layout: Layout, chosen: Settings) -> Iterator[str]:
             yield f"{path}: not part of the release; delete it, since readers list the folders"
 
 
-def _check_clean(layout: Layout, chosen: Settings, dataset: str, name: str, split: str) -> Checked:
+def _check_clean(workspace: Workspace, chosen: Config, dataset: str, name: str, split: str) -> Checked:
     checked = Checked()
-    facts = _manifest(layout, dataset, name, checked)
-    if facts is None:
+    try:
+        clean = manifest.read_clean(workspace, dataset)
+        entry = clean.split(split)
+    except UserError as missing:
+        checked.findings.append(str(missing))
         return checked
     expected = {"source": chosen.source, "seed": chosen.seed, "bytes_version": BYTES_VERSION}
-    checked.findings += _stale(layout, dataset, name, facts, expected)
-    path = layout.clean(dataset, split)
-    labels = _check_file(path, facts["splits"][split], facts["channels"], None, [], checked)
+    checked.findings += _stale(workspace, dataset, name, clean, expected)
+    path = workspace.npz(Cell(dataset, split))
+    labels = _check_file(path, entry, clean.channels, None, [], checked)
     if labels is not None and len(labels):
-        classes = len(facts["class_names"])
+        classes = len(clean.class_names)
         if labels.min() < 0 or labels.max() >= classes:
             checked.findings.append(f"{path}: labels {labels.min()}..{labels.max()} for {classes} classes")
-        elif np.bincount(labels, minlength=classes).tolist() != facts["splits"][split]["per_class"]:
+        elif tuple(np.bincount(labels, minlength=classes).tolist()) != entry.per_class:
             checked.findings.append(f"{path}: images per class are not the manifest's")
     return checked
 
 
-def _check_corruption(layout: Layout, chosen: Settings, dataset: str, corruption: str, split: str) -> Checked:
+def _check_corruption(workspace: Workspace, chosen: Config, dataset: str, corruption: str, split: str) -> Checked:
     checked = Checked()
-    facts = _manifest(layout, dataset, corruption, checked)
-    if facts is None:
+    try:
+        recorded = manifest.read_corruption(workspace, dataset, corruption)
+    except UserError as missing:
+        checked.findings.append(str(missing))
         return checked
     column = chosen.column(dataset)
-    strengths = [
-        {"severity": k, **corruptions.strength(corruption, k, profile=chosen.profile, column=column)._asdict()}
+    strengths = tuple(
+        StrengthEntry.at(k, corruptions.strength(corruption, k, profile=chosen.profile, column=column))
         for k in SEVERITIES
-    ]
+    )
     expected = {
         "profile": chosen.profile,
         "seed": chosen.seed,
         "bytes_version": BYTES_VERSION,
-        "strengths": json.loads(json.dumps(strengths)),
+        "strengths": strengths,
     }
-    checked.findings += _stale(layout, dataset, corruption, facts, expected)
+    checked.findings += _stale(workspace, dataset, corruption, recorded, expected)
     try:
-        clean = npz.Npz(layout.clean(dataset, split))
+        clean = npz.Npz(workspace.npz(Cell(dataset, split)))
     except npz.NpzError:
         clean = None  # reported by the clean split's own check
     similarities: list[NDArray[np.float64]] = []
     for severity in SEVERITIES:
-        path = layout.cell(dataset, split, corruption, severity)
+        cell = Cell(dataset, split, corruption, severity)
+        path = workspace.npz(cell)
         sampled: list[NDArray[np.float64]] = []
-        labels = _check_file(path, facts["cells"][split][str(severity)], facts["channels"], clean, sampled, checked)
+        try:
+            entry = recorded.cell(cell)
+        except UserError as missing:
+            checked.findings.append(str(missing))
+            continue
+        labels = _check_file(path, entry, recorded.channels or 3, clean, sampled, checked)
         if labels is not None and clean is not None and not np.array_equal(labels, clean.labels):
             checked.findings.append(f"{path}: labels are not those of clean.npz")
         if sampled:
@@ -130,28 +147,23 @@ def _check_corruption(layout: Layout, chosen: Settings, dataset: str, corruption
     if len(similarities) == len(SEVERITIES) and _out_of_order(np.array(similarities)):
         listed = ", ".join(f"{full:.4f}" for full, _ in similarities)
         checked.findings.append(
-            f"{layout.clean(dataset, split).parent}: {corruption} does not grow with severity (mean SSIM {listed})"
+            f"{workspace.release / dataset / split}: {corruption} does not grow with severity (mean SSIM {listed})"
         )
     return checked
 
 
-def _manifest(layout: Layout, dataset: str, name: str, checked: Checked) -> dict[str, Any] | None:
-    try:
-        return manifest.read(layout, dataset, name)
-    except UserError as missing:
-        checked.findings.append(str(missing))
-        return None
-
-
-def _stale(layout: Layout, dataset: str, name: str, facts: dict[str, Any], expected: dict[str, Any]) -> Iterator[str]:
+def _stale(
+    workspace: Workspace, dataset: str, name: str, recorded: Manifest, expected: dict[str, Any]
+) -> Iterator[str]:
     for key, value in expected.items():
-        if facts.get(key) != value:
-            yield f"{layout.manifest(dataset, name)}: {key} is not that of params.yaml and the table; run `dvc repro`"
+        if getattr(recorded, key) != value:
+            path = workspace.manifest(dataset, name)
+            yield f"{path}: {key} is not that of params.yaml and the table; run `dvc repro`"
 
 
 def _check_file(
     path: Path,
-    entry: dict[str, Any],
+    entry: ArraysEntry,
     channels: int,
     clean: npz.Npz | None,
     similarities: list[NDArray[np.float64]],
@@ -173,12 +185,12 @@ def _check_file(
 def _read_back(
     path: Path,
     opened: npz.Npz,
-    entry: dict[str, Any],
+    entry: ArraysEntry,
     channels: int,
     clean: npz.Npz | None,
     similarities: list[NDArray[np.float64]],
 ) -> Iterator[str]:
-    expected = (entry["count"], SIZE, SIZE, channels)
+    expected = (entry.count, SIZE, SIZE, channels)
     if opened.shape != expected:
         yield f"{path}: images have shape {opened.shape}, the manifest says {expected}"
     compared = clean.chunks(_BATCH) if clean is not None and clean.shape == opened.shape else None
@@ -199,9 +211,9 @@ def _read_back(
         yield f"{path}: {constant} images are constant"
     if unchanged:
         yield f"{path}: {unchanged} images equal their clean image"
-    if digest.hexdigest() != entry["images"]:
+    if digest.hexdigest() != entry.images:
         yield f"{path}: images have another checksum than the manifest's"
-    if hashlib.sha256(opened.labels.astype("<i8").tobytes()).hexdigest() != entry["labels"]:
+    if labels_checksum(opened.labels) != entry.labels:
         yield f"{path}: labels have another checksum than the manifest's"
 
 
@@ -234,29 +246,29 @@ def _halved(plane: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the stage from a command line."""
-    parser = stage.parser(__doc__)
-    stage.add_workers(parser)
+    parser = command_line.parser(__doc__)
+    command_line.add_workers(parser)
     given = parser.parse_args(argv)
 
     def work() -> int:
-        layout = Layout(given.root)
-        checked = findings(layout, settings(given.root), workers=given.workers)
+        workspace = Workspace(given.root)
+        checked = findings(workspace, read_config(Workspace(given.root)), workers=given.workers)
         _report(checked.findings)
         print(f"verify: {checked.files} files, {checked.images} images, {len(checked.findings)} findings")
         if checked.findings:
             return 1
         write_json(
-            layout.root / METRICS,
+            workspace.root / METRICS,
             {
                 "files": checked.files,
                 "images": checked.images,
                 "findings": 0,
-                "manifests": manifest.checksum(layout),
+                "manifests": manifest.build_checksum(workspace),
             },
         )
         return 0
 
-    return stage.run(work)
+    return command_line.run(work)
 
 
 def _report(found: Iterable[str]) -> None:

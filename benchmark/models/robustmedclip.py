@@ -33,7 +33,7 @@ from benchmark.models import weights
 from benchmark.models.extras import package
 from benchmark.models.model import Model, load
 from benchmark.models.record import ModelError
-from pipeline import interrupt
+from pipeline.run import interrupts
 
 VIT, RESNET = "lora_vit.lora_vit.", "lora_resnet.lora_medclip."
 """What an image tower's names begin with in model.pth; models.py, `BiomedCLIPViT_LoRA` and `MedCLIPResnet_LoRA`."""
@@ -180,7 +180,7 @@ def _write(tensors: Mapping[str, Tensor], config: object, out: Path) -> None:
     partial = out.with_name(out.name + ".partial")
     shutil.rmtree(partial, ignore_errors=True)
     named = {f"base_model.model.{name}": tensor.contiguous() for name, tensor in tensors.items()}
-    with interrupt.unfinished(partial):
+    with interrupts.unfinished(partial):
         partial.mkdir()
         package("safetensors.torch").save_file(named, str(partial / "adapter_model.safetensors"))
         config.save_pretrained(str(partial))  # type: ignore[attr-defined]

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline import UserError
+from pipeline.errors import UserError
 
 SOURCES = ("phantom", "medimeta", "medmnist", "imagefolder")
 

@@ -22,7 +22,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-from pipeline.layout import SIZE, checked_name
+from pipeline.cell import SIZE
+from pipeline.paths import checked_name
 from pipeline.sources import Clean, SourceError
 from pipeline.sources.arrays import evenly
 

@@ -23,8 +23,8 @@ import numpy as np
 import yaml
 from numpy.typing import NDArray
 
-from pipeline.cards import DATASETS, card
-from pipeline.layout import SIZE
+from pipeline.cell import SIZE
+from pipeline.datasets import DATASETS, card
 from pipeline.sources import Clean, SourceError
 from pipeline.sources.arrays import checked_labels, evenly, read_labels_file, runs
 

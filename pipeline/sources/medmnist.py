@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from corruptions import SEVERITIES
-from pipeline.layout import SIZE
+from pipeline.cell import SIZE
 from pipeline.sources import Clean, SourceError
 from pipeline.sources.arrays import checked_labels, evenly, runs
 from pipeline.sources.members import Rows, labels

@@ -16,7 +16,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.damage import ZIP_FAILURES, is_damage
+from pipeline.io.archives import ZIP_FAILURES, is_damage
 from pipeline.sources import SourceError
 from pipeline.sources.arrays import Header, header, read_labels
 

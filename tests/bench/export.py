@@ -24,21 +24,23 @@ import PIL.Image
 from datasets import Dataset, disable_progress_bars
 
 from corruptions import CORRUPTIONS
-from pipeline import cells, export, facts, npz
-from pipeline.cells import Cell
-from pipeline.layout import Layout
-from pipeline.settings import settings
+from pipeline import export
+from pipeline.cell import Cell
+from pipeline.config import read_config
+from pipeline.hub import build
+from pipeline.io import npz, parquet
+from pipeline.paths import Workspace
 
 SEVERITY = 3
 SECONDS = 0.3  # the shortest time that is believed
 
 
-def kinds(layout: Layout, images: int) -> Iterator[dict[str, Any]]:
+def kinds(layout: Workspace, images: int) -> Iterator[dict[str, Any]]:
     """Yield one line for each data set and corruption: images/s of both ways, and bytes an image."""
-    for dataset in facts.build(layout, settings(layout.root).datasets).datasets:
-        for corruption in (cells.CLEAN, *CORRUPTIONS):
-            cell = Cell(dataset.name, "test", corruption, SEVERITY if corruption != cells.CLEAN else 0)
-            source = npz.Npz(facts.npz_path(layout, cell))
+    for dataset in build.build(layout, read_config(Workspace(layout.root)).datasets).datasets:
+        for corruption in (parquet.CLEAN, *CORRUPTIONS):
+            cell = Cell(dataset.name, "test", corruption, SEVERITY if corruption != parquet.CLEAN else 0)
+            source = npz.Npz(build.npz_path(layout, cell))
             pixels = np.array(source.images[:images])
             yield {
                 "dataset": dataset.name,
@@ -48,15 +50,15 @@ def kinds(layout: Layout, images: int) -> Iterator[dict[str, Any]]:
             }
 
 
-def _ours(layout: Layout, cell: Cell, source: npz.Npz, class_names: list[str]) -> dict[str, float]:
-    ids = facts.image_ids(layout, cell.dataset)[cell.split]
-    schema = cells.features(class_names).arrow_schema
+def _ours(layout: Workspace, cell: Cell, source: npz.Npz, class_names: list[str]) -> dict[str, float]:
+    ids = build.image_ids(layout, cell.dataset)[cell.split]
+    schema = parquet.features(class_names).arrow_schema
     source.images.sum()  # into memory, as the other way has its own
     with tempfile.TemporaryDirectory() as folder:
         spent, rounds = 0.0, 0
         while spent < SECONDS:
             start = time.process_time()
-            written = cells.write(Path(folder), cell, source, ids, schema)
+            written = parquet.write(Path(folder), cell, source, ids, schema)
             spent, rounds = spent + time.process_time() - start, rounds + 1
     count = source.shape[0]
     return {"images/s": rounds * count / spent, "bytes": sum(part.size for part in written) / count}
@@ -83,12 +85,12 @@ def by_datasets(pixels: Any, labels: Any, class_names: list[str]) -> int:
             }
 
     with tempfile.TemporaryDirectory() as folder:
-        made = Dataset.from_generator(rows, features=cells.features(class_names), cache_dir=folder)
+        made = Dataset.from_generator(rows, features=parquet.features(class_names), cache_dir=folder)
         made.to_parquet(f"{folder}/made.parquet")
         return os.path.getsize(f"{folder}/made.parquet")
 
 
-def stage(layout: Layout, workers: int) -> dict[str, float]:
+def stage(layout: Workspace, workers: int) -> dict[str, float]:
     """Time the whole stage on a build, into an empty folder."""
     with tempfile.TemporaryDirectory(dir=layout.root) as folder:
         root = Path(folder)
@@ -96,7 +98,7 @@ def stage(layout: Layout, workers: int) -> dict[str, float]:
         for name in ("params.yaml", "manifests", "data/MediMeta-C", "data/prepared"):
             (root / name).symlink_to((layout.root / name).resolve())
         start, begun = time.perf_counter(), time.process_time()
-        entries = export.export(Layout(root), settings(root).datasets, workers=workers)
+        entries = export.export(Workspace(root), read_config(Workspace(root)).datasets, workers=workers)
         spent, used = time.perf_counter() - start, time.process_time() - begun
         parquet = [entry for path, entry in entries.items() if path.endswith(".parquet")]
     images = sum(entry["rows"] for entry in parquet)
@@ -119,7 +121,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="where to write the numbers")
     given = parser.parse_args()
     disable_progress_bars()
-    layout = Layout(given.root)
+    layout = Workspace(given.root)
     print("| data set | corruption | images/s | `datasets` images/s | times | bytes an image | of `datasets`' |")
     print("|---|---|---|---|---|---|---|")
     lines = []

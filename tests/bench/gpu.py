@@ -26,10 +26,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from corruptions import CORRUPTIONS, PROFILES, SEVERITIES, BackendUnavailable, draws, gpu, gpu_draws, strength
+from corruptions import CORRUPTIONS, PROFILES, SEVERITIES, BackendUnavailable, draws, gpu, strength
+from corruptions.gpu import draws as gpu_draws
 from corruptions.table import DRAWS
-from pipeline import npz
-from pipeline.whole import write_json
+from pipeline.io import npz
+from pipeline.io.records import write_json
 
 BATCHES = (64, 256, 1024)
 SIZE, SEVERITY, DATASET = 224, 3, "pbc"

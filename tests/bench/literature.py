@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from corruptions import CORRUPTIONS, SEVERITIES, Strength, cpu, draws, literature, strength
 from corruptions.table import COLUMNS, DRAWS
-from tests.literature.photographs import photographs
+from tests.corruptions.literature.photographs import photographs
 
 ANGLES = np.array([0, 45, 127, 128, 200, 255], np.uint8)
 PACKAGES = ("numpy", "scipy", "scikit-image", "Pillow", "Wand")

@@ -15,7 +15,8 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from pipeline.layout import PREPARED, RELEASED, Layout
+from pipeline.cell import PREPARED, RELEASED, Cell
+from pipeline.paths import Workspace
 from tests.bench.timing import machine
 from tests.faults import workspace
 
@@ -46,7 +47,7 @@ def stages(root: Path, workers: int) -> dict[str, list[str]]:
     """Return the command line of each stage; verify reads what corrupt made, and export one cell of it."""
     python = [sys.executable, "-m"]
     common = ["--root", str(root), "--workers", str(workers)]
-    cell = Layout(root).cell(workspace.DATASET, "test", "contrast", 3)
+    cell = Workspace(root).npz(Cell(workspace.DATASET, "test", "contrast", 3))
     return {
         "corrupt": [*python, "pipeline.corrupt", "--dataset", workspace.DATASET, "--corruption", "contrast", *common],
         "verify": [*python, "pipeline.verify", *common],

@@ -21,9 +21,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from corruptions import CORRUPTIONS, SEVERITIES, BackendUnavailable, Strength, draws, gpu, gpu_spatial, strength, sweep
+from corruptions import CORRUPTIONS, SEVERITIES, BackendUnavailable, Strength, draws, gpu, strength, sweep
+from corruptions.gpu import spatial
 from corruptions.table import COLUMNS, DRAWS
-from tests.corruptions_gpu.settings import SETTINGS
+from tests.corruptions.gpu.settings import SETTINGS
 
 SIZES = ((224, 224), (97, 131), (37, 53), (8, 8), (2, 3))
 BATCHES = (1, 5, 64)
@@ -97,8 +98,8 @@ def naive(device: torch.device) -> Iterator[str]:
     parameters = strength("motion_blur", 4).parameters
     exact = gpu.motion_blur(images, angles, **parameters)
     radius, sigma = parameters["radius"], parameters["sigma"]
-    filters = gpu_spatial._filters(radius, sigma, device).index_select(0, angles).float()
-    padded = gpu_spatial._padded(images, *gpu_spatial._reach(2 * radius + 1)).permute(0, 3, 1, 2).float()
+    filters = spatial._filters(radius, sigma, device).index_select(0, angles).float()
+    padded = spatial._padded(images, *spatial._reach(2 * radius + 1)).permute(0, 3, 1, 2).float()
     for setting in ("as it is", "low precision", "cudnn.benchmark", "autocast"):
         with nullcontext() if setting == "as it is" else SETTINGS[setting](device.type):
             total = kornia.filters.filter2d(padded, filters, padding="valid")

@@ -16,8 +16,10 @@ from typing import Any
 import numpy as np
 
 from corruptions import CORRUPTIONS, SEVERITIES
-from pipeline import cells, corrupt, npz, settings, verify
-from pipeline.layout import Layout
+from pipeline import config, corrupt, verify
+from pipeline.cell import Cell
+from pipeline.io import npz, parquet
+from pipeline.paths import Workspace
 from tests.bench import export, peers
 from tests.bench.timing import BYTES, Contenders, Row, Work, copying, photographs
 from tests.faults import workspace
@@ -27,7 +29,7 @@ FULL_CLEAN, FULL_WRITTEN = 32_163, 32_163 * (1 + CELLS)  # images of the seven d
 CLASSES = ["one", "other"]
 PEER_IMAGES = 4
 SEVERITY = 3
-COMPRESSIONS = (*npz.COMPRESSIONS, settings.MIXED)
+COMPRESSIONS = (*npz.COMPRESSIONS, config.MIXED)
 
 
 def rows(folder: Path, images: int) -> dict[str, Contenders]:
@@ -42,20 +44,20 @@ def rows(folder: Path, images: int) -> dict[str, Contenders]:
         return {"ours": _writing(_workspace(folder / kind, images, kind), images)} | copy | peer()
 
     @cache
-    def written() -> Layout:
+    def written() -> Workspace:
         root = _workspace(folder / "written", images, "stored")
         _writing(root, images)()
-        return Layout(root)
+        return Workspace(root)
 
     def verifying() -> dict[str, Work]:
-        layout, chosen = written(), settings.settings(written().root)
+        layout, chosen = written(), config.settings(written().root)
         return {"ours": lambda: verify.findings(layout, chosen, workers=1).images} | copy
 
     def exporting() -> dict[str, Work]:
         return {"ours": _exporting(folder / "export", written())} | copy | _datasets(written())
 
     def reading() -> dict[str, Work]:
-        cell = written().cell(workspace.DATASET, "test", "zoom_blur", SEVERITY)
+        cell = written().npz(Cell(workspace.DATASET, "test", "zoom_blur", SEVERITY))
         return {"ours": lambda: _read(cell)} | copy | _data_loader(cell)
 
     stages = {"verify": verifying, "export": exporting, "read": reading}
@@ -70,34 +72,37 @@ def _workspace(root: Path, images: int, compression: str) -> Path:
 def _writing(root: Path, images: int) -> Work:
     def work() -> int:
         for name in CORRUPTIONS:
-            corrupt.corrupt(Layout(root), workspace.DATASET, name, settings.settings(root), workers=1)
+            corrupt.corrupt(Workspace(root), workspace.DATASET, name, config.settings(root), workers=1)
         return images * CELLS
 
     return work
 
 
-def _exported(layout: Layout) -> Iterator[tuple[cells.Cell, npz.Npz]]:
+def _exported(layout: Workspace) -> Iterator[tuple[parquet.Cell, npz.Npz]]:
     """Yield the clean cell and the seven at one severity."""
-    yield cells.Cell(workspace.DATASET, "test", cells.CLEAN, 0), npz.Npz(layout.clean(workspace.DATASET, "test"))
+    yield (
+        parquet.Cell(workspace.DATASET, "test", parquet.CLEAN, 0),
+        npz.Npz(layout.npz(Cell(workspace.DATASET, "test"))),
+    )
     for name in CORRUPTIONS:
-        path = layout.cell(workspace.DATASET, "test", name, SEVERITY)
-        yield cells.Cell(workspace.DATASET, "test", name, SEVERITY), npz.Npz(path)
+        path = layout.npz(Cell(workspace.DATASET, "test", name, SEVERITY))
+        yield parquet.Cell(workspace.DATASET, "test", name, SEVERITY), npz.Npz(path)
 
 
-def _exporting(folder: Path, layout: Layout) -> Work:
-    schema = cells.features(CLASSES).arrow_schema
+def _exporting(folder: Path, layout: Workspace) -> Work:
+    schema = parquet.features(CLASSES).arrow_schema
 
     def work() -> int:
         written = 0
         for cell, source in _exported(layout):
             written += len(source.labels)
-            cells.write(folder, cell, source, [str(index) for index in range(len(source.labels))], schema)
+            parquet.write(folder, cell, source, [str(index) for index in range(len(source.labels))], schema)
         return written
 
     return work
 
 
-def _datasets(layout: Layout) -> dict[str, Work]:
+def _datasets(layout: Workspace) -> dict[str, Work]:
     def work() -> int:
         written = 0
         for _, source in _exported(layout):
@@ -113,9 +118,9 @@ def sizes(folder: Path, images: int) -> dict[str, float]:
     root = _workspace(folder / "sizes", images, "stored")
     _writing(root, images)()
     found = {}
-    for cell, source in _exported(Layout(root)):
+    for cell, source in _exported(Workspace(root)):
         ids = [str(index) for index in range(images)]
-        written = cells.write(folder / "sized", cell, source, ids, cells.features(CLASSES).arrow_schema)
+        written = parquet.write(folder / "sized", cell, source, ids, parquet.features(CLASSES).arrow_schema)
         theirs = export.by_datasets(source.images, source.labels, CLASSES)
         found[cell.corruption] = sum(part.size for part in written) / theirs
     return found

@@ -21,13 +21,14 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from benchmark import loading
-from benchmark.cells import Cells
+from benchmark.models import loading
 from benchmark.models.phantom_clip import EMBEDDING
-from benchmark.places import CLEAN, Places
-from benchmark.plan import plan
 from benchmark.predict import Predicting
-from pipeline.whole import write_json
+from benchmark.prediction.batches import Cells
+from pipeline.cell import CLEAN
+from pipeline.config import read_config
+from pipeline.io.records import write_json
+from pipeline.paths import Workspace
 from tests.bench.timing import Row, Timing, machine
 
 
@@ -66,7 +67,10 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--one-cell-in", type=int, default=1, help="of how many cells one is predicted (default: all)")
     parser.add_argument("--output", type=Path, default=Path("build/bench/predicting.json"))
     given = parser.parse_args(argv)
-    chosen, device = plan(given.root), loading.device(plan(given.root).device)
+    chosen, device = (
+        read_config(Workspace(given.root)).benchmark,
+        loading.device(read_config(Workspace(given.root)).benchmark.device),
+    )
     run = Predicting(given.root, given.model, device=device, on_the_fly=False, split=chosen.split)
     if given.vit:
         torch.manual_seed(0)
@@ -79,7 +83,7 @@ def main(argv: list[str] | None = None) -> int:
     for _ in range(given.rounds + 1):
         forward = _timed(lambda: _forward(run, prepared, images))
         with tempfile.TemporaryDirectory() as folder:
-            run.places = Places(folder)
+            run.places = Workspace(folder)
             predicting = _timed(lambda: run.data_set(given.dataset, shard=(0, given.one_cell_in)))
         rounds.append((forward, predicting))
     del rounds[0]  # what is done once: compiling, first touches of memory, files into the cache

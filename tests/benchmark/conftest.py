@@ -8,9 +8,9 @@ import pytest
 import yaml
 
 from benchmark import pretrain
-from benchmark.places import Places, cell_names
-from pipeline import npz
-from pipeline.layout import Layout
+from pipeline.cell import Cell, cells_of
+from pipeline.io import npz
+from pipeline.paths import Workspace
 
 COUNT = 40
 CLASSES = {"oct": ["CNV", "DME", "DRUSEN", "NORMAL"], "mammo_mass": ["benign", "malignant"]}
@@ -74,12 +74,12 @@ def discs(name, split, count):
 def fill(root, values):
     """Write params.yaml with `values`, and the images and manifests of every split of both data sets."""
     (root / "params.yaml").write_text(yaml.safe_dump(values))
-    layout = Layout(root)
+    layout = Workspace(root)
     for name in CLASSES:
         entries = {}
         for split, count in SPLITS.items():
             images, labels = discs(name, split, count)
-            with npz.write(layout.clean(name, split), labels, images.shape[1:]) as writer:
+            with npz.write(layout.npz(Cell(name, split)), labels, images.shape[1:]) as writer:
                 writer.append(images)
             entries[split] = entry(labels, images.tobytes())
         write_manifest(layout, name, entries)
@@ -92,7 +92,7 @@ def write_logits(places, model, name, cell, wrong, labels=None):
     classes = len(CLASSES[name])
     chosen = np.where(np.arange(len(labels)) < wrong, (labels + 1) % classes, labels)
     logits = 4.0 * np.eye(classes, dtype=np.float32)[chosen]
-    path = places.logits(model, name, "test", cell)
+    path = places.predictions(model) / name / "test" / f"{cell}.npz"
     path.parent.mkdir(parents=True, exist_ok=True)
     np.savez(path, logits=logits, labels=labels, indices=np.arange(len(labels)), weights=f"of {model}")
 
@@ -101,16 +101,16 @@ def write_logits(places, model, name, cell, wrong, labels=None):
 def workspace(tmp_path):
     """Two models: 4 of 40 wrong clean; corrupted the base has 8 wrong and the better one 6."""
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(params()))
-    layout, places = Layout(tmp_path), Places(tmp_path)
+    layout, places = Workspace(tmp_path), Workspace(tmp_path)
     for name in CLASSES:
         write_manifest(layout, name, {"test": entry(labels_of(name))})
         for model, corrupted in (("base", 8), ("better", 6)):
-            for cell in cell_names():
-                write_logits(places, model, name, cell, 4 if cell == "clean" else corrupted)
+            for cell in cells_of(name, "test"):
+                write_logits(places, model, name, cell.name, 4 if cell.is_clean else corrupted)
     for model in ("base", "better"):
         record = {"model": {"name": model, "title": model.title()}, "weights_sha256": f"of {model}"}
         record |= {"versions": {"numpy": np.__version__}}
-        places.record(model).write_text(json.dumps(record))
+        places.prediction_record(model).write_text(json.dumps(record))
     return tmp_path
 
 

@@ -10,9 +10,9 @@ import yaml
 from dvc.utils.serialize import parse_py
 
 from benchmark import score
-from benchmark.places import Places
 from corruptions import CORRUPTIONS, SEVERITIES
-from pipeline import cards
+from pipeline import datasets
+from pipeline.paths import Workspace
 
 from .conftest import write_logits
 
@@ -49,7 +49,7 @@ def changed(workspace):
     run(*git, "commit", "-q", "-m", "before", cwd=workspace)
     for severity in range(1, 6):
         for name in ("oct", "mammo_mass"):
-            write_logits(Places(workspace), "better", name, f"pixelate_severity_{severity}", 12)
+            write_logits(Workspace(workspace), "better", name, f"pixelate_severity_{severity}", 12)
     assert score.main(["--root", str(workspace)]) == 0
     return workspace
 
@@ -85,7 +85,7 @@ def test_training_depends_on_what_it_reads_of_every_card(stage):
     known = yaml.safe_load(PROJECT.read_text())["stages"][stage]
     params = [entry for entry in known.get("do", known)["params"] if isinstance(entry, dict)]
     named = {path: keys for entry in params for path, keys in entry.items() if path.startswith("cards/")}
-    assert named == {f"cards/{name}.yaml": ["modality", "mirror"] for name in cards.DATASETS}
+    assert named == {f"cards/{name}.yaml": ["modality", "mirror"] for name in datasets.DATASETS}
 
 
 def test_values_in_code_equal_what_the_lock_keeps_of_them():

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from benchmark import metrics
+from benchmark.scoring import metrics
 
 # Hendrycks & Dietterich 2019. AlexNet's error by corruption, averaged over severities, from the released scores, in the
 # order gauss, shot, impulse, defocus, glass, motion, zoom, snow, frost, fog, bright, contrast, elastic, pixel, jpeg.

@@ -1,15 +1,16 @@
 import pytest
 import yaml
 
-from benchmark.plan import plan
 from corruptions import CORRUPTIONS
+from pipeline.config import read_config
+from pipeline.paths import Workspace
 
 from .conftest import params
 
 
 def read(tmp_path, **benchmark):
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(params(**benchmark)))
-    return plan(tmp_path)
+    return read_config(Workspace(tmp_path)).benchmark
 
 
 def test_what_is_not_held_out_is_trained(tmp_path):
@@ -61,10 +62,10 @@ def test_mistakes_are_named(tmp_path, benchmark, message):
 
 def test_a_file_without_the_section(tmp_path):
     with pytest.raises(ValueError, match=r"run this in the project's folder"):
-        plan(tmp_path)
+        read_config(Workspace(tmp_path)).benchmark
     (tmp_path / "params.yaml").write_text("source: phantom\n")
     with pytest.raises(ValueError, match="has no section `benchmark`"):
-        plan(tmp_path)
+        read_config(Workspace(tmp_path)).benchmark
     (tmp_path / "params.yaml").write_text("a: [")
     with pytest.raises(ValueError, match="is not YAML"):
-        plan(tmp_path)
+        read_config(Workspace(tmp_path)).benchmark

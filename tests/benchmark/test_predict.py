@@ -15,16 +15,19 @@ import torch
 import yaml
 from safetensors.torch import load, save_file
 
-from benchmark import loading, predict, prompts, report, score, shares
-from benchmark.models import phantom_clip
-from benchmark.places import Places, cell_names
-from benchmark.plan import plan
+from benchmark import predict, report, score
+from benchmark.data import prompts
+from benchmark.models import loading, phantom_clip
 from benchmark.predict import Predicting
+from benchmark.prediction import processes
 from corruptions import CORRUPTIONS, SEVERITIES, corrupt
-from pipeline import adopt, manifest, npz
-from pipeline.layout import Layout
+from pipeline import adopt, manifest
+from pipeline.cell import Cell, cells_of
+from pipeline.config import read_config
+from pipeline.io import npz
+from pipeline.io.atomic import is_temporary
+from pipeline.paths import Workspace
 from pipeline.sources import medmnist
-from pipeline.whole import is_temporary
 
 from ..bench import predicting
 from ..sources.medmnist_files import release
@@ -53,17 +56,17 @@ def noise(root, *, count=COUNT, batch=3):
     """Two data sets of noise and a model; cells are made on the fly."""
     benchmark = {"baseline": MODEL, "models": [MODEL], "tuned": {}, "on_the_fly": True, "batch": batch}
     (root / "params.yaml").write_text(yaml.safe_dump(params(**benchmark)))
-    layout = Layout(root)
+    layout = Workspace(root)
     for seed, name in enumerate(CLASSES):
         images = np.random.default_rng(seed).integers(0, 256, (count, 224, 224, 3), np.uint8)
         labels = np.arange(count) % len(CLASSES[name])
-        with npz.write(layout.clean(name, "test"), labels, (224, 224, 3)) as writer:
+        with npz.write(layout.npz(Cell(name, "test")), labels, (224, 224, 3)) as writer:
             writer.append(images)
         write_manifest(layout, name, {"test": entry(labels, images.tobytes())})
     image, text = phantom_clip.towers(seed=3)
     tensors = {f"image.{k}": v for k, v in image.state_dict().items()}
     tensors |= {f"text.{k}": v for k, v in text.state_dict().items()}
-    folder = Places(root).model(MODEL)
+    folder = Workspace(root).model(MODEL)
     folder.mkdir(parents=True)
     save_file({k: v.contiguous() for k, v in tensors.items()}, folder / phantom_clip.WEIGHTS)
     return root
@@ -73,12 +76,12 @@ def noise(root, *, count=COUNT, batch=3):
 def run(workspace, tmp_path):
     """A model whose logits go into an empty folder."""
     made = Predicting(workspace, MODEL, device=torch.device("cpu"), on_the_fly=True, split="test")
-    made.places = Places(tmp_path)
+    made.places = Workspace(tmp_path)
     return made
 
 
 def logits(places, dataset, cell):
-    with np.load(places.logits(MODEL, dataset, "test", cell)) as archive:
+    with np.load(places.logits(MODEL, Cell(dataset, "test", cell))) as archive:
         return archive["logits"]
 
 
@@ -90,7 +93,7 @@ def test_devices_share_the_cells_out(workspace, capfd, monkeypatch):
         f"{MODEL}, share 2 of 2: 18 cells predicted, the others were there",
         f"{MODEL}: 36 cells predicted, the others were there",
     ]
-    assert list(json.loads(Places(workspace).record(MODEL).read_text())["prompts"]) == ["oct"]
+    assert list(json.loads(Workspace(workspace).prediction_record(MODEL).read_text())["prompts"]) == ["oct"]
     alone = Predicting(workspace, MODEL, device=torch.device("cpu"), on_the_fly=True, split="test")
     assert not alone.todo("oct").keys, "one device takes up where several left off"
     assert predict.main(arguments) == 0
@@ -98,7 +101,7 @@ def test_devices_share_the_cells_out(workspace, capfd, monkeypatch):
 
 
 def test_shares_of_shares_cover_every_cell_once():
-    parts = [part for k in range(3) for part in shares.parted((k, 3), 2)]
+    parts = [part for k in range(3) for part in processes.parted((k, 3), 2)]
     assert sorted(cell for k, n in parts for cell in range(36)[k::n]) == list(range(36))
 
 
@@ -119,7 +122,7 @@ def test_a_device_that_fails_is_named(run, monkeypatch):
 
 def test_shares_end_with_the_run_that_started_them(tmp_path):
     root = noise(tmp_path, count=40, batch=1)
-    others = [Places(root).logits(MODEL, "oct", "test", cell) for cell in cell_names()[1::2]]
+    others = [Workspace(root).logits(MODEL, Cell("oct", "test", cell)) for cell in cells_of()[1::2]]
     command = [sys.executable, "-m", "benchmark.predict", "--root", str(root), "--model", MODEL, "--dataset", "oct"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     with subprocess.Popen([*command, "--device", "cpu", "--device", "cpu"], cwd=REPOSITORY, env=environment) as first:
@@ -142,7 +145,7 @@ def test_logits_do_not_depend_on_how_many_images_are_prepared_at_once(run, tmp_p
     run.data_set("oct", shard=(0, 12))
     found = [logits(run.places, "oct", cell) for cell in chosen]
     monkeypatch.setattr(predict, "AT_ONCE", 100)
-    run.places = Places(tmp_path / "again")
+    run.places = Workspace(tmp_path / "again")
     run.data_set("oct", shard=(0, 12))
     assert all(np.array_equal(logits(run.places, "oct", c), was) for c, was in zip(chosen, found, strict=True))
     assert len({was.tobytes() for was in found}) == len(chosen) == 3
@@ -168,7 +171,7 @@ def test_a_disk_that_is_full_stops_it(run, monkeypatch):
 
 def test_the_bench_writes_rates_and_the_machine(tmp_path, capsys):
     """One cell in 36 is the clean one, so the others need no files."""
-    layout = Layout(noise(tmp_path))
+    layout = Workspace(noise(tmp_path))
     for corruption in CORRUPTIONS:
         cells = {"test": {str(severity): {"images": f"{corruption} {severity}"} for severity in SEVERITIES}}
         manifest.write(layout, "oct", corruption, {"cells": cells})
@@ -234,17 +237,19 @@ def collections(workspace):
 
 
 def test_collections_of_other_workspaces_are_predicted_and_scored(collections, capsys):
-    places = Places(collections)
+    places = Workspace(collections)
     names = medmnist.CORRUPTED["breastmnist"]
-    found = {path.stem for path in places.logits(MODEL, "breastmnist", "test", "clean").parent.glob("*.npz")}
-    assert found == set(cell_names(names))
-    model = loading.load(places, plan(collections), MODEL, device="cpu")
-    features = prompts.class_features(model, prompts.prompts(Layout(collections / "adopted"), "breastmnist"))
-    cell = medmnist.load_corrupted("breastmnist", "motion_blur", root=Layout(collections / "adopted").raw("medmnist-c"))
+    found = {path.stem for path in places.logits(MODEL, Cell("breastmnist", "test", "clean")).parent.glob("*.npz")}
+    assert found == set(cells_of(names))
+    model = loading.load(places, read_config(Workspace(collections)).benchmark, MODEL, device="cpu")
+    features = prompts.class_features(model, prompts.prompts(Workspace(collections / "adopted"), "breastmnist"))
+    cell = medmnist.load_corrupted(
+        "breastmnist", "motion_blur", root=Workspace(collections / "adopted").raw("medmnist-c")
+    )
     grey = np.repeat(cell[2].read(range(5)), 3, axis=-1)
-    noise = npz.read(Layout(collections / "built").clean("mammo_mass", "test")).images[..., :1]
+    noise = npz.read(Workspace(collections / "built").npz(Cell("mammo_mass", "test"))).images[..., :1]
     blurred = corrupt(noise, "impulse_noise", 3, dataset="mammo_mass", split="test", seed=99)
-    others = prompts.class_features(model, prompts.prompts(Layout(collections / "built"), "mammo_mass"))
+    others = prompts.class_features(model, prompts.prompts(Workspace(collections / "built"), "mammo_mass"))
     for images, dataset, name, texts in (
         (grey, "breastmnist", "motion_blur_severity_3", features),
         (np.repeat(blurred, 3, axis=-1), "mammo_mass", "impulse_noise_severity_3", others),
@@ -264,12 +269,14 @@ def test_collections_of_other_workspaces_are_predicted_and_scored(collections, c
     assert len(rows) == 1 + 36 + 36 + 1 + 5 * len(names)
     assert report.main(["--root", str(collections)]) == 0
     assert "MedMNIST-C" in (places.reports / "report.md").read_text()
-    assert scores["build"] not in {manifest.checksum(Layout(collections / part)) for part in ("", "built", "adopted")}
+    assert scores["build"] not in {
+        manifest.build_checksum(Workspace(collections / part)) for part in ("", "built", "adopted")
+    }
 
 
 def test_one_data_set_predicted_again_leaves_the_others_in_the_record(collections):
     assert predict.main(["--root", str(collections), "--model", MODEL, "--dataset", "breastmnist"]) == 0
-    record = json.loads(Places(collections).record(MODEL).read_text())
+    record = json.loads(Workspace(collections).prediction_record(MODEL).read_text())
     assert list(record["prompts"]) == ["breastmnist", "mammo_mass", "oct"]
 
 
@@ -279,7 +286,7 @@ def test_prompts_in_the_record_are_those_that_made_the_logits(collections):
         values["benchmark"]["prompts"] = templates
         (collections / "params.yaml").write_text(yaml.safe_dump(values, sort_keys=False))
         assert predict.main(["--root", str(collections), "--model", MODEL, *only]) == 0
-        record = json.loads(Places(collections).record(MODEL).read_text())
+        record = json.loads(Workspace(collections).prediction_record(MODEL).read_text())
         return {dataset: made["templates"] for dataset, made in record["prompts"].items()}
 
     before = predicted(templates="single", only=[])
@@ -292,13 +299,13 @@ def test_prompts_in_the_record_are_those_that_made_the_logits(collections):
 def test_a_model_that_changed_is_not_scored_by_halves(collections, capsys):
     """Both towers' weights are read from one file, so other weights are other bytes of it."""
     arguments = ["--root", str(collections), "--model", MODEL]
-    places = Places(collections)
+    places = Workspace(collections)
     path = places.model(MODEL) / phantom_clip.WEIGHTS
-    before, record = path.read_bytes(), places.record(MODEL).read_bytes()
+    before, record = path.read_bytes(), places.prediction_record(MODEL).read_bytes()
     tensors = load(before)
     save_file({name: 1.01 * tensor for name, tensor in tensors.items()}, path)
     assert predict.main([*arguments, "--dataset", "breastmnist"]) == 0
-    assert places.record(MODEL).read_bytes() != record
+    assert places.prediction_record(MODEL).read_bytes() != record
     assert score.main(["--root", str(collections)]) == 1
     (said,) = capsys.readouterr().err.splitlines()
     assert "oct/test/clean.npz was predicted with other weights than" in said
@@ -308,13 +315,13 @@ def test_a_model_that_changed_is_not_scored_by_halves(collections, capsys):
 
 
 def test_versions_in_the_record_are_those_that_made_the_logits(collections, monkeypatch):
-    path = Places(collections).record(MODEL)
+    path = Workspace(collections).prediction_record(MODEL)
     before = path.read_bytes()
     monkeypatch.setattr(predict, "versions", lambda: {"python": "9.9"})
     arguments = ["--root", str(collections), "--model", MODEL]
     assert predict.main(arguments) == 0
     assert path.read_bytes() == before, "nothing was predicted"
-    Places(collections).logits(MODEL, "oct", "test", "clean").unlink()
+    Workspace(collections).logits(MODEL, Cell("oct", "test", "clean")).unlink()
     assert predict.main(arguments) == 0
     assert json.loads(path.read_text())["versions"] == {"python": "9.9"}
     path.write_text("{")
@@ -323,7 +330,7 @@ def test_versions_in_the_record_are_those_that_made_the_logits(collections, monk
 
 
 def test_a_hole_in_a_grid_of_its_own_is_named(collections):
-    path = Places(collections).logits(MODEL, "breastmnist", "test", "speckle_noise_severity_4")
+    path = Workspace(collections).logits(MODEL, Cell("breastmnist", "test", "speckle_noise_severity_4"))
     path.rename(path.with_suffix(".away"))
     with pytest.raises(ValueError, match=rf"{MODEL} has no logits for breastmnist/speckle_noise_severity_4 \(test\)"):
         score.score(collections)

@@ -10,28 +10,29 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from benchmark import figures, panels, provenance, report, score, svg, tables, written
-from benchmark.examples import examples
-from benchmark.figures import Interval
+from benchmark import report, score
 from benchmark.models import RECORDS
-from benchmark.places import Places
+from benchmark.reporting import documents, figures, provenance, sections, svg, tables
+from benchmark.reporting.examples import examples
+from benchmark.reporting.figures import Interval
 from corruptions import CORRUPTIONS
-from pipeline import npz
-from pipeline.layout import Layout
+from pipeline.cell import Cell
+from pipeline.io import npz
+from pipeline.paths import Workspace
 
 from .conftest import CLASSES, COUNT, labels_of
 
 
 @pytest.fixture
 def reported(workspace):
-    layout = Layout(workspace)
+    layout = Workspace(workspace)
     for name in CLASSES:
         images = np.random.default_rng(0).integers(0, 256, (COUNT, 224, 224, 3), np.uint8)
-        with npz.write(layout.clean(name, "test"), labels_of(name), (224, 224, 3)) as writer:
+        with npz.write(layout.npz(Cell(name, "test")), labels_of(name), (224, 224, 3)) as writer:
             writer.append(images)
     assert score.main(["--root", str(workspace)]) == 0
     assert report.main(["--root", str(workspace)]) == 0
-    return Places(workspace).reports
+    return Workspace(workspace).reports
 
 
 class Page(HTMLParser):
@@ -88,7 +89,7 @@ def test_the_page_shows_the_scores(reported):
 def test_a_picture_is_the_cells_own(reported):
     """From its file if that is there, and from a corruption made anew if not."""
     root = reported.parent
-    layout = Layout(root)
+    layout = Workspace(root)
     shown = {"oct": ["contrast"]}
     (one,) = examples(root, ["base", "better"], "test", shown)
     assert (one["truth"], one["index"]) == ("DME", 1)
@@ -97,7 +98,7 @@ def test_a_picture_is_the_cells_own(reported):
         {"model": "base", "answer": "DRUSEN", "right": False},
         {"model": "better", "answer": "DRUSEN", "right": False},
     ]
-    with npz.write(layout.cell("oct", "test", "contrast", 3), labels_of("oct"), (224, 224, 3)) as writer:
+    with npz.write(layout.npz(Cell("oct", "test", "contrast", 3)), labels_of("oct"), (224, 224, 3)) as writer:
         writer.append(np.full((COUNT, 224, 224, 3), 200, np.uint8))
     (read,) = examples(root, ["base"], "test", shown)
     pictures = [tile["picture"] for found in (one, read) for tile in found["tiles"]]
@@ -167,7 +168,7 @@ def test_two_collections_with_other_corruptions_stand_apart(reported):
         found["collections"] = {"ours": found["summary"], "theirs": {**found["summary"], "mce": {"value": 12.3}}}
         theirs = found["data_sets"]["mammo_mass"]["corruptions"]
         found["data_sets"]["mammo_mass"]["corruptions"] = {"stain": theirs["contrast"], "pixelate": theirs["pixelate"]}
-    ours, theirs = panels.grids(scores)
+    ours, theirs = sections.grids(scores)
     assert ours == ("ours", ["oct"], list(CORRUPTIONS))
     assert theirs == ("theirs", ["mammo_mass"], ["pixelate", "stain"])
     html = report.page(scores, [])
@@ -175,11 +176,11 @@ def test_two_collections_with_other_corruptions_stand_apart(reported):
     assert html.count("Scores, theirs") == html.count("More scores, ours") == 1
     assert html.count("12.3<small></small>") == len(scores["models"])
     assert html.count("mammo_mass, stain: 20.0") == 1
-    markdown, latex = written.text(scores), written.latex(scores)
+    markdown, latex = documents.text(scores), documents.latex(scores)
     assert "CE by corruption, mean over data sets of theirs" in markdown
     assert markdown.count("**12.3**") == latex.count(r"\textbf{12.3}") == len(scores["models"])
     assert r"\label{tab:medimeta-c-theirs}" in latex
-    rows = list(csv.DictReader(io.StringIO(tables.comma_separated(panels.summaries(scores), tables.MAIN))))
+    rows = list(csv.DictReader(io.StringIO(tables.comma_separated(sections.summaries(scores), tables.MAIN))))
     assert [row["collection"] for row in rows] == ["", "", "ours", "ours", "theirs", "theirs"]
     assert {row["mce"] for row in rows[4:]} == {"12.3000"}
 
@@ -188,7 +189,7 @@ def test_a_data_set_without_a_corruption_is_a_dash(reported):
     scores = json.loads((reported / "scores.json").read_text())
     for found in scores["models"].values():
         del found["data_sets"]["mammo_mass"]["corruptions"]["contrast"]
-    assert panels.own_corruptions(scores)["mammo_mass"] == [c for c in CORRUPTIONS if c != "contrast"]
+    assert sections.own_corruptions(scores)["mammo_mass"] == [c for c in CORRUPTIONS if c != "contrast"]
     html = report.page(scores, [])
     assert html.count("mammo_mass, contrast: undefined") == len(scores["models"])
 
@@ -199,11 +200,11 @@ def test_what_is_left_out_is_named_with_its_reason(reported):
         found["summary"]["mce"]["left_out"] = ["oct/contrast"]
         for key in ("relative_mce", "mrbe"):
             found["summary"][key]["left_out"] = ["oct/contrast", "oct/pixelate"]
-    assert written.left_out(scores) == [
+    assert documents.left_out(scores) == [
         ("mCE", "makes no error", "oct/contrast"),
         ("Relative mCE and rBE", "does not get worse", "oct/contrast, oct/pixelate"),
     ]
-    assert "Relative mCE and rBE: without oct/contrast, oct/pixelate, where the baseline does not" in written.text(
+    assert "Relative mCE and rBE: without oct/contrast, oct/pixelate, where the baseline does not" in documents.text(
         scores
     )
 
@@ -244,7 +245,7 @@ def test_below_zero_looks_alike_everywhere(reported):
     line = scores["comparisons"][1]
     low, high = (f"{line[key]:+.1f}".replace("-", "−") for key in ("low", "high"))
     assert f"<td>−5.0<small>{low} to {high}</small></td>" in report.page(scores, [])
-    assert f"| −5.0 ({low} to {high}) |" in written.text(scores)
+    assert f"| −5.0 ({low} to {high}) |" in documents.text(scores)
     summary = {column.key: {"value": -0.3} for column in tables.MAIN}
     assert {cell.value for cell in tables.cells({"m": {"summary": summary}}, tables.MAIN)["m"]} == {"−0.3"}
 

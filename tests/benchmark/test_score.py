@@ -6,10 +6,10 @@ import pytest
 import yaml
 
 from benchmark import score
-from benchmark.places import Places
 from corruptions import CORRUPTIONS
 from pipeline import manifest
-from pipeline.layout import Layout
+from pipeline.cell import Cell
+from pipeline.paths import Workspace
 
 from .conftest import CLASSES, params, write_logits
 
@@ -58,7 +58,7 @@ def test_comparison_of_models(workspace):
 
 def test_an_error_free_baseline_is_named_and_the_pooled_mean_stands(workspace):
     for severity in range(1, 6):
-        write_logits(Places(workspace), "base", "oct", f"contrast_severity_{severity}", 0)
+        write_logits(Workspace(workspace), "base", "oct", f"contrast_severity_{severity}", 0)
     better = score.score(workspace)["models"]["better"]["summary"]
     assert better["mce"]["left_out"] == ["oct/contrast"]
     assert better["mce"]["value"] == pytest.approx(75)
@@ -70,14 +70,14 @@ def test_a_collection_is_a_mean_of_its_own(workspace):
     names = {"first": ["oct"], "second": ["mammo_mass"]}
     (workspace / "params.yaml").write_text(yaml.safe_dump(params(collections=names)))
     for cell in score.cell_names()[1:]:
-        write_logits(Places(workspace), "better", "oct", cell, 16)
+        write_logits(Workspace(workspace), "better", "oct", cell, 16)
     assert score.score(workspace)["models"]["better"]["summary"]["mce"]["value"] == pytest.approx((200 + 75) / 2)
 
 
 def test_a_data_set_with_corruptions_of_its_own(workspace):
     """Two of its two corruptions at the base's 8 wrong, and the better model's 2 and 4: CE 25 and 50."""
-    layout, places = Layout(workspace), Places(workspace)
-    facts = manifest.read(layout, "oct", "clean")
+    layout, places = Workspace(workspace), Workspace(workspace)
+    facts = manifest.read_clean(layout, "oct")
     manifest.write(layout, "oct", "clean", facts | {"corruptions": ["bubble", "contrast"]})
     (workspace / "params.yaml").write_text(yaml.safe_dump(params(collections={"a": ["mammo_mass"], "b": ["oct"]})))
     with pytest.raises(ValueError, match="base has no logits for oct/bubble_severity_1"):
@@ -107,14 +107,14 @@ def test_a_data_set_with_corruptions_of_its_own(workspace):
 
 
 def test_a_hole_is_named(workspace):
-    Places(workspace).logits("better", "oct", "test", "contrast_severity_3").unlink()
+    Workspace(workspace).logits("better", Cell("oct", "test", "contrast_severity_3")).unlink()
     with pytest.raises(ValueError, match=r"better has no logits for oct/contrast_severity_3 \(test\)"):
         score.score(workspace)
 
 
 def test_foreign_labels_are_refused(workspace, capsys):
     labels = np.roll(np.arange(40) % 4, 1)
-    write_logits(Places(workspace), "better", "oct", "clean", 4, labels)
+    write_logits(Workspace(workspace), "better", "oct", "clean", 4, labels)
     assert score.main(["--root", str(workspace)]) == 1
     assert "labels are not those of manifests/oct/clean.json" in capsys.readouterr().err
 
@@ -128,7 +128,7 @@ def test_foreign_labels_are_refused(workspace, capsys):
     ],
 )
 def test_damaged_logits_are_refused(workspace, change, message):
-    path = Places(workspace).logits("better", "oct", "test", "clean")
+    path = Workspace(workspace).logits("better", Cell("oct", "test", "clean"))
     with np.load(path) as archive:
         arrays = dict(archive)
     np.savez(path, **{**arrays, **change})
@@ -138,7 +138,7 @@ def test_damaged_logits_are_refused(workspace, change, message):
 
 def test_logits_of_several_weights_are_refused(workspace, capsys):
     """As after predicting one data set alone with a model that was tuned anew."""
-    path = Places(workspace).logits("better", "oct", "test", "pixelate_severity_2")
+    path = Workspace(workspace).logits("better", Cell("oct", "test", "pixelate_severity_2"))
     with np.load(path) as archive:
         arrays = dict(archive)
     np.savez(path, **{**arrays, "weights": "older"})
@@ -149,7 +149,7 @@ def test_logits_of_several_weights_are_refused(workspace, capsys):
 
 
 def test_a_cut_file_is_refused(workspace):
-    path = Places(workspace).logits("better", "oct", "test", "clean")
+    path = Workspace(workspace).logits("better", Cell("oct", "test", "clean"))
     path.write_bytes(path.read_bytes()[:-30])
     with pytest.raises(ValueError, match="not a whole file"):
         score.score(workspace)
@@ -171,7 +171,7 @@ def test_label_order_audit(workspace):
 def test_written_files_agree(workspace, capsys):
     assert score.main(["--root", str(workspace)]) == 0
     assert "mce   75.0" in capsys.readouterr().out
-    reports = Places(workspace).reports
+    reports = Workspace(workspace).reports
     scores = json.loads((reports / "scores.json").read_text())
     assert json.loads((reports / "metrics.json").read_text())["better"]["mce"] == pytest.approx(75)
     with (reports / "scores.csv").open() as handle:

@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from benchmark import metrics
-from benchmark.outcomes import data_set, outcome
-from benchmark.places import cell_name, cell_names
-from benchmark.summary import comparisons, summary
+from benchmark.scoring import metrics
+from benchmark.scoring.aggregation import comparisons, summary
+from benchmark.scoring.counts import data_set, outcome
 from corruptions import SEVERITIES
+from pipeline.cell import cells_of
 
 IMAGES = 40
 LABELS = np.arange(IMAGES) % 2
@@ -15,7 +15,7 @@ LABELS = np.arange(IMAGES) % 2
 
 def counted(clean, **wrong):
     """The outcome of a model that has `clean` of 40 images wrong, and `wrong` under a corruption at each severity."""
-    cells = {"clean": clean} | {cell_name(c, k): w for c, w in wrong.items() for k in SEVERITIES}
+    cells = {"clean": clean} | {Cell.name_of(c, k): w for c, w in wrong.items() for k in SEVERITIES}
     guesses = {cell: np.where(np.arange(IMAGES) < count, 1 - LABELS, LABELS) for cell, count in cells.items()}
     logits = {cell: 4 * np.eye(2, dtype=np.float32)[guess] for cell, guess in guesses.items()}
     return outcome(logits, tuple(wrong), LABELS, metrics.bootstrap_counts(IMAGES, 30, (1,)))
@@ -63,7 +63,7 @@ def test_a_data_set_says_its_own_corruptions():
     assert len(one["corruptions"]["stain"]["ece"]) == len(SEVERITIES)
 
 
-GRID = cell_names(["x"])
+GRID = cells_of(["x"])
 
 
 @pytest.mark.parametrize("cells", [["clean"], GRID[1:], GRID[:-1], [*GRID, "y_severity_1"]])

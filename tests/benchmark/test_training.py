@@ -7,30 +7,33 @@ import pytest
 import torch
 import yaml
 
-from benchmark import loading, pool, predict, pretrain, prompts, provenance, tune
-from benchmark.cells import Cells, ahead
+from benchmark import predict, pretrain, tune
+from benchmark.data import pool, prompts
+from benchmark.models import loading
 from benchmark.models.weights import sha256
-from benchmark.places import Places, cell_names
-from benchmark.plan import plan
+from benchmark.prediction.batches import Cells, ahead
+from benchmark.reporting import provenance
 from corruptions import corrupt
-from pipeline.layout import Layout
+from pipeline.cell import Cell, cells_of
+from pipeline.config import read_config
+from pipeline.paths import Workspace
 
 from .conftest import CLASSES, discs, params
 
 
 def test_pretraining_leaves_a_model_and_its_record(trained):
-    record = json.loads((Places(trained).model("phantom-clip") / "pretrain.json").read_text())
+    record = json.loads((Workspace(trained).model("phantom-clip") / "pretrain.json").read_text())
     assert 200_000 < record["parameters"] < 500_000
     assert record["images"] == 48
     assert set(record["pretest_accuracy"]) == set(CLASSES)
-    model = loading.load(Places(trained), plan(trained), "phantom-clip", device="cpu")
+    model = loading.load(Workspace(trained), read_config(Workspace(trained)).benchmark, "phantom-clip", device="cpu")
     features = model.encode_images(model.preprocess(discs("oct", "test", 2)[0]))
     assert features.shape == (2, 64)
     assert features.norm(dim=-1).tolist() == pytest.approx([1, 1])
 
 
 def test_pretraining_learns_and_repeats_itself(trained):
-    layout, how = Layout(trained), plan(trained).pretrain
+    layout, how = Workspace(trained), read_config(Workspace(trained)).benchmark.pretrain
     images = pool.Pool([pool.part(layout, name, "pretrain", range(8)) for name in CLASSES])
     named = [prompts.prompts(layout, name) for name in CLASSES]
     first, second = (pretrain.train(images, named, how)[0].state_dict() for _ in range(2))
@@ -38,16 +41,16 @@ def test_pretraining_learns_and_repeats_itself(trained):
 
 
 def test_prompts_come_from_the_manifest_in_label_order(trained):
-    chosen = prompts.prompts(Layout(trained), "oct", templates="single")
+    chosen = prompts.prompts(Workspace(trained), "oct", templates="single")
     assert chosen.class_names == tuple(CLASSES["oct"])
     assert chosen.sentences[2] == ("a medical image of drusen, retinal optical coherence tomography",)
     with pytest.raises(ValueError, match="no templates 'many'; have single, ensemble"):
-        prompts.prompts(Layout(trained), "oct", templates="many")
+        prompts.prompts(Workspace(trained), "oct", templates="many")
 
 
 def test_a_classs_feature_is_the_mean_of_its_sentences_brought_to_unit_length(trained):
-    model = loading.load(Places(trained), plan(trained), "phantom-clip", device="cpu")
-    chosen = prompts.prompts(Layout(trained), "oct", templates="ensemble")
+    model = loading.load(Workspace(trained), read_config(Workspace(trained)).benchmark, "phantom-clip", device="cpu")
+    chosen = prompts.prompts(Workspace(trained), "oct", templates="ensemble")
     features = prompts.class_features(model, chosen)
     assert features.shape == (4, 64)
     assert not features.requires_grad
@@ -106,9 +109,9 @@ def predicted(trained):
 
 
 def test_predicted_files_keep_the_layout(predicted):
-    places = Places(predicted)
-    for cell in cell_names():
-        with np.load(places.logits("phantom-clip", "oct", "test", cell)) as archive:
+    places = Workspace(predicted)
+    for cell in cells_of():
+        with np.load(places.logits("phantom-clip", Cell("oct", "test", cell))) as archive:
             assert archive["logits"].shape == (12, 4)
             assert archive["logits"].dtype == np.float32
             assert archive["labels"].tolist() == [k % 4 for k in range(12)]
@@ -121,24 +124,26 @@ def test_predicted_files_keep_the_layout(predicted):
 
 
 def test_logits_are_the_models_own(predicted):
-    chosen = plan(predicted)
-    model = loading.load(Places(predicted), chosen, "phantom-clip", device="cpu")
+    chosen = read_config(Workspace(predicted)).benchmark
+    model = loading.load(Workspace(predicted), chosen, "phantom-clip", device="cpu")
     images, _ = discs("oct", "test", 12)
     noisy = corrupt(images, "impulse_noise", 3, dataset="oct", split="test", seed=3)
-    features = prompts.class_features(model, prompts.prompts(Layout(predicted), "oct"))
+    features = prompts.class_features(model, prompts.prompts(Workspace(predicted), "oct"))
     with torch.inference_mode():
         expected = model.logit_scale * model.encode_images(model.preprocess(noisy)) @ features.T
-    with np.load(Places(predicted).logits("phantom-clip", "oct", "test", "impulse_noise_severity_3")) as archive:
+    with np.load(
+        Workspace(predicted).logits("phantom-clip", Cell("oct", "test", "impulse_noise_severity_3"))
+    ) as archive:
         assert archive["logits"] == pytest.approx(expected.numpy(), abs=1e-3)
 
 
 def test_done_cells_are_skipped_and_changed_ones_are_not(predicted, capsys):
     arguments = ["--root", str(predicted), "--model", "phantom-clip", "--dataset", "oct", "--on-the-fly"]
-    places = Places(predicted)
-    kept = places.logits("phantom-clip", "oct", "test", "clean")
+    places = Workspace(predicted)
+    kept = places.logits("phantom-clip", Cell("oct", "test", "clean"))
     before = kept.stat().st_mtime_ns
-    lost = places.logits("phantom-clip", "oct", "test", "pixelate_severity_2")
-    cut = places.logits("phantom-clip", "oct", "test", "pixelate_severity_4")
+    lost = places.logits("phantom-clip", Cell("oct", "test", "pixelate_severity_2"))
+    cut = places.logits("phantom-clip", Cell("oct", "test", "pixelate_severity_4"))
     whole, other = lost.read_bytes(), cut.read_bytes()
     lost.unlink()
     cut.write_bytes(other[:200])
@@ -181,8 +186,8 @@ def test_mistakes_are_one_sentence(predicted, capsys):
 
 
 def test_checksums_name_every_cell(predicted):
-    cells = Cells(Layout(predicted), "oct", "test", made="cpu")
-    assert list(cells.checksums) == cell_names()
+    cells = Cells(Workspace(predicted), "oct", "test", made="cpu")
+    assert list(cells.checksums) == cells_of()
     assert len(set(cells.checksums.values())) == 36
 
 

@@ -18,14 +18,16 @@ import yaml
 from huggingface_hub import ModelCard
 from safetensors.torch import load_file, save_file
 
-from benchmark import adapters, loading, pool, tune
-from benchmark.models import RECORDS
-from benchmark.places import Places
-from benchmark.plan import Tuned, plan
-from benchmark.views import Corrupting, Moving
+from benchmark import tune
+from benchmark.data import pool
+from benchmark.models import RECORDS, loading
+from benchmark.tuning import adapters
+from benchmark.tuning.augmentation import Corrupting, Moving
 from corruptions import corrupt
-from pipeline import UserError, manifest
-from pipeline.layout import Layout
+from pipeline import manifest
+from pipeline.config import Tuned, read_config
+from pipeline.errors import UserError
+from pipeline.paths import Workspace
 
 from .conftest import CLASSES, discs
 
@@ -42,7 +44,9 @@ def test_shots_are_stratified():
 
 
 def test_validation_is_neither_tuned_on_nor_scored(trained):
-    shots, held = tune.chosen_images(Layout(trained), list(CLASSES), plan(trained), seed=5)
+    shots, held = tune.chosen_images(
+        Workspace(trained), list(CLASSES), read_config(Workspace(trained)).benchmark, seed=5
+    )
     assert len(shots) == 2 * (4 + 2)
     tuned = {(shots.parts[s].dataset, "train", r) for s, r in zip(shots.sets, shots.rows, strict=True)}
     splits = {part.split for part in held.parts}
@@ -52,11 +56,14 @@ def test_validation_is_neither_tuned_on_nor_scored(trained):
 
 
 def test_images_that_are_scored_choose_no_epoch(trained):
-    chosen = replace(plan(trained), split="val")
-    _, held = tune.chosen_images(Layout(trained), list(CLASSES), chosen, seed=5)
+    chosen = replace(read_config(Workspace(trained)).benchmark, split="val")
+    _, held = tune.chosen_images(Workspace(trained), list(CLASSES), chosen, seed=5)
     assert {part.split for part in held.parts} == {"train"}
-    paper = replace(plan(trained), tune=replace(plan(trained).tune, split="val", shots=1))
-    shots, held = tune.chosen_images(Layout(trained), list(CLASSES), paper, seed=5)
+    paper = replace(
+        read_config(Workspace(trained)).benchmark,
+        tune=replace(read_config(Workspace(trained)).benchmark.tune, split="val", shots=1),
+    )
+    shots, held = tune.chosen_images(Workspace(trained), list(CLASSES), paper, seed=5)
     assert {part.split for part in (*shots.parts, *held.parts)} == {"val"}
     assert len(shots) + len(held) == 2 * 8
 
@@ -101,7 +108,10 @@ def test_text_features_of_all_data_sets_or_of_the_images_own(trained, monkeypatc
     assert own.features.shape == (4 + 2, 64)
     assert not own.features.requires_grad
     assert own.allowed.tolist() == [[True] * 4 + [False] * 2, [False] * 4 + [True] * 2]
-    chosen = replace(plan(trained), tune=replace(plan(trained).tune, classes="all"))
+    chosen = replace(
+        read_config(Workspace(trained)).benchmark,
+        tune=replace(read_config(Workspace(trained)).benchmark.tune, classes="all"),
+    )
     monkeypatch.setattr(tune, "plan", lambda root: chosen)
     everybody = tune.Tuning(trained, "plain")
     assert everybody.allowed.all()
@@ -122,17 +132,17 @@ def test_a_tower_without_layers_for_lora_is_one_sentence(trained, monkeypatch):
 
 
 def test_an_adapter_is_no_base(trained):
-    chosen = replace(plan(trained), tuned={"mine": Tuned(base="robustmedclip")})
+    chosen = replace(read_config(Workspace(trained)).benchmark, tuned={"mine": Tuned(base="robustmedclip")})
     with pytest.raises(UserError, match=r"robustmedclip is an adapter itself.*have its base, biomedclip"):
-        loading.load(Places(trained), chosen, "mine", device="cpu")
+        loading.load(Workspace(trained), chosen, "mine", device="cpu")
 
 
 def test_a_pinned_model_under_the_name_of_a_base_is_no_folder(trained):
-    chosen = replace(plan(trained), weights={"biomedclip": f"hub:someone/clip@{'0' * 40}"})
+    chosen = replace(read_config(Workspace(trained)).benchmark, weights={"biomedclip": f"hub:someone/clip@{'0' * 40}"})
     with pytest.raises(
         UserError, match=r"^rmedclip is an adapter on biomedclip, and params.yaml has 'hub:someone/clip"
     ):
-        loading.load(Places(trained), chosen, "rmedclip", device="cpu")
+        loading.load(Workspace(trained), chosen, "rmedclip", device="cpu")
 
 
 def key(root, name, **changes):
@@ -157,7 +167,7 @@ def test_a_key_depends_on_the_images_that_choose_and_on_corruptions_only_if_they
     assert key(root, "robust", profile="imagenet-c", columns={"oct": "fundus"}) != robust
     assert key(root, "plain") == plain
     assert key(root, "robust", columns={}) == robust
-    path = Layout(root).manifest("oct", manifest.CLEAN)
+    path = Workspace(root).manifest("oct", manifest.CLEAN)
     before = path.read_text()
     path.write_text(before.replace(json.loads(before)["splits"]["val"]["images"], "0" * 64))
     assert key(root, "plain") != plain, "other images choose the epoch"
@@ -188,7 +198,7 @@ def test_a_run_that_was_really_killed_goes_on_to_the_same_bytes(trained, tmp_pat
         root = tmp_path / str(kill)
         shutil.copytree(trained, root)
         command = [sys.executable, "-m", "benchmark.tune", "--root", str(root), "--model", "plain"]
-        folder = Places(root).model("plain")
+        folder = Workspace(root).model("plain")
         if kill:
             running = subprocess.Popen(command, stdout=subprocess.DEVNULL)
             while running.poll() is None and not (folder / "checkpoint.pt").exists():
@@ -216,7 +226,7 @@ def test_a_checkpoint_of_other_settings_or_a_damaged_one_is_not_gone_on_with(tra
 
 def test_tuning_leaves_an_adapter_that_loads_and_moves_nothing_else(trained):
     assert tune.main(["--root", str(trained), "--model", "plain"]) == 0
-    places = Places(trained)
+    places = Workspace(trained)
     record = json.loads((places.model("plain") / "tune.json").read_text())
     assert record["corruptions"] == []
     assert [line["epoch"] for line in record["history"]] == [1, 2, 3]
@@ -224,7 +234,7 @@ def test_tuning_leaves_an_adapter_that_loads_and_moves_nothing_else(trained):
     assert "12 images" in (places.adapter("plain") / "README.md").read_text()
     curves = json.loads((places.model("plain") / "live" / "metrics.json").read_text())
     assert curves["validation"] == pytest.approx(record["history"][-1]["validation"])
-    chosen = plan(trained)
+    chosen = read_config(Workspace(trained)).benchmark
     merged = loading.load(places, chosen, "plain", device="cpu")
     wrapped = loading.load(places, chosen, "plain", device="cpu", merge=False)
     base = loading.load(places, chosen, "phantom-clip", device="cpu")
@@ -252,7 +262,7 @@ class Tower:
 @pytest.mark.parametrize("move", [1, 2, 3])
 def test_control_c_leaves_an_adapter_with_its_own_record(move, tmp_path, monkeypatch):
     """It comes after the old adapter, the new one or the record was moved, and is not lost."""
-    places, moved = Places(tmp_path), []
+    places, moved = Workspace(tmp_path), []
     monkeypatch.setattr(adapters, "card", lambda *_: "")
     adapters.keep(Tower(1.0), RECORDS["clip"], places, "mine", {"of": "old"})
     rename = Path.rename
@@ -295,7 +305,7 @@ def test_an_adapters_card_has_metadata_that_the_hub_takes(base, licence, repo):
 
 
 def test_corrupted_views_are_the_benchmarks_own_and_never_held_out(trained):
-    layout = Layout(trained)
+    layout = Workspace(trained)
     images = pool.Pool([pool.part(layout, "mammo_mass", "train", [3, 4, 5])])
     view = Corrupting(["contrast"], strength=1, profile="imagenet-c", columns={}, share=1.0)
     made = view(images, np.arange(3), (1, 2))

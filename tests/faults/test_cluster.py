@@ -15,7 +15,9 @@ from typing import Any
 import pytest
 
 from corruptions import CORRUPTIONS
-from pipeline import UserError, cluster, corrupt
+from pipeline import corrupt
+from pipeline.errors import UserError
+from pipeline.run import cluster
 from tests.faults import workspace
 from tests.faults.workspace import REPOSITORY, contents, leftovers, run
 

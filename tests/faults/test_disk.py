@@ -13,8 +13,10 @@ from types import ModuleType
 import pytest
 
 from corruptions import CORRUPTIONS
-from pipeline import corrupt, gallery, npz, prepare, verify
-from pipeline.layout import Layout
+from pipeline import corrupt, gallery, prepare, verify
+from pipeline.cell import Cell
+from pipeline.io import npz
+from pipeline.paths import Workspace
 from tests.faults import workspace
 from tests.faults.workspace import check_sentence, contents, corrupt_command, leftovers, run
 
@@ -50,7 +52,7 @@ def test_a_disk_that_can_be_read_only(small_disk: Path) -> None:
 def test_a_folder_without_permission(tmp_path: Path) -> None:
     """As another user where the tests run as root, to whom permissions do not apply."""
     root = workspace.make(tmp_path)
-    folder = Layout(root).clean(workspace.DATASET, "val").parent
+    folder = Workspace(root).npz(Cell(workspace.DATASET, "val")).parent
     folder.chmod(0o555)
     command = corrupt_command(root)
     if os.geteuid() == 0:

@@ -14,8 +14,12 @@ from hypothesis import strategies as st
 
 import corruptions
 from corruptions import CORRUPTIONS, SEVERITIES
-from pipeline import UserError, corrupt, facts, manifest, npz, settings, verify
-from pipeline.layout import Layout
+from pipeline import config, corrupt, manifest, verify
+from pipeline.cell import Cell
+from pipeline.errors import UserError
+from pipeline.hub import build
+from pipeline.io import npz
+from pipeline.paths import Workspace
 from tests.faults import workspace
 from tests.faults.workspace import DATASET, contents, leftovers
 
@@ -65,7 +69,7 @@ KINDS = (
 @pytest.mark.parametrize("kind", KINDS)
 def test_corrupt_refuses(tmp_path: Path, capsys: pytest.CaptureFixture[str], kind: str) -> None:
     root = workspace.make(tmp_path)
-    path = Layout(root).clean(DATASET, "test")
+    path = Workspace(root).npz(Cell(DATASET, "test"))
     spoil(path, kind)
     assert corrupt.main(["--root", str(root), *ARGUMENTS]) == 1
     said = capsys.readouterr().err
@@ -79,7 +83,7 @@ def test_corrupt_refuses(tmp_path: Path, capsys: pytest.CaptureFixture[str], kin
 @pytest.mark.parametrize("kind", KINDS)
 def test_verify_finds(tmp_path: Path, capsys: pytest.CaptureFixture[str], kind: str) -> None:
     root = workspace.make(tmp_path)
-    path = Layout(root).clean(DATASET, "test")
+    path = Workspace(root).npz(Cell(DATASET, "test"))
     spoil(path, kind)
     assert verify.main(["--root", str(root), "--workers", "2"]) == 1
     said = capsys.readouterr().err
@@ -89,10 +93,10 @@ def test_verify_finds(tmp_path: Path, capsys: pytest.CaptureFixture[str], kind: 
 
 def test_labels_out_of_range_are_found(tmp_path: Path) -> None:
     root = workspace.make(tmp_path)
-    layout = Layout(root)
-    facts = manifest.read(layout, DATASET, manifest.CLEAN)
+    layout = Workspace(root)
+    facts = manifest.read_clean(layout, DATASET)
     manifest.write(layout, DATASET, manifest.CLEAN, facts | {"class_names": ["only"]})
-    found = verify.findings(layout, settings.settings(root), workers=1).findings
+    found = verify.findings(layout, config.settings(root), workers=1).findings
     assert any("labels 0..1 for 1 classes" in sentence for sentence in found)
 
 
@@ -101,7 +105,7 @@ def test_one_image_a_split(tmp_path: Path, corruption: str) -> None:
     root = workspace.make(tmp_path, val=1, test=1)
     assert corrupt.main(["--root", str(root), "--dataset", DATASET, "--corruption", corruption, "--workers", "4"]) == 0
     for severity in SEVERITIES:
-        assert npz.Npz(Layout(root).cell(DATASET, "test", corruption, severity)).shape == (1, 224, 224, 3)
+        assert npz.Npz(Workspace(root).npz(Cell(DATASET, "test", corruption, severity))).shape == (1, 224, 224, 3)
 
 
 @pytest.mark.parametrize("corruption", CORRUPTIONS)
@@ -110,7 +114,7 @@ def test_no_image_at_all(tmp_path: Path, corruption: str, compression: str) -> N
     """An empty split is refused by prepare; should one come otherwise, it stays empty."""
     root = workspace.make(tmp_path, val=0, test=1, compression=compression)
     assert corrupt.main(["--root", str(root), "--dataset", DATASET, "--corruption", corruption]) == 0
-    assert npz.read(Layout(root).cell(DATASET, "val", corruption, 3)).images.shape == (0, 224, 224, 3)
+    assert npz.read(Workspace(root).npz(Cell(DATASET, "val", corruption, 3))).images.shape == (0, 224, 224, 3)
 
 
 @pytest.mark.parametrize(
@@ -166,7 +170,7 @@ def test_all_does_what_single_tasks_do(tmp_path: Path) -> None:
 def complaint(root: Path) -> str:
     """Return what is wrong with params.yaml, or nothing; any other exception is a failure."""
     try:
-        settings.settings(root)
+        config.settings(root)
     except UserError as mistake:
         return str(mistake)
     return ""
@@ -186,7 +190,7 @@ _VALUES = st.recursive(
     lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(st.text(max_size=5), inner, max_size=3)),
     max_leaves=5,
 )
-_NAMES = sorted(settings.Settings.__dataclass_fields__)
+_NAMES = sorted(config.Settings.__dataclass_fields__)
 
 
 @hypothesis_settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -219,15 +223,15 @@ def _changed(value: object, data: st.DataObject) -> object:
 )
 @given(data=st.data())
 def test_any_manifest_is_read_or_a_sentence(tmp_path: Path, data: st.DataObject) -> None:
-    """Of what stages look up, see pipeline.layout: names, counts and checksums."""
-    layout = Layout(tmp_path)
+    """Of what stages look up, see pipeline.paths: names, counts and checksums."""
+    layout = Workspace(tmp_path)
     if not (tmp_path / "params.yaml").exists():
         workspace.make(tmp_path)
     path = layout.manifest(DATASET, manifest.CLEAN)
     whole = path.read_text()
     path.write_text(json.dumps(_changed(json.loads(whole), data)))
     try:
-        read = manifest.read(layout, DATASET, manifest.CLEAN)
+        read = manifest.read_clean(layout, DATASET)
         for split in ("val", "test"):
             entry = read["splits"][split]
             found = (entry["count"], entry["images"], entry["labels"], read["channels"], read["native_channels"])
@@ -247,7 +251,7 @@ def test_a_manifest_that_is_none_is_a_finding_and_never_passed_over(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str
 ) -> None:
     root = workspace.make(tmp_path)
-    path = Layout(root).manifest(DATASET, manifest.CLEAN)
+    path = Workspace(root).manifest(DATASET, manifest.CLEAN)
     path.write_text(text)
     assert verify.main(["--root", str(root)]) == 1
     assert str(path) in capsys.readouterr().err
@@ -273,7 +277,7 @@ def test_a_manifest_of_another_shape_is_a_sentence(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], changed: dict[str, object]
 ) -> None:
     root = workspace.make(tmp_path)
-    path = Layout(root).manifest(DATASET, manifest.CLEAN)
+    path = Workspace(root).manifest(DATASET, manifest.CLEAN)
     path.write_text(json.dumps(json.loads(path.read_text()) | changed))
     assert corrupt.main(["--root", str(root), *ARGUMENTS]) == 1
     assert capsys.readouterr().err.startswith(f"error: {path}: {next(iter(changed))} is not of its shape")
@@ -283,9 +287,9 @@ def test_a_manifest_of_another_shape_is_a_sentence(
     "content", [b"\xff\xfe\0", b"split,image_id\nval," + bytes(200_000), b"split\nval\n", b"a\nb\n"]
 )
 def test_a_damaged_table_of_rows_is_a_sentence(tmp_path: Path, content: bytes) -> None:
-    layout = Layout(tmp_path)
+    layout = Workspace(tmp_path)
     path = layout.rows(DATASET)
     path.parent.mkdir(parents=True)
     path.write_bytes(content)
     with pytest.raises(UserError, match=r"rows\.csv"):
-        facts.image_ids(layout, DATASET)
+        build.image_ids(layout, DATASET)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import interrupt
+from pipeline.run import interrupts
 from tests.faults import workspace
 from tests.faults.workspace import REPOSITORY, contents, corrupt_command, leftovers, run
 
@@ -104,7 +104,7 @@ def test_a_thread_that_still_writes_at_the_end_leaves_nothing(tmp_path: Path) ->
     """As when a task fails, say of a full disk, while others run."""
     code = f"""
 import pathlib, threading, time
-from pipeline.whole import whole
+from pipeline.io.atomic import whole
 def write():
     with whole(pathlib.Path({str(tmp_path / "x")!r})):
         time.sleep(60)
@@ -132,7 +132,7 @@ def test_importing_takes_no_signal_from_others(control_c: None, module: str) -> 
 def test_a_fork_leaves_its_parents_files_alone(tmp_path: Path, control_c: None) -> None:
     code = f"""
 import os, pathlib
-from pipeline.whole import whole
+from pipeline.io.atomic import whole
 with whole(pathlib.Path({str(tmp_path / "x")!r})) as handle:
     if not (child := os.fork()):
         os.kill(os.getpid(), signal.SIGINT)
@@ -174,7 +174,7 @@ def test_what_is_held_is_done_before_the_end(control_c: None, number: int, code:
     """Though another thread takes the signal from the system, and Python would run the handler at once."""
     work = f"""
 import os, threading, time
-from pipeline.interrupt import held
+from pipeline.run.interrupts import held
 threading.Thread(target=time.sleep, args=(60,), daemon=True).start()
 with held():
     with held():
@@ -191,7 +191,7 @@ def test_what_is_held_is_done_before_the_caller_hears_of_it(control_c: None) -> 
     done = []
 
     def work() -> None:
-        with interrupt.held():
+        with interrupts.held():
             os.kill(os.getpid(), signal.SIGINT)
             time.sleep(0.01)
             done.append(True)
@@ -205,7 +205,7 @@ def test_what_is_held_is_done_before_the_caller_hears_of_it(control_c: None) -> 
 def test_the_handler_waits_for_what_another_thread_holds(control_c: None) -> None:
     work = """
 import os, threading, time
-from pipeline.interrupt import held
+from pipeline.run.interrupts import held
 def hold():
     with held():
         os.kill(os.getpid(), signal.SIGINT)
@@ -221,7 +221,7 @@ time.sleep(60)
 def test_no_thread_makes_a_file_behind_its_back(tmp_path: Path, control_c: None) -> None:
     code = f"""
 import contextlib, itertools, os, pathlib, threading, time
-from pipeline.whole import whole
+from pipeline.io.atomic import whole
 def write(thread):
     for number in itertools.count():
         with contextlib.suppress(FileNotFoundError), whole(pathlib.Path({str(tmp_path)!r}, f"{{thread}}-{{number}}")):

@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from pipeline.whole import MARK
+from pipeline.io.atomic import MARK
 from tests.faults import workspace
 from tests.faults.workspace import DATASET, REPOSITORY
 

@@ -14,9 +14,11 @@ import yaml
 from numpy.typing import NDArray
 
 from corruptions import BYTES_VERSION
-from pipeline import manifest, npz
-from pipeline.layout import RELEASED, SIZE, Layout
-from pipeline.whole import is_temporary
+from pipeline import manifest
+from pipeline.cell import RELEASED, SIZE, Cell
+from pipeline.io import npz
+from pipeline.io.atomic import is_temporary
+from pipeline.paths import Workspace
 
 REPOSITORY = Path(__file__).parents[2]
 DATASET = "pbc"
@@ -36,27 +38,27 @@ def make(
     Its images are noise, or the first of `pictures`, uint8 (N, 224, 224, channels).
     """
     write_params(root, channels="native" if channels == 1 else "rgb", **params)
-    layout, splits = Layout(root), {}
+    layout, splits = Workspace(root), {}
     for split, count in zip(RELEASED, (val, test), strict=True):
         rng = np.random.default_rng(count)
         labels = np.arange(count) % 2
-        with npz.write(layout.clean(DATASET, split), labels, (SIZE, SIZE, channels)) as writer:
+        with npz.write(layout.npz(Cell(DATASET, split)), labels, (SIZE, SIZE, channels)) as writer:
             if pictures is not None:
                 writer.append(pictures[:count])
             for start in range(0, 0 if pictures is not None else count, 64):
                 writer.append(rng.integers(0, 256, (min(64, count - start), SIZE, SIZE, channels), np.uint8))
-        splits[split] = {"count": count, "per_class": np.bincount(labels, minlength=2).tolist(), **writer.sha256}
-    facts = {
-        "bytes_version": BYTES_VERSION,
-        "dataset": DATASET,
-        "source": "phantom",
-        "seed": 2025,
-        "native_channels": channels,
-        "channels": channels,
-        "class_names": ["one", "other"],
-        "splits": splits,
-    }
-    manifest.write(layout, DATASET, manifest.CLEAN, facts)
+        splits[split] = manifest.clean_entry(labels, ("one", "other"), writer.sha256)
+    clean = manifest.CleanManifest(
+        bytes_version=BYTES_VERSION,
+        dataset=DATASET,
+        source="phantom",
+        seed=2025,
+        native_channels=channels,
+        channels=channels,
+        class_names=("one", "other"),
+        splits=splits,
+    )
+    manifest.write(layout, clean)
     return root
 
 

@@ -9,8 +9,9 @@ import pytest
 
 import tests.faults.workspace
 from corruptions import CORRUPTIONS
-from pipeline import corrupt, prepare, settings
-from pipeline.layout import Layout
+from pipeline import corrupt, prepare
+from pipeline.config import read_config
+from pipeline.paths import Workspace
 
 REPOSITORY = Path(__file__).parents[2]
 DATASETS = ["oct", "pbc"]
@@ -24,11 +25,11 @@ def write_params(root: Path, **changes: object) -> None:
 
 def build(root: Path, *, datasets: list[str] = DATASETS, workers: int = 1, batch: int = corrupt.BATCH) -> None:
     """Run prepare and corrupt for every cell of the workspace."""
-    layout, chosen = Layout(root), settings.settings(root)
+    layout, chosen = Workspace(root), read_config(Workspace(root))
     for dataset in datasets:
         prepare.prepare(layout, dataset, chosen, workers=workers)
         for corruption in CORRUPTIONS:
-            corrupt.corrupt(layout, dataset, corruption, chosen, workers=workers, batch=batch)
+            corrupt.corrupt(layout, dataset, corruption, chosen, corrupt.Execution(workers=workers, batch=batch))
 
 
 @pytest.fixture(scope="session")

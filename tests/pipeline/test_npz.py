@@ -11,8 +11,8 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from pipeline import npz
-from pipeline.whole import is_temporary, whole
+from pipeline.io import npz
+from pipeline.io.atomic import atomic_write, is_temporary
 
 
 def arrays(count: int = 5, channels: int = 3) -> npz.Arrays:
@@ -107,7 +107,7 @@ def test_a_linked_file_is_replaced_and_never_written_in_place(tmp_path: Path) ->
 
 def test_the_next_success_removes_what_a_killed_writer_left(tmp_path: Path) -> None:
     (tmp_path / ".tmp-x.npz.0123abcd").write_bytes(b"half")
-    with whole(tmp_path / "x.npz") as first:
+    with atomic_write(tmp_path / "x.npz") as first:
         first.write(b"one")
         write(tmp_path / "x.npz", arrays())  # another writer of the same file, done first
         assert len([p for p in tmp_path.iterdir() if is_temporary(p)]) == 1, "a living writer's file must stay"
@@ -206,7 +206,7 @@ def test_an_interrupt_between_creating_and_knowing_a_file_leaves_nothing(
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     monkeypatch.setattr("fcntl.flock", interrupted)  # called once the file is there
     try:
-        with pytest.raises(KeyboardInterrupt), whole(tmp_path / "x.npz"):
+        with pytest.raises(KeyboardInterrupt), atomic_write(tmp_path / "x.npz"):
             pytest.fail("the interrupt was lost")
     finally:
         signal.signal(signal.SIGINT, before)

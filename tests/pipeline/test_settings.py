@@ -4,14 +4,15 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import UserError
-from pipeline.layout import Layout
-from pipeline.settings import settings
+from pipeline.cell import Cell
+from pipeline.config import read_config
+from pipeline.errors import UserError
+from pipeline.paths import Workspace
 from tests.pipeline.conftest import REPOSITORY, write_params
 
 
 def test_the_projects_own_params_are_valid() -> None:
-    assert settings(REPOSITORY).source == "phantom"
+    assert read_config(Workspace(REPOSITORY)).source == "phantom"
 
 
 @pytest.mark.parametrize(
@@ -41,7 +42,7 @@ def test_the_projects_own_params_are_valid() -> None:
 def test_a_mistake_is_one_sentence_with_the_choices(tmp_path: Path, changes: dict[str, object], sentence: str) -> None:
     write_params(tmp_path, **changes)
     with pytest.raises(UserError, match=sentence) as caught:
-        settings(tmp_path)
+        read_config(Workspace(tmp_path))
     assert "\n" not in str(caught.value)
 
 
@@ -52,37 +53,37 @@ def test_a_mistake_is_one_sentence_with_the_choices(tmp_path: Path, changes: dic
 def test_a_broken_file_is_one_sentence(tmp_path: Path, text: str, sentence: str) -> None:
     (tmp_path / "params.yaml").write_text(text)
     with pytest.raises(UserError, match=sentence):
-        settings(tmp_path)
+        read_config(Workspace(tmp_path))
 
 
 def test_a_missing_file_says_where_to_run(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="--root"):
-        settings(tmp_path)
+        read_config(Workspace(tmp_path))
 
 
 def test_an_own_data_set_takes_a_column(tmp_path: Path) -> None:
     write_params(tmp_path, datasets=["mine"], columns={"mine": "fundus"}, profile="modality")
-    chosen = settings(tmp_path)
+    chosen = read_config(Workspace(tmp_path))
     assert chosen.column("mine") == "fundus"
     assert chosen.column("pbc") == "pbc"
 
 
 def test_counts_are_the_phantoms_and_the_limit_is_everyones(tmp_path: Path) -> None:
     write_params(tmp_path, limit=4)
-    assert (settings(tmp_path).count("train"), settings(tmp_path).count("val")) == (4, 3)
+    assert (read_config(Workspace(tmp_path)).count("train"), read_config(Workspace(tmp_path)).count("val")) == (4, 3)
     write_params(tmp_path, source="medimeta")
-    assert settings(tmp_path).count("test") is None
+    assert read_config(Workspace(tmp_path)).count("test") is None
     write_params(tmp_path, source="medimeta", limit=7)
-    assert settings(tmp_path).count("test") == 7
+    assert read_config(Workspace(tmp_path)).count("test") == 7
 
 
 @pytest.mark.parametrize("name", ["../x", "", "a/b", ".", "a b", "_x"])
 def test_no_path_leaves_the_workspace(tmp_path: Path, name: str) -> None:
-    layout = Layout(tmp_path)
+    layout = Workspace(tmp_path)
     for path in (
-        lambda: layout.clean(name, "val"),
-        lambda: layout.clean(name, "train"),
-        lambda: layout.cell(name, "val", "contrast", 1),
+        lambda: layout.npz(Cell(name, "val")),
+        lambda: layout.npz(Cell(name, "train")),
+        lambda: layout.npz(Cell(name, "val", "contrast", 1)),
         lambda: layout.manifest(name, "clean"),
         lambda: layout.rows(name),
     ):

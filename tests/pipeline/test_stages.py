@@ -10,8 +10,10 @@ from PIL import Image
 
 import corruptions
 from corruptions import CORRUPTIONS, SEVERITIES
-from pipeline import corrupt, gallery, manifest, npz, prepare, settings
-from pipeline.layout import PREPARED, RELEASED, Layout
+from pipeline import config, corrupt, gallery, manifest, prepare
+from pipeline.cell import PREPARED, RELEASED, Cell
+from pipeline.io import npz
+from pipeline.paths import Workspace
 from tests.pipeline.conftest import COUNTS, DATASETS, build, write_params
 
 
@@ -20,7 +22,7 @@ def manifests(root: Path) -> dict[str, str]:
 
 
 def test_the_tree_holds_the_data_sets_and_nothing_else(built: Path) -> None:
-    release = Layout(built).release
+    release = Workspace(built).release
     assert sorted(p.name for p in release.iterdir()) == DATASETS
     for dataset in DATASETS:
         assert sorted(p.name for p in (release / dataset).iterdir()) == sorted(RELEASED)
@@ -46,10 +48,10 @@ def test_a_published_reader_sees_every_image(built: Path) -> None:
 
 @pytest.mark.parametrize("corruption", CORRUPTIONS)
 def test_grey_images_are_corrupted_as_one_channel_then_replicated(built: Path, corruption: str) -> None:
-    layout = Layout(built)
-    clean = npz.read(layout.clean("oct", "test"))
-    made = npz.read(layout.cell("oct", "test", corruption, 4))
-    seed = settings.settings(built).seed
+    layout = Workspace(built)
+    clean = npz.read(layout.npz(Cell("oct", "test")))
+    made = npz.read(layout.npz(Cell("oct", "test", corruption, 4)))
+    seed = config.settings(built).seed
     expected = corruptions.corrupt(clean.images[..., :1], corruption, 4, dataset="oct", split="test", seed=seed)
     np.testing.assert_array_equal(made.images, np.repeat(expected, 3, axis=-1))
     np.testing.assert_array_equal(made.labels, clean.labels)
@@ -59,15 +61,15 @@ def test_workers_and_batches_change_nothing(built: Path, tmp_path: Path) -> None
     write_params(tmp_path)
     build(tmp_path, workers=4, batch=1)
     assert manifests(tmp_path) == manifests(built)
-    one = Layout(built).cell("pbc", "val", "motion_blur", 5)
-    other = Layout(tmp_path).cell("pbc", "val", "motion_blur", 5)
+    one = Workspace(built).npz(Cell("pbc", "val", "motion_blur", 5))
+    other = Workspace(tmp_path).npz(Cell("pbc", "val", "motion_blur", 5))
     assert one.read_bytes() == other.read_bytes()
 
 
 @pytest.mark.parametrize("corruption", CORRUPTIONS)
 def test_the_gpu_backend_writes_the_same_manifest(workspace: Path, corruption: str) -> None:
-    chosen, before = settings.settings(workspace), manifests(workspace)
-    corrupt.corrupt(Layout(workspace), "oct", corruption, chosen, backend="gpu", device="cpu", batch=2)
+    chosen, before = config.settings(workspace), manifests(workspace)
+    corrupt.corrupt(Workspace(workspace), "oct", corruption, chosen, backend="gpu", device="cpu", batch=2)
     assert manifests(workspace) == before
 
 
@@ -75,8 +77,8 @@ def test_fewer_images_keep_their_bytes(built: Path, tmp_path: Path) -> None:
     write_params(tmp_path, limit=2, datasets=["pbc"])
     build(tmp_path, datasets=["pbc"])
     for corruption in ("gaussian_noise", "motion_blur"):
-        few = npz.read(Layout(tmp_path).cell("pbc", "test", corruption, 3)).images
-        all_of_them = npz.read(Layout(built).cell("pbc", "test", corruption, 3)).images
+        few = npz.read(Workspace(tmp_path).npz(Cell("pbc", "test", corruption, 3))).images
+        all_of_them = npz.read(Workspace(built).npz(Cell("pbc", "test", corruption, 3))).images
         np.testing.assert_array_equal(few, all_of_them[:2])
 
 
@@ -84,8 +86,8 @@ def test_native_channels_keep_grey_as_one(built: Path, tmp_path: Path) -> None:
     write_params(tmp_path, channels="native", datasets=["oct"])
     build(tmp_path, datasets=["oct"])
     for name in ("clean", "gaussian_noise_severity_2"):
-        native = npz.read(Layout(tmp_path).release / "oct" / "test" / f"{name}.npz").images
-        replicated = npz.read(Layout(built).release / "oct" / "test" / f"{name}.npz").images
+        native = npz.read(Workspace(tmp_path).release / "oct" / "test" / f"{name}.npz").images
+        replicated = npz.read(Workspace(built).release / "oct" / "test" / f"{name}.npz").images
         assert native.shape[-1] == 1
         np.testing.assert_array_equal(np.repeat(native, 3, axis=-1), replicated)
 
@@ -94,7 +96,7 @@ def test_deflated_files_hold_the_same_arrays(built: Path, tmp_path: Path) -> Non
     write_params(tmp_path, compression="deflated", datasets=["oct"])
     build(tmp_path, datasets=["oct"], batch=2)
     assert manifests(tmp_path).items() <= manifests(built).items()
-    size = [Layout(r).cell("oct", "test", "zoom_blur", 5).stat().st_size for r in (tmp_path, built)]
+    size = [Workspace(r).npz(Cell("oct", "test", "zoom_blur", 5)).stat().st_size for r in (tmp_path, built)]
     assert size[0] < size[1]
 
 
@@ -103,34 +105,34 @@ def test_mixed_files_are_stored_where_there_is_noise(built: Path, tmp_path: Path
     build(tmp_path, datasets=["oct"], batch=2)
     assert manifests(tmp_path).items() <= manifests(built).items()
     for name, is_stored in (("clean", False), ("gaussian_noise_severity_3", True), ("contrast_severity_3", False)):
-        with zipfile.ZipFile(Layout(tmp_path).release / "oct" / "test" / f"{name}.npz") as archive:
+        with zipfile.ZipFile(Workspace(tmp_path).release / "oct" / "test" / f"{name}.npz") as archive:
             assert (archive.getinfo("images.npy").compress_type == zipfile.ZIP_STORED) == is_stored
 
 
 def test_released_splits_come_from_the_named_ones(built: Path, tmp_path: Path) -> None:
     write_params(tmp_path, datasets=["oct"], splits={"val": "test", "test": "val"})
-    prepare.prepare(Layout(tmp_path), "oct", settings.settings(tmp_path), workers=1)
-    swapped = npz.read(Layout(tmp_path).clean("oct", "test")).images
+    prepare.prepare(Workspace(tmp_path), "oct", config.settings(tmp_path), workers=1)
+    swapped = npz.read(Workspace(tmp_path).npz(Cell("oct", "test"))).images
     shared = min(COUNTS["val"], COUNTS["test"])
-    np.testing.assert_array_equal(swapped[:shared], npz.read(Layout(built).clean("oct", "val")).images[:shared])
+    np.testing.assert_array_equal(swapped[:shared], npz.read(Workspace(built).npz(Cell("oct", "val"))).images[:shared])
 
 
 def test_rows_tell_where_every_image_came_from(built: Path) -> None:
-    layout = Layout(built)
+    layout = Workspace(built)
     with layout.rows("pbc").open(newline="") as handle:
         rows = list(csv.DictReader(handle))
     assert list(rows[0]) == ["split", "index", "label", "image_id"]
     for split in RELEASED + PREPARED:
         labels = [int(row["label"]) for row in rows if row["split"] == split]
-        assert labels == npz.read(layout.clean("pbc", split)).labels.tolist()
+        assert labels == npz.read(layout.npz(Cell("pbc", split))).labels.tolist()
 
 
 def test_manifest_says_what_was_done(built: Path) -> None:
-    layout = Layout(built)
-    clean = manifest.read(layout, "pbc", manifest.CLEAN)
+    layout = Workspace(built)
+    clean = manifest.read_clean(layout, "pbc")
     assert clean["class_names"][:2] == ["neutrophil", "eosinophil"]
     assert sum(clean["splits"]["test"]["per_class"]) == clean["splits"]["test"]["count"] == COUNTS["test"]
-    made = manifest.read(layout, "pbc", "motion_blur")
+    made = manifest.read_corruption(layout, "pbc", "motion_blur")
     assert made["strengths"][4] == {
         "severity": 5,
         "kernel": "motion_blur",
@@ -141,7 +143,7 @@ def test_manifest_says_what_was_done(built: Path) -> None:
 
 
 def test_gallery_draws_every_cell(workspace: Path) -> None:
-    gallery.gallery(Layout(workspace), DATASETS)
+    gallery.gallery(Workspace(workspace), DATASETS)
     with Image.open(workspace / "data" / "gallery" / "pbc.png") as sheet:
         assert sheet.width > 6 * 112
         assert len(np.unique(np.asarray(sheet))) > 200

@@ -10,8 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline import manifest, npz, verify
-from pipeline.layout import Layout
+from pipeline import manifest, verify
+from pipeline.cell import Cell
+from pipeline.io import npz
+from pipeline.paths import Workspace
 from tests.pipeline.conftest import write_params
 
 
@@ -38,9 +40,9 @@ def rewrite(path: Path, change: Callable[[np.ndarray, np.ndarray], npz.Arrays]) 
 
 def accept(root: Path, dataset: str, corruption: str, severity: int) -> None:
     """Write the checksums of a changed file into its manifest, to plant a defect that no checksum shows."""
-    layout = Layout(root)
-    facts = manifest.read(layout, dataset, corruption)
-    read = npz.read(layout.cell(dataset, "test", corruption, severity))
+    layout = Workspace(root)
+    facts = manifest.read_corruption(layout, dataset, corruption)
+    read = npz.read(layout.npz(Cell(dataset, "test", corruption, severity)))
     with npz.write(root / "again.npz", read.labels, read.images.shape[1:]) as writer:
         writer.append(np.asarray(read.images))
     facts["cells"]["test"][str(severity)] |= writer.sha256
@@ -55,12 +57,12 @@ def test_a_whole_build_is_clean(workspace: Path, capsys: pytest.CaptureFixture[s
         "files": 2 * 36,
         "images": (3 + 5) * 36,
         "findings": 0,
-        "manifests": manifest.checksum(Layout(workspace)),
+        "manifests": manifest.build_checksum(Workspace(workspace)),
     }
 
 
 def cell(root: Path) -> Path:
-    return Layout(root).cell("pbc", "test", "contrast", 2)
+    return Workspace(root).npz(Cell("pbc", "test", "contrast", 2))
 
 
 def plant_missing(root: Path) -> None:
@@ -105,12 +107,12 @@ def plant_constant(root: Path) -> None:
 
 
 def plant_clean(root: Path) -> None:
-    shutil.copy(Layout(root).clean("pbc", "test"), cell(root))
+    shutil.copy(Workspace(root).npz(Cell("pbc", "test")), cell(root))
     accept(root, "pbc", "contrast", 2)
 
 
 def plant_swapped_severities(root: Path) -> None:
-    one, five = (Layout(root).cell("pbc", "test", "contrast", k) for k in (1, 5))
+    one, five = (Workspace(root).npz(Cell("pbc", "test", "contrast", k)) for k in (1, 5))
     kept = one.read_bytes()
     shutil.copy(five, one)
     five.write_bytes(kept)
@@ -123,23 +125,23 @@ def plant_label_out_of_range(root: Path) -> None:
         labels[0] = 8
         return npz.Arrays(images, labels)
 
-    rewrite(Layout(root).clean("pbc", "test"), shift)
+    rewrite(Workspace(root).npz(Cell("pbc", "test")), shift)
 
 
 def plant_no_manifest(root: Path) -> None:
-    Layout(root).manifest("pbc", "contrast").unlink()
+    Workspace(root).manifest("pbc", "contrast").unlink()
 
 
 def plant_stranger(root: Path) -> None:
-    (Layout(root).release / "notes").mkdir()
+    (Workspace(root).release / "notes").mkdir()
 
 
 def plant_stranger_file(root: Path) -> None:
-    (Layout(root).release / "pbc" / "test" / "fog_severity_1.npz").write_bytes(b"")
+    (Workspace(root).release / "pbc" / "test" / "fog_severity_1.npz").write_bytes(b"")
 
 
 def plant_leftover(root: Path) -> None:
-    (Layout(root).release / "pbc" / "test" / ".tmp-clean.npz.01234567").write_bytes(b"")
+    (Workspace(root).release / "pbc" / "test" / ".tmp-clean.npz.01234567").write_bytes(b"")
 
 
 def plant_other_seed(root: Path) -> None:
@@ -181,7 +183,7 @@ def test_a_planted_defect_is_named(
 
 def test_one_run_lists_every_finding(workspace: Path, capsys: pytest.CaptureFixture[str]) -> None:
     plant_missing(workspace)
-    Layout(workspace).cell("pbc", "val", "pixelate", 1).write_bytes(b"")
+    Workspace(workspace).npz(Cell("pbc", "val", "pixelate", 1)).write_bytes(b"")
     plant_stranger(workspace)
     _, said = found(workspace, capsys)
     assert len(said.splitlines()) == 3

@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.cards import card
-from pipeline.layout import SIZE
+from pipeline.cell import SIZE
+from pipeline.datasets import card
 from pipeline.sources import Clean, SourceError
 from pipeline.sources.phantom import blood, chest, fundus, mammography, oct
 from pipeline.sources.phantom.camera import Camera, expose

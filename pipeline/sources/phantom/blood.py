@@ -7,7 +7,7 @@ import math
 
 import numpy as np
 
-from pipeline.layout import SIZE
+from pipeline.cell import SIZE
 from pipeline.sources.phantom import brush
 from pipeline.sources.phantom.camera import Camera, Colour, Range
 from pipeline.sources.phantom.chance import Chance

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from corruptions import draws
-from pipeline.layout import SIZE
+from pipeline.cell import SIZE
 from pipeline.sources.phantom import brush
 from pipeline.sources.phantom.chance import Chance
 from pipeline.sources.phantom.plane import CENTRE, Field, X, Y

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from pipeline.layout import SIZE
+from pipeline.cell import SIZE
 from pipeline.sources.phantom.camera import Camera
 from pipeline.sources.phantom.chance import Chance
 from pipeline.sources.phantom.plane import CENTRE, Capsules, Field, X, Y, cos_sin, step, strokes

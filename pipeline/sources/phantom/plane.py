@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.layout import SIZE
+from pipeline.cell import SIZE
 from pipeline.sources.phantom import brush
 
 Field = NDArray[np.float64]

@@ -8,7 +8,7 @@ import math
 import numpy as np
 
 from corruptions import draws
-from pipeline.layout import SIZE
+from pipeline.cell import SIZE
 from pipeline.sources.phantom.chance import Chance, key
 from pipeline.sources.phantom.plane import Field
 

@@ -1,0 +1,84 @@
+"""Class names to sentences: one set of templates, for tuning and for scoring.
+
+Names are never typed here. They come in label order from manifests/<dataset>/clean.json, which has them from the
+source; the modality comes from the data set's card.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from benchmark.models import Model
+from pipeline import datasets, manifest
+from pipeline.errors import UserError
+from pipeline.paths import Workspace
+
+TEMPLATES = {
+    "single": ("a medical image of {class}, {modality}",),
+    "ensemble": (
+        "a medical image of {class}, {modality}",
+        "{modality} showing {class}",
+        "a {modality} image of {class}",
+        "this is a case of {class}, seen by {modality}",
+        "an example of {class} in {modality}",
+    ),
+}
+"""Sets by name; of an ensemble the unit-length features of the sentences are averaged and brought to unit length."""
+
+
+@dataclass(frozen=True)
+class Prompts:
+    """The sentences of one data set.
+
+    Attributes:
+        dataset: its name.
+        class_names: in label order, as the source has them.
+        modality: as its card has it.
+        templates: name of the set in `TEMPLATES`.
+        sentences: of each class, in label order.
+    """
+
+    dataset: str
+    class_names: tuple[str, ...]
+    modality: str
+    templates: str
+    sentences: tuple[tuple[str, ...], ...]
+
+    def record(self) -> dict[str, Any]:
+        """Return everything as JSON values, for results and keys."""
+        return asdict(self)
+
+
+def prompts(workspace: Workspace, dataset: str, *, templates: str = "ensemble") -> Prompts:
+    """Return the prompts of `dataset`; UserError if there is no such set of templates, or no manifest yet."""
+    if templates not in TEMPLATES:
+        raise UserError(f"no templates {templates!r}; have {', '.join(TEMPLATES)}")
+    names = manifest.read_clean(workspace, dataset).class_names
+    modality = datasets.modality(dataset)
+    sentences = tuple(
+        tuple(t.format(**{"class": readable(name), "modality": modality}) for t in TEMPLATES[templates])
+        for name in names
+    )
+    return Prompts(dataset, names, modality, templates, sentences)
+
+
+def readable(name: str) -> str:
+    """Return a class name as it stands in a sentence: "BAS Basophil" as "basophil", DRUSEN as "drusen", CNV as it is.
+
+    A leading three-letter code before its own meaning (aml) goes; a word of four or more capitals is put in small ones.
+    """
+    name = re.sub(r"^[A-Z]{3} (?=[A-Z])", "", name.replace("_", " "))
+    return re.sub(r"\b[A-Z]{4,}\b|\b[A-Z][a-z]+\b", lambda word: word.group().lower(), name)
+
+
+def class_features(model: Model, chosen: Prompts) -> Tensor:
+    """Return the text feature of each class, float32 (K, D), unit length, without gradient."""
+    with torch.inference_mode():
+        flat = model.encode_texts([sentence for sentences in chosen.sentences for sentence in sentences])
+        means = flat.reshape(len(chosen.class_names), -1, flat.shape[1]).mean(dim=1)
+        return torch.nn.functional.normalize(means, dim=-1)

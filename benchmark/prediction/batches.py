@@ -1,0 +1,111 @@
+"""What a data set's cells depend on, and their images in batches, read or made ahead of the model."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, NamedTuple, TypeVar
+
+from torch import Tensor
+
+from benchmark.data.cells import open_cell
+from corruptions import BYTES_VERSION, strength
+from pipeline import manifest
+from pipeline.cell import Cell, cells_of
+from pipeline.config import read_config
+from pipeline.errors import UserError
+from pipeline.io import npz
+from pipeline.io.checksums import labels_checksum
+from pipeline.paths import Workspace
+
+T = TypeVar("T")
+AHEAD = 3
+"""Batches that are read or made while the model works on one."""
+
+
+class Batch(NamedTuple):
+    """Some images of one cell, uint8 (n, 224, 224, 3), the first of them at `start`."""
+
+    cell: Cell
+    start: int
+    images: Tensor
+
+
+class Cells:
+    """All cells of a data set's split.
+
+    Attributes:
+        labels: int64 (N,), of the clean images.
+        checksums: what each cell's pixels depend on, by cell: those of the manifests, or of the recipe.
+    """
+
+    def __init__(
+        self,
+        workspace: Workspace,
+        dataset: str,
+        split: str,
+        *,
+        backend: str = "files",
+        device: str | None = None,
+    ) -> None:
+        """Open the cells; those of an adopted data set, which no backend can make, are read from its files.
+
+        The parameters of the draws stand in the params.yaml beside the data.
+        """
+        recorded = manifest.read_clean(workspace, dataset)
+        entry = recorded.split(split)
+        self._workspace, self.dataset, self.split = workspace, dataset, split
+        self._options: dict[str, Any] = {"backend": "files"}
+        if backend != "files" and not recorded.is_adopted:
+            config = read_config(workspace)
+            self._options = {"backend": backend, "device": device, "seed": config.seed, "profile": config.profile}
+            self._options["column"] = config.column(dataset)
+        clean = workspace.npz(Cell(dataset, split))
+        self.labels = npz.Npz(clean).labels
+        if labels_checksum(self.labels) != entry.labels:
+            raise UserError(f"{clean} has other labels than its manifest; make it anew")
+        manifests = {}
+        if self._options["backend"] == "files":
+            manifests = {name: manifest.read_corruption(workspace, dataset, name) for name in recorded.corruption_names}
+        self.checksums: dict[Cell, str] = {}
+        for cell in cells_of(dataset, split, recorded.corruption_names):
+            if cell.is_clean:
+                self.checksums[cell] = entry.images
+            elif manifests:
+                self.checksums[cell] = manifests[cell.corruption].cell(cell).images
+            else:
+                self.checksums[cell] = self._recipe(cell, entry.images)
+
+    def _recipe(self, cell: Cell, clean: str) -> str:
+        strength_at = strength(
+            cell.corruption, cell.severity, profile=self._options["profile"], column=self._options["column"]
+        )
+        parts = [clean, BYTES_VERSION, self._options["seed"], self.dataset, self.split, cell.corruption, strength_at]
+        return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+
+    def batches(self, cells: Sequence[Cell], size: int) -> Iterator[Batch]:
+        """Yield the images of `cells`, `size` at a time, each cell's in order."""
+        for cell in cells:
+            images_of_cell = open_cell(self._workspace, cell, **self._options)
+            if images_of_cell.labels.tolist() != self.labels.tolist():
+                raise UserError(f"{cell.path} has other labels than clean.npz; make it anew")
+            start = 0
+            for images, _ in images_of_cell.batches(size):
+                yield Batch(cell, start, images if images.shape[-1] == 3 else images.repeat(1, 1, 1, 3))
+                start += len(images)
+
+
+def ahead(items: Iterator[T]) -> Iterator[T]:
+    """Yield `items`, making up to `AHEAD` of them in a thread while the caller works on one."""
+    end: Any = object()
+    with ThreadPoolExecutor(1) as thread:
+        waiting = [thread.submit(next, items, end) for _ in range(AHEAD)]
+        try:
+            while (item := waiting.pop(0).result()) is not end:
+                waiting.append(thread.submit(next, items, end))
+                yield item
+        finally:
+            for future in waiting:
+                future.cancel()

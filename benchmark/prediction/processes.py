@@ -1,0 +1,66 @@
+"""Several processes that predict together: which cells are whose, and how they end together."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import subprocess
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+
+from pipeline.errors import UserError
+
+Shard = tuple[int, int]
+"""(k, n): of the cells of each data set every n-th, from the k-th."""
+
+UNTIL_STDIN_ENDS = "--until-stdin-ends"
+
+
+def shard(text: str) -> Shard:
+    """Parse K/N for argparse."""
+    part, _, of = text.partition("/")
+    if not (part.isdigit() and of.isdigit() and int(part) < int(of)):
+        raise argparse.ArgumentTypeError(f"is K/N with K below N, not {text!r}")
+    return int(part), int(of)
+
+
+def parted(share: Shard, count: int) -> list[Shard]:
+    """Return a share as `count` of about the same size."""
+    part, of = share
+    return [(part + k * of, count * of) for k in range(count)]
+
+
+@contextmanager
+def beside(commands: Sequence[tuple[str, list[str]]]) -> Iterator[None]:
+    """Run commands of `benchmark.predict` beside what the caller does, then wait for them.
+
+    They end with this process, however it ends: each gets ``--until-stdin-ends`` and a stdin that is held open here.
+
+    Args:
+        commands: each with the name of the device that it is for.
+
+    Raises:
+        UserError: one of them failed, which has said why.
+    """
+    with ExitStack() as started:  # which closes each one's stdin before it waits
+        running = [
+            (device, started.enter_context(subprocess.Popen([*command, UNTIL_STDIN_ENDS], stdin=subprocess.PIPE)))
+            for device, command in commands
+        ]
+        yield
+        failed = [device for device, process in running if process.wait()]
+    if failed:
+        raise UserError(f"predicting on {', '.join(failed)} failed; its message is above, and whatever is done is kept")
+
+
+def end_with_stdin() -> None:
+    """End this process as SIGTERM does once nobody can write to its stdin: whoever started it has gone."""
+
+    def wait() -> None:
+        while os.read(0, 1):  # sys.stdin would be locked when Python ends
+            pass
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=wait, daemon=True).start()

@@ -1,0 +1,1 @@
+"""LoRA tuning: augmentation, schedule and adapters."""

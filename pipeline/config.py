@@ -1,0 +1,314 @@
+"""params.yaml as typed, validated models; the file itself explains each parameter.
+
+An unknown or repeated key, a wrong type or a value out of range is one sentence that names the place and the choices,
+for every stage and before any work.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Hashable, Mapping, Sequence
+from typing import Annotated, Any, Literal, Self, get_args
+
+import yaml
+from pydantic import AfterValidator, Field, ValidationError, model_validator
+from pydantic_core import PydanticCustomError
+
+import corruptions
+from corruptions import CORRUPTIONS
+from corruptions.table import COLUMNS, DRAWS
+from pipeline.errors import UserError
+from pipeline.io.records import Record, explain
+from pipeline.paths import Workspace, checked_name
+
+Source = Literal["phantom", "medimeta", "medmnist", "imagefolder"]
+SOURCES: tuple[str, ...] = get_args(Source)
+SourceSplit = Literal["train", "val", "test"]
+ReleasedSplit = Literal["val", "test"]
+Compression = Literal["stored", "deflated"]
+
+SCALES = [0.4, 0.5, 0.6, 0.7, 0.8, 1.0]
+"""Default of `Tune.scales`; a list, because dvc.yaml names it and dvc.lock knows no tuples."""
+
+_YAML_ERRORS = (yaml.YAMLError, ValueError, TypeError, AttributeError, RecursionError)
+"""What PyYAML raises beside its own errors: for impossible dates and numbers, unhashable keys and deep nesting."""
+
+_MOST = 10**9
+"""Largest count that any parameter takes; a larger one is a slip of the keyboard."""
+
+Count = Annotated[int, Field(ge=0, le=_MOST)]
+Positive = Annotated[int, Field(ge=1, le=_MOST)]
+Seed = Annotated[int, Field(ge=0, lt=2**63)]
+Batch = Annotated[int, Field(ge=1, le=2**20)]
+Rate = Annotated[float, Field(gt=0, le=100)]
+Fraction = Annotated[float, Field(ge=0, le=1)]
+DatasetName = Annotated[str, AfterValidator(checked_name)]
+Column = Literal["aml", "pbc", "fundus", "mammo_calc", "mammo_mass", "oct", "pneumonia"]
+Corruption = Annotated[str, AfterValidator(lambda name: _one_of(name, CORRUPTIONS))]
+
+
+def _one_of(value: str, choices: Sequence[str]) -> str:
+    if value not in choices:
+        raise PydanticCustomError("literal_error", "", {"expected": ", ".join(choices)})
+    return value
+
+
+class Splits(Record):
+    """Released split to the split of the source that it is taken from."""
+
+    val: SourceSplit
+    test: SourceSplit
+
+
+class Counts(Record):
+    """Images that the phantom draws of each split of a data set."""
+
+    train: Count
+    val: Count
+    test: Count
+    pretrain: Count
+    pretest: Count
+
+
+class Hub(Record):
+    """What the frozen stage publish compares with."""
+
+    repo: str = "ORG/MediMeta-C"
+
+
+class Pretrain(Record):
+    """Pre-training of phantom-clip: AdamW on all data sets' ``pretrain`` images together."""
+
+    epochs: Positive = 8
+    batch: Batch = 64
+    learning_rate: Rate = 2e-3
+    weight_decay: Annotated[float, Field(ge=0, le=100)] = 0.05
+    seed: Seed = 1
+
+
+class Tune(Record):
+    """What all tuned models share.
+
+    Attributes:
+        split: clean images to tune on, ``train`` or (as the RobustMedCLIP paper does) ``val``.
+        shots: images a class; 0 if `percent` says how many.
+        percent: of each class's images, at least one a class; 0 if `shots` says how many.
+        classes: text features in the loss: ``own`` of the image's data set, or ``all``.
+        epochs, batch, learning_rate, weight_decay: of AdamW.
+        warmup: fraction of all steps before the cosine.
+        clip: largest norm of the gradient.
+        alpha, dropout: of LoRA.
+        validate_every: epochs between validations; the best of them is kept.
+        scales: parts of the update that are validated after training, of which the best is kept; [1.0] keeps it all.
+        strength: severities that corruption augmentation draws from, 1 to this.
+    """
+
+    split: Literal["train", "val"] = "train"
+    shots: Count = 16
+    percent: Annotated[float, Field(ge=0, le=100)] = 0.0
+    classes: Literal["own", "all"] = "own"
+    epochs: Positive = 40
+    batch: Batch = 32
+    learning_rate: Rate = 3e-3
+    weight_decay: Annotated[float, Field(ge=0, le=100)] = 0.01
+    warmup: Fraction = 0.1
+    clip: Annotated[float, Field(gt=0, le=1e6)] = 1.0
+    alpha: Annotated[int, Field(ge=1, le=2**16)] = 16
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    validate_every: Positive = 4
+    scales: Annotated[tuple[Annotated[float, Field(gt=0, le=1)], ...], Field(min_length=1)] = tuple(SCALES)
+    strength: Annotated[int, Field(ge=1, le=5)] = 5
+
+    @model_validator(mode="after")
+    def _check_amount(self) -> Self:
+        if (self.shots > 0) == (self.percent > 0):
+            raise ValueError("takes either shots or percent; set the other one to 0")
+        return self
+
+
+class Tuned(Record):
+    """One LoRA-tuned model: its base, the rank, whether it trains on the corruptions not held out, and its seed."""
+
+    base: str = "phantom-clip"
+    rank: Annotated[int, Field(ge=1, le=4096)] = 8
+    augment: bool = True
+    seed: Seed = 1
+
+
+class Benchmark(Record):
+    """The section ``benchmark``.
+
+    Attributes:
+        baseline: model that errors are divided by.
+        models: models that are scored, in the report's order.
+        split: split that is scored.
+        prompts: set of templates in `benchmark.data.prompts.TEMPLATES`.
+        held_out: corruptions that no tuning may see; reported apart.
+        collections: data sets by collection, averaged last; all of params.yaml's in one if not given.
+        workspaces: folders of the collections whose data and manifests are not in this workspace, relative to it.
+        bootstrap: samples for the intervals.
+        device: ``auto``, ``cpu`` or ``cuda``.
+        batch: images of one forward pass when predicting.
+        on_the_fly: predict on cells made in memory, with the same bytes, instead of reading files.
+        weights: by model, the folder of its files if they are not to come from the Hub; or, for a name of one's own,
+            which pinned model it is, as ``open_clip:ARCHITECTURE/TAG@COMMIT``.
+        pretrain, tune, tuned: see there.
+    """
+
+    baseline: str = "phantom-clip"
+    models: Annotated[tuple[str, ...], Field(min_length=1)] = ("phantom-clip",)
+    split: ReleasedSplit = "test"
+    prompts: Literal["single", "ensemble"] = "ensemble"
+    held_out: tuple[Corruption, ...] = ()
+    collections: dict[str, Annotated[tuple[str, ...], Field(min_length=1)]] = Field(default_factory=dict)
+    workspaces: dict[str, str] = Field(default_factory=dict)
+    bootstrap: Annotated[int, Field(ge=1, le=10**6)] = 1000
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    batch: Batch = 64
+    on_the_fly: bool = False
+    weights: dict[str, str] = Field(default_factory=dict)
+    pretrain: Pretrain = Pretrain()
+    tune: Tune = Tune()
+    tuned: dict[str, Tuned] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.baseline not in self.models:
+            raise ValueError(f"models lacks the baseline {self.baseline!r}, which mCE is divided by")
+        if len(set(self.models)) < len(self.models):
+            raise ValueError("models names one twice")
+        if self.tune.split == self.split:
+            raise ValueError(f"tune.split and benchmark.split are both {self.split!r}")
+        names = [name for group in self.collections.values() for name in group]
+        if len(set(names)) < len(names):
+            raise ValueError("collections names a data set twice")
+        for collection in self.workspaces:
+            if collection not in self.collections:
+                raise ValueError(f"workspaces names {collection!r}; have {', '.join(self.collections) or 'none'}")
+        bases = list(dict.fromkeys(tuned.base for tuned in self.tuned.values() if tuned.base not in self.tuned))
+        for name, tuned in self.tuned.items():
+            if tuned.base not in bases:
+                raise ValueError(f"tuned.{name}.base is {tuned.base!r}, itself tuned; have {', '.join(bases)}")
+        if any(tuned.augment for tuned in self.tuned.values()) and not self.trained:
+            raise ValueError("held_out holds out every corruption, so there is none to augment with")
+        return self
+
+    @property
+    def trained(self) -> tuple[str, ...]:
+        """Corruptions that augmentation may draw from."""
+        return tuple(name for name in CORRUPTIONS if name not in self.held_out)
+
+
+class Config(Record):
+    """All of params.yaml."""
+
+    source: Source
+    datasets: Annotated[tuple[DatasetName, ...], Field(min_length=1)]
+    splits: Splits
+    seed: Seed
+    profile: Literal["imagenet-c", "modality"]
+    columns: dict[str, Column]
+    channels: Literal["rgb", "native"]
+    compression: Literal["stored", "deflated", "mixed"]
+    counts: Counts
+    limit: Positive | None
+    hub: Hub = Hub()
+    benchmark: Benchmark = Benchmark()
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if len({name.lower() for name in self.datasets}) < len(self.datasets):
+            raise ValueError("datasets names one twice")
+        for name in self.datasets if self.profile == "modality" else ():
+            if self.column(name) not in COLUMNS:
+                raise ValueError(
+                    f"profile modality has no column for {name}; add `columns: {{{name}: NAME}}`"
+                    f" with NAME one of {', '.join(COLUMNS)}"
+                )
+        for collection, names in self.benchmark.collections.items():
+            for name in names:
+                if collection not in self.benchmark.workspaces and name not in self.datasets:
+                    raise ValueError(
+                        f"benchmark.collections has {name!r} in {collection}, which is not among datasets"
+                        f" ({', '.join(self.datasets)}); benchmark.workspaces says where a collection lies elsewhere"
+                    )
+        return self
+
+    def column(self, dataset: str) -> str:
+        """Return the data set whose column of the ``modality`` profile `dataset` takes."""
+        return self.columns.get(dataset, dataset)
+
+    def count(self, split: str) -> int | None:
+        """Return how many images of a split of the source are taken; None for all."""
+        drawn = getattr(self.counts, split) if self.source == "phantom" else None
+        return min((n for n in (drawn, self.limit) if n is not None), default=None)
+
+    def source_split(self, split: str) -> str:
+        """Return the split of the source that a split of the benchmark is taken from."""
+        return str(getattr(self.splits, split, split))
+
+    def compression_of(self, corruption: str | None = None) -> Compression:
+        """Return how the npz file of a corruption, or of the clean images, is written.
+
+        Under ``mixed`` noise, which hardly gets smaller, is stored, and the rest deflated.
+        """
+        if self.compression != "mixed":
+            return self.compression
+        is_noise = corruption is not None and DRAWS.get(corruptions.strength(corruption, 1).kernel) == "uniforms"
+        return "stored" if is_noise else "deflated"
+
+    def check_dataset(self, dataset: str) -> None:
+        """Raise UserError unless `dataset` is one of params.yaml's."""
+        if dataset not in self.datasets:
+            raise UserError(f"params.yaml has no data set {dataset!r}; have {', '.join(self.datasets)}")
+
+    @property
+    def collections(self) -> Mapping[str, tuple[str, ...]]:
+        """Data sets that are scored, by collection."""
+        return self.benchmark.collections or {"MediMeta-C": self.datasets}
+
+    @property
+    def scored_datasets(self) -> list[str]:
+        """Data sets that are scored, in the order of their collections."""
+        return [name for names in self.collections.values() for name in names]
+
+
+def home(config: Config, workspace: Workspace, dataset: str) -> Workspace:
+    """Return the workspace that holds the images and manifests of a scored data set; `workspace` is this one."""
+    collection = next((name for name, names in config.benchmark.collections.items() if dataset in names), None)
+    folder = config.benchmark.workspaces.get(collection or "")
+    return workspace if folder is None else Workspace(workspace.root / folder)
+
+
+def read_config(workspace: Workspace) -> Config:
+    """Read params.yaml.
+
+    Raises:
+        UserError: it is not there, not YAML, or has a key or value that it must not have.
+    """
+    path = workspace.params
+    try:
+        value = yaml.load(path.read_text(encoding="utf-8"), _UniqueKeys)  # a SafeLoader: it makes no objects
+    except FileNotFoundError:
+        raise UserError(f"no {path}: run this in the project's folder, or name it with --root") from None
+    except _YAML_ERRORS as broken:
+        raise UserError(f"{path} is not YAML: {' '.join(str(broken).split())}") from None
+    if not isinstance(value, dict):
+        raise UserError(f"{path} must hold names and values, such as `source: phantom`")
+    try:
+        return Config.model_validate_json(json.dumps(value, default=str))
+    except ValidationError as wrong:
+        raise UserError(f"{path}: {explain(wrong.errors()[0], Config)}") from None
+
+
+class _UniqueKeys(yaml.SafeLoader):
+    """Reads YAML whose keys are text, each once."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        keys = [self.construct_object(key, deep=True) for key, _ in node.value]  # type: ignore[no-untyped-call]
+        for key, (mark, _) in zip(keys, node.value, strict=True):
+            if not isinstance(key, str):
+                raise yaml.YAMLError(f"line {mark.start_mark.line + 1}: the key {key!r} is no text; put it in quotes")
+            if keys.count(key) > 1:
+                raise yaml.YAMLError(f"line {mark.start_mark.line + 1}: the key {key!r} stands there twice")
+        return super().construct_mapping(node, deep)

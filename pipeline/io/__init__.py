@@ -1,0 +1,1 @@
+"""Read and write files: whole or absent, and read without trust."""

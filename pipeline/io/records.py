@@ -1,0 +1,110 @@
+"""Structured files as types: one pydantic model for writing, reading, validating, defaults and docs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar, get_args
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic_core import ErrorDetails
+
+from pipeline.errors import UserError
+from pipeline.io.atomic import atomic_write
+
+R = TypeVar("R", bound="Record")
+
+
+class Record(BaseModel):
+    """What goes through a file: unknown keys are errors, nothing is converted, and no number is infinite or NaN."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+    def changed(self: R, **changes: object) -> R:
+        """Return a copy with some fields changed, validated."""
+        return type(self).model_validate({name: getattr(self, name) for name in self.model_fields_set} | changes)
+
+
+def read_record(path: Path, kind: type[R], *, remedy: str) -> R:
+    """Read a JSON file as `kind`.
+
+    Args:
+        path: of the file.
+        kind: what it must hold.
+        remedy: what to do if it is not there or not such a record; the end of the sentence.
+
+    Raises:
+        UserError: it is not there, not JSON, or not such a record.
+    """
+    try:
+        return kind.model_validate_json(path.read_bytes())
+    except FileNotFoundError:
+        raise UserError(f"no {path}: {remedy}") from None
+    except ValidationError as wrong:
+        raise UserError(f"{path}: {explain(wrong.errors()[0], kind)}: {remedy}") from None
+
+
+def write_record(path: Path, record: Record) -> None:
+    """Write the fields that were given as indented JSON with sorted keys, whole or absent."""
+    write_json(path, record.model_dump(mode="json", exclude_unset=True))
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write `value` as indented JSON with sorted keys, whole or absent."""
+    with atomic_write(path) as handle:
+        handle.write((json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False) + "\n").encode())
+
+
+def explain(error: ErrorDetails, kind: type[BaseModel]) -> str:
+    """Return what is wrong at one place of a record of `kind`, and what could stand there."""
+    *parents, last = error["loc"] or ("",)
+    place, parent = ".".join(map(str, error["loc"])), ".".join(map(str, parents))
+    code, value, context = error["type"], error["input"], error.get("ctx", {})
+    if code == "json_invalid":
+        return f"is not JSON ({context.get('error', 'damaged')})"
+    if code == "missing":
+        return f"{parent} lacks {last}" if parent else f"it lacks {last}"
+    if code == "extra_forbidden":
+        return f"{parent or 'it'} has no {last!r}; have {', '.join(_fields(kind, parents))}"
+    if code == "literal_error":
+        choices = context["expected"].replace("'", "").replace(" or ", ", ")
+        return f"{place} is {value!r}; have {choices}"
+    if code == "value_error":
+        said = error["msg"].partition(", ")[2]
+        return f"{place}: {said}" if place else said
+    return f"{place or 'it'} must be {_wanted(code, context)}, not {_shown(value)}"
+
+
+def _fields(kind: Any, parents: Sequence[int | str]) -> list[str]:
+    """Return the keys that the record at a place may have."""
+    for part in parents:
+        is_record = isinstance(kind, type) and issubclass(kind, BaseModel)
+        kind = kind.model_fields[str(part)].annotation if is_record else get_args(kind)[-1]
+    return list(kind.model_fields)
+
+
+def _wanted(code: str, context: Mapping[str, Any]) -> str:
+    limits = {"greater_than": "above", "greater_than_equal": "at least", "less_than": "below"}
+    limits["less_than_equal"] = "at most"
+    if code in limits:
+        (limit,) = context.values()
+        return f"{limits[code]} {limit:.15g}"
+    words = {
+        "int": "a whole number",
+        "float": "a number",
+        "finite": "a finite number",
+        "bool": "true or false",
+        "string": "text",
+        "tuple": "a list",
+        "list": "a list",
+        "too": "longer" if code == "too_short" else "shorter",
+        "dict": "a mapping, such as {name: value}",
+        "model": "a mapping, such as {name: value}",
+    }
+    return words.get(code.split("_")[0], "of another kind")
+
+
+def _shown(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:77]}..."

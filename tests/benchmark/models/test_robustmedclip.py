@@ -1,0 +1,263 @@
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from torch import nn
+from torch.nn import functional
+
+from benchmark.models import RECORDS, Model, Towers, load, loading, weights
+from benchmark.models.record import Bert, ModelError, View
+from benchmark.models.robustmedclip import convert, main
+from pipeline.config import Benchmark
+from pipeline.errors import UserError
+from pipeline.paths import Workspace
+from tests.benchmark.models import published
+
+SIZE = 32
+WIDTH = 16
+
+
+class Attention(nn.Module):
+    """What timm's does, at one head."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.qkv = nn.Linear(WIDTH, 3 * WIDTH)
+
+    def forward(self, x):
+        q, k, v = self.qkv(x).chunk(3, dim=-1)
+        return functional.scaled_dot_product_attention(q, k, v)
+
+
+class SmallVit(nn.Module):
+    """Names and layers of BiomedCLIP's tower, two blocks of them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.trunk = nn.ModuleDict({"embed": nn.Conv2d(3, WIDTH, 8, 8)})
+        self.trunk["blocks"] = nn.ModuleList([nn.ModuleDict({"attn": Attention()}) for _ in range(2)])
+        self.head = nn.ModuleDict({"proj": nn.Linear(WIDTH, 8, bias=False)})
+
+    def forward(self, x):
+        tokens = self.trunk["embed"](x).flatten(2).transpose(1, 2)
+        for block in self.trunk["blocks"]:
+            tokens = tokens + block["attn"](tokens)
+        return self.head["proj"](tokens.mean(1))
+
+
+class Bottleneck(nn.Module):
+    """A 3 by 3 convolution with batch norm, halving or not."""
+
+    def __init__(self, stride: int) -> None:
+        super().__init__()
+        self.conv2, self.bn2 = nn.Conv2d(WIDTH, WIDTH, 3, stride, 1, bias=False), nn.BatchNorm2d(WIDTH)
+
+    def forward(self, x):
+        return torch.relu(self.bn2(self.conv2(x)))
+
+
+class SmallResnet(nn.Module):
+    """Names and layers of MedCLIP's ResNet, one or two bottlenecks a stage."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.model = nn.Sequential()
+        self.model.add_module("conv1", nn.Conv2d(3, WIDTH, 7, 2, 3))
+        self.model.add_module("pool", nn.MaxPool2d(3, 2, 1))
+        for stage in range(1, 5):
+            blocks = [Bottleneck(1 if stage == 1 else 2)] + ([Bottleneck(1)] if stage == 2 else [])
+            self.model.add_module(f"layer{stage}", nn.Sequential(*blocks))
+        self.model.add_module("mean", nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten()))
+        self.model.add_module("fc", nn.Linear(WIDTH, 8, bias=False))
+
+    def forward(self, x):
+        return self.model(x)
+
+
+KINDS = {
+    "vit": ("biomedclip", "robustmedclip", SmallVit, published.vit),
+    "resnet": ("medclip-resnet", "robustmedclip-resnet", SmallResnet, published.resnet),
+}
+
+
+def small(name: str, tower: type[nn.Module], seed: int = 0, size: int = SIZE) -> Model:
+    """A base model of that name with small towers."""
+    torch.manual_seed(seed)
+    towers = Towers(tower(), nn.Linear(4, 8), lambda texts: {}, 1.0)
+    return Model(RECORDS[name].but(view=View(size, (0, 0, 0), (1, 1, 1))), towers)
+
+
+@pytest.fixture(params=KINDS)
+def made(request, tmp_path):
+    """A base, the published tower on it and its files."""
+    name, converted, tower, publish = KINDS[request.param]
+    base = small(name, tower)
+    theirs, state, parts = publish(base.image_tower, base.text_tower, 3)
+    torch.save(state, tmp_path / "model.pth")
+    save_file(parts, tmp_path / "lora_weights.safetensors")
+    return SimpleNamespace(
+        name=name, converted=converted, tower=tower, base=base, theirs=theirs, state=state, parts=parts, folder=tmp_path
+    )
+
+
+def test_the_adapter_gives_the_published_features(made):
+    convert(made.folder / "model.pth", made.folder / "adapter", base=made.base)
+    model = small(made.name, made.tower)
+    pixels = torch.randn(4, 3, SIZE, SIZE)
+    with torch.inference_mode():
+        plain = model.image_tower(pixels)
+        weights.put_adapter(model, made.folder / "adapter")
+        ours, theirs = model.image_tower(pixels), made.theirs(pixels)
+        merged = model.image_tower.merge_and_unload()(pixels)
+    assert (theirs - plain).abs().max() > 0.01
+    torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-5)
+    torch.testing.assert_close(merged, theirs, rtol=0, atol=1e-5)
+    with torch.inference_mode():  # the base was left as it was
+        assert torch.equal(made.base.image_tower(pixels), plain)
+
+
+@pytest.fixture
+def doubles():
+    """Everything made in double precision."""
+    torch.set_default_dtype(torch.float64)
+    yield
+    torch.set_default_dtype(torch.float32)
+
+
+@pytest.mark.usefixtures("doubles")
+@pytest.mark.parametrize("kind", KINDS)
+def test_at_224_pixels_the_two_forms_are_the_same_but_for_rounding(kind, tmp_path):
+    name, _, tower, publish = KINDS[kind]
+    model = small(name, tower, size=224)
+    theirs, state, _ = publish(model.image_tower, model.text_tower, 8)
+    torch.save(state, tmp_path / "model.pth")
+    convert(tmp_path / "model.pth", tmp_path / "adapter", base=model)
+    weights.put_adapter(model, tmp_path / "adapter")
+    pixels = torch.randn(2, 3, 224, 224)
+    with torch.inference_mode():
+        expected = theirs(pixels)
+        difference = (model.image_tower(pixels) - expected).abs().max() / expected.abs().max()
+    assert expected.dtype == torch.float64
+    assert difference < 1e-15
+
+
+def test_the_adapter_holds_three_ranks_or_a_tap_in_the_centre(made):
+    convert(made.folder / "model.pth", made.folder / "adapter", base=made.base)
+    tensors = load_file(made.folder / "adapter" / "adapter_model.safetensors")
+    if made.name == "biomedclip":
+        up = tensors["base_model.model.trunk.blocks.1.attn.qkv.lora_B.weight"]
+        assert up.shape == (3 * WIDTH, 9)
+        blocks = up.reshape(3, WIDTH, 3, 3)
+        assert all(bool(blocks[i, :, j].any()) == (i == j) for i in range(3) for j in range(3))
+        assert not any("running" in name for name in tensors)
+    else:
+        down = tensors["base_model.model.model.layer2.0.conv2.lora_A.weight"]
+        assert down.shape == (3, WIDTH, 3, 3)
+        assert down[:, :, 1, 1].any()
+        down[:, :, 1, 1] = 0
+        assert not down.any()
+        assert tensors["base_model.model.model.layer2.0.bn2.num_batches_tracked"] == 40
+
+
+def test_lora_weights_alone_are_refused(made):
+    with pytest.raises(ModelError, match=r"no matrices for k and no batch-norm statistics: convert the model.pth"):
+        convert(made.folder / "lora_weights.safetensors", made.folder / "adapter", base=made.base)
+
+
+def test_a_contradiction_beside_it_is_refused(made):
+    made.parts["w_b_001"] += 1
+    save_file(made.parts, made.folder / "lora_weights.safetensors")
+    with pytest.raises(ModelError, match=r"contradicts model.pth: its w_b_001 is not"):
+        convert(made.folder / "model.pth", made.folder / "adapter", base=made.base)
+
+
+def test_another_base_is_refused_and_nothing_written(made):
+    with pytest.raises(ModelError, match=r"in the checkpoint's image tower, .* is not the base model's"):
+        convert(made.folder / "model.pth", made.folder / "adapter", base=small(made.name, made.tower, seed=1))
+    other = "medclip-resnet" if made.name == "biomedclip" else "biomedclip"
+    with pytest.raises(ModelError, match=f"was tuned from {made.name}, not from {other}"):
+        convert(made.folder / "model.pth", made.folder / "adapter", base=small(other, made.tower))
+    assert not (made.folder / "adapter").exists()
+
+
+def test_a_hole_and_a_surplus_are_named(made):
+    name = next(name for name in made.state if name.startswith("text_encoder.weight"))
+    state = {key: tensor for key, tensor in made.state.items() if key != name}
+    torch.save(state, made.folder / "model.pth")
+    with pytest.raises(ModelError, match=r"text tower, weight is missing \(1 such in all\)"):
+        convert(made.folder / "model.pth", made.folder / "adapter", base=made.base)
+    torch.save({**made.state, "text_encoder.other": torch.ones(1)}, made.folder / "model.pth")
+    with pytest.raises(ModelError, match="text tower, other is unknown"):
+        convert(made.folder / "model.pth", made.folder / "adapter", base=made.base)
+
+
+def test_an_existing_folder_is_never_overwritten(made):
+    (made.folder / "adapter").mkdir()
+    with pytest.raises(ModelError, match="conversion never overwrites"):
+        convert(made.folder / "model.pth", made.folder / "adapter", base=made.base)
+
+
+def test_at_an_odd_size_the_two_forms_differ_and_conversion_says_so(tmp_path):
+    odd = 40  # 20 after the stem, 10 after the pool, 5 into the last halving but one
+    base = small("medclip-resnet", SmallResnet, size=odd)
+    theirs, state, _ = published.resnet(base.image_tower, base.text_tower, 3)
+    torch.save(state, tmp_path / "model.pth")
+    with pytest.raises(ModelError, match=r"at 40 pixels halves an odd size.*only multiples of 32"):
+        convert(tmp_path / "model.pth", tmp_path / "adapter", base=base)
+    base.record = base.record.but(view=View(SIZE, (0, 0, 0), (1, 1, 1)))
+    convert(tmp_path / "model.pth", tmp_path / "adapter", base=base)
+    weights.put_adapter(base, tmp_path / "adapter")
+    pixels = torch.randn(2, 3, odd, odd)
+    with torch.inference_mode():
+        assert (base.image_tower(pixels) - theirs(pixels)).abs().max() > 1e-4  # ten times the tolerance above
+
+
+def test_the_command_line_prints_one_sentence(tmp_path, capsys):
+    torch.save({"weight": torch.ones(1)}, tmp_path / "model.pth")
+    assert main([str(tmp_path / "model.pth"), "--out", str(tmp_path / "adapter")]) == 1
+    assert capsys.readouterr().err.startswith(f"error: {tmp_path / 'model.pth'} is no RobustMedCLIP checkpoint")
+
+
+REAL = {"vit": ("biomedclip", published.vit, 16), "resnet": ("medclip-resnet", published.resnet, 8)}
+
+
+@pytest.mark.zoo
+@pytest.mark.parametrize("kind", REAL)
+def test_the_real_architecture_gives_the_published_features(kind, words, tmp_path, monkeypatch, capsys):
+    """Through files and the command line: base from a folder, checkpoint to adapter, adapter as it is scored."""
+    name, publish, rank = REAL[kind]
+    bert = Bert(vocabulary=40, width=64, layers=3)
+    files = tuple(file if place else file.__class__(file.name) for place, file in enumerate(RECORDS[name].files))
+    for known in (name, "robustmedclip" if kind == "vit" else "robustmedclip-resnet"):
+        monkeypatch.setitem(RECORDS, known, RECORDS[known].but(bert=bert, files=files))
+    torch.manual_seed(0)
+    base = load(name, weights_dir=words, random_init=True)
+    torch.save(as_published(base), words / files[0].name)
+    theirs, state, parts = publish(base.image_tower, base.text_tower, rank)
+    torch.save(state, tmp_path / "model.pth")
+    save_file(parts, tmp_path / "lora_weights.safetensors")
+    converted = "robustmedclip" if kind == "vit" else "robustmedclip-resnet"
+    places, chosen = Workspace(tmp_path), Benchmark(weights={name: str(words)})
+    with pytest.raises(UserError, match="no adapter in"):
+        loading.load(places, chosen, converted, device="cpu")
+    out = places.adapter(converted)
+    assert main([str(tmp_path / "model.pth"), "--out", str(out), "--weights", str(words)]) == 0
+    assert f"`python -m benchmark.predict --model {converted}` takes it" in capsys.readouterr().out
+    model = loading.load(places, chosen, converted, device="cpu")
+    pixels = model.preprocess(torch.randint(0, 256, (2, 224, 224, 3), dtype=torch.uint8))
+    with torch.inference_mode():
+        plain = functional.normalize(base.image_tower(pixels), dim=-1)
+        ours, published_ones = model.encode_images(pixels), functional.normalize(theirs(pixels), dim=-1)
+    assert (published_ones - plain).abs().max() > 1e-3
+    torch.testing.assert_close(ours, published_ones, rtol=0, atol=1e-5)
+
+
+def as_published(base: Model) -> dict[str, torch.Tensor]:
+    """The base's own checkpoint: towers under their published names, and the logit scale."""
+    image, text = ("visual", "text") if base.record.name == "biomedclip" else ("vision_model", "text_model")
+    state = {f"{image}.{name}": tensor for name, tensor in base.image_tower.state_dict().items()}
+    state |= {f"{text}.{name}": tensor for name, tensor in base.text_tower.state_dict().items()}
+    return {**state, "logit_scale": torch.tensor(base.logit_scale).log()}

@@ -1,0 +1,89 @@
+"""Tuning with LoRA where RobustMedCLIP has it: on ViTs and on ResNets with batch norm, at ranks 8 and 16."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import torch
+from torch import nn
+
+from benchmark import tune
+from benchmark.models import RECORDS, load, loading
+from benchmark.models.record import Bert
+from pipeline.config import read_config
+from pipeline.paths import Workspace
+from tests.benchmark.conftest import discs, fill, params
+from tests.benchmark.models.test_robustmedclip import as_published
+
+
+def workspace(root, base, weights, rank):
+    """Write two data sets and settings that tune `base`, whose files are in `weights`, on an image a class."""
+    values = params(
+        baseline=base,
+        models=[base, "mine"],
+        weights={"other": base, base: str(weights)},
+        tuned={"mine": {"base": base, "rank": rank, "augment": False}},
+        tune={"shots": 1, "epochs": 2, "batch": 3, "validate_every": 2, "scales": [1.0], "learning_rate": 0.01},
+    )
+    fill(root, values)
+    return root
+
+
+def tuned(root, rank):
+    """Tune, and return the record, and the base's and the tuned tower's features of the same images."""
+    record = tune.tune(root, "mine")
+    config = json.loads((Workspace(root).adapter("mine") / "adapter_config.json").read_text())
+    assert (config["r"], record["settings"]["rank"]) == (rank, rank)
+    models = [
+        loading.load(Workspace(root), read_config(Workspace(root)).benchmark, name, device="cpu")
+        for name in (read_config(Workspace(root)).benchmark.baseline, "mine")
+    ]
+    with torch.inference_mode():
+        before, after = (model.encode_images(model.preprocess(discs("oct", "test", 3)[0])) for model in models)
+    assert (before - after).abs().max() > 1e-4
+    return record, models
+
+
+def test_a_pinned_model_goes_by_another_name_in_params(clip, tmp_path):  # noqa: F811
+    weights, _ = clip
+    workspace(tmp_path, "hub:someone/clip", weights, 2)
+    model = loading.load(Workspace(tmp_path), read_config(Workspace(tmp_path)).benchmark, "other", device="cpu")
+    assert (model.record.name, model.record.title) == ("hub:someone/clip", "someone/clip")
+
+
+@pytest.mark.parametrize("rank", [8, 16])
+def test_a_vit_is_tuned_on_its_attention(clip, rank, tmp_path):  # noqa: F811
+    weights, _ = clip
+    record, _ = tuned(workspace(tmp_path, "hub:someone/clip", weights, rank), rank)
+    width, layers, projections = 16, 2, 3
+    assert record["parameters"] == layers * projections * rank * (width + width)
+
+
+TOWERS = {
+    "biomedclip": ("vit_tiny_patch16_224", 12 * (192 + 3 * 192)),
+    "medclip-resnet": ("resnet50", 9 * (3 * 64 + 4 * 128 + 6 * 256 + 3 * 512) + 3 * 64 + 4 * 128 + 6 * 256 + 3 * 512),
+}
+"""Towers, and the parameters of LoRA at rank 1: A has the width of what goes in, B of what comes out.
+
+The ViT is BiomedCLIP's, a quarter as wide. The ResNet-50 has 3, 4, 6 and 3 blocks; there A is 3 by 3 and B 1 by 1."""
+
+
+@pytest.mark.zoo
+@pytest.mark.parametrize(("name", "rank"), [("biomedclip", 16), ("medclip-resnet", 8)])
+def test_the_towers_of_robustmedclip_are_tuned_and_batch_norm_stays(name, rank, words, tmp_path, monkeypatch):
+    architecture, parameters = TOWERS[name]
+    files = tuple(file if place else file.__class__(file.name) for place, file in enumerate(RECORDS[name].files))
+    changed = {"bert": Bert(vocabulary=40, width=64, layers=3), "architecture": architecture, "files": files}
+    monkeypatch.setitem(RECORDS, name, RECORDS[name].but(**changed))
+    monkeypatch.setattr(tune, "VALIDATION", 4)
+    torch.manual_seed(0)
+    torch.save(as_published(load(name, weights_dir=words, random_init=True)), words / files[0].name)
+    record, (base, mine) = tuned(workspace(tmp_path, name, words, rank), rank)
+    assert record["parameters"] == rank * parameters
+    norms = [module for module in base.image_tower.modules() if isinstance(module, nn.BatchNorm2d)]
+    others = [module for module in mine.image_tower.modules() if isinstance(module, nn.BatchNorm2d)]
+    assert len(norms) == len(others) == (53 if name == "medclip-resnet" else 0)
+    for norm, other in zip(norms, others, strict=True):
+        assert torch.equal(norm.running_mean, other.running_mean)
+        assert torch.equal(norm.running_var, other.running_var)

@@ -1,0 +1,304 @@
+"""Image folders: real photographs from file to verified npz, every kind of pixel, and what is refused."""
+
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import skimage
+import yaml
+from hypothesis import HealthCheck, given
+from hypothesis import strategies as st
+from PIL import Image
+
+from corruptions import CORRUPTIONS
+from pipeline import corrupt, prepare, sources, verify
+from pipeline.cell import Cell
+from pipeline.config import read_config as read_params
+from pipeline.io import npz
+from pipeline.paths import Workspace
+from pipeline.sources import Clean, SourceError, imagefolder
+
+REPOSITORY = Path(__file__).parents[3]
+
+
+def load(root: Path, dataset: str = "mine", split: str = "test", **options: Any) -> Clean:
+    return sources.load("imagefolder", dataset, split, root=root, **options)
+
+
+def put(folder: Path, name: str, image: Any, **options: Any) -> Path:
+    """Save an array or a Pillow image under `folder`."""
+    path = folder / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    (image if isinstance(image, Image.Image) else Image.fromarray(image)).save(path, **options)
+    return path
+
+
+def noise(*shape: int, seed: int = 0) -> Any:
+    return np.random.default_rng(seed).integers(0, 256, shape, np.uint8)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Two splits of two classes, one grey image of 224 x 224 in each."""
+    for seed, split in enumerate(("val", "test")):
+        for name in ("a", "b"):
+            put(tmp_path / "mine" / split / name, "1.png", noise(224, 224, seed=seed))
+    return tmp_path / "mine"
+
+
+def tiles(photograph: Any) -> list[Any]:
+    """Cut the squares of 224 x 224 that lie side by side in a photograph."""
+    height, width = photograph.shape[:2]
+    return [
+        photograph[y : y + 224, x : x + 224] for y in range(0, height - 223, 224) for x in range(0, width - 223, 224)
+    ]
+
+
+def test_photographs_become_a_verified_benchmark(tmp_path: Path) -> None:
+    layout = Workspace(tmp_path)
+    root = layout.raw("imagefolder") / "photographs"
+    shown: dict[str, list[Any]] = {
+        "retina": tiles(skimage.data.retina())[7:13],
+        "immunohistochemistry": [*tiles(skimage.data.immunohistochemistry()), *tiles(skimage.data.retina())[:2]],
+        "microaneurysms": [skimage.data.microaneurysms()[y:, y:] for y in range(6)],  # smaller than 224 and grey
+    }
+    for name, photographs in shown.items():
+        for number, image in enumerate(photographs):
+            put(root / ("train", "val", "test")[number % 3] / name, f"{number}.png", image)
+    params = yaml.safe_load((REPOSITORY / "params.yaml").read_text())
+    params |= {"source": "imagefolder", "datasets": ["photographs"], "columns": {"photographs": "fundus"}}
+    params |= {"profile": "modality", "limit": None}
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))
+    chosen = read_params(tmp_path)
+
+    prepare.prepare(layout, "photographs", chosen, workers=2)
+    for corruption in CORRUPTIONS:
+        corrupt.corrupt(layout, "photographs", corruption, chosen, workers=2)
+    assert verify.findings(layout, chosen, workers=2).findings == []
+    images, labels = npz.read(layout.npz(Cell("photographs", "test")))
+    assert labels.tolist() == [0, 0, 1, 1, 2, 2]  # folders sorted: immunohistochemistry, microaneurysms, retina
+    np.testing.assert_array_equal(images[0], shown["immunohistochemistry"][2])
+    np.testing.assert_array_equal(images[5], shown["retina"][5])
+
+
+def test_a_split_is_sorted_by_class_and_number(tmp_path: Path) -> None:
+    for split in ("train", "test"):
+        for name in ("b", "a"):
+            for number in ("10.png", "2.png", "1.PNG", "x2.tif", "X10.jpeg"):
+                put(tmp_path / "mine" / split / name, number, noise(224, 224))
+    clean = load(tmp_path)
+    assert clean.class_names == ("a", "b")
+    order = ["1.PNG", "2.png", "10.png", "x2.tif", "X10.jpeg"]
+    assert list(clean.ids) == [f"{name}/{number}" for name in "ab" for number in order]
+    assert clean.labels.tolist() == [0] * 5 + [1] * 5
+    assert list(load(tmp_path, count=4).ids) == ["a/1.PNG", "a/10.png", "b/1.PNG", "b/10.png"]
+
+
+def test_a_tile_of_224_passes_through_untouched(folder: Path) -> None:
+    clean = load(folder.parent, split="val")
+    assert clean.channels == 1
+    np.testing.assert_array_equal(clean.read([1, 0])[..., 0], [noise(224, 224)] * 2)
+
+
+def test_one_coloured_image_in_any_split_makes_the_data_set_coloured(folder: Path) -> None:
+    grey = noise(224, 224)
+    put(folder / "test" / "a", "2.png", np.dstack([grey] * 3))  # RGB, but every pixel is grey
+    assert load(folder.parent).channels == 1
+    np.testing.assert_array_equal(load(folder.parent).read([1])[0, ..., 0], grey)
+    put(folder / "val" / "a", "2.png", noise(224, 224, 3))
+    clean = load(folder.parent)
+    assert clean.channels == 3
+    np.testing.assert_array_equal(clean.read([1])[0], np.dstack([grey] * 3))
+
+
+def test_every_kind_of_pixel_is_read(folder: Path) -> None:
+    colour, grey = noise(224, 224, 3), noise(224, 224)
+    alpha = noise(224, 224)
+    here = folder / "test" / "a"
+    kinds: dict[str, Any] = {
+        "rgba.png": (np.dstack([colour, alpha]), colour),
+        "la.png": (Image.merge("LA", [Image.fromarray(grey), Image.fromarray(alpha)]), np.dstack([grey] * 3)),
+        "bits.tif": (Image.fromarray(grey > 127), np.dstack([(grey > 127) * np.uint8(255)] * 3)),
+        "wide.tif": (grey.astype(np.uint16) * 257, np.dstack([grey] * 3)),
+        "wide.png": (np.maximum(grey.astype(np.int64) * 257 - 128, 0).astype(np.uint16), np.dstack([grey] * 3)),
+        "cmyk.tif": (Image.fromarray(colour).convert("CMYK"), colour),
+    }
+    palette = Image.fromarray(colour).quantize(64)
+    kinds["palette.png"] = (palette, np.asarray(palette.convert("RGB")))
+    for name, (image, expected) in kinds.items():
+        np.testing.assert_array_equal(imagefolder.decode(put(here, name, image)).astype(int) - expected, 0, name)
+    path = put(here, "transparent.png", palette, transparency=bytes(range(64)))
+    np.testing.assert_array_equal(imagefolder.decode(path), kinds["palette.png"][1])
+
+
+def test_a_photograph_is_turned_as_its_exif_says(folder: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6  # "the 0th row is the right-hand side" (EXIF 2.32, 4.6.4 A): turned by 90 degrees to be seen
+    image = noise(100, 60, 3)
+    path = put(folder / "test" / "a", "turned.png", Image.fromarray(image), exif=exif)
+    np.testing.assert_array_equal(imagefolder.decode(path), np.rot90(image, -1))
+
+
+def exact(image: Any, size: int) -> Any:
+    """The documented resampling in fractions, one pixel at a time."""
+    height, width, channels = image.shape
+    side = min(height, width)
+    top, left = (height - side) // 2, (width - side) // 2
+    out = np.empty((size, size, channels), np.uint8)
+
+    def weights(o: int) -> dict[int, Fraction]:
+        step: Any = Fraction(side, size)
+        if side > size:
+            low, high = o * step, (o + 1) * step
+            return {k: min(high, k + 1) - max(low, k) for k in range(side) if min(high, k + 1) > max(low, k)}
+        place = (o + Fraction(1, 2)) * step - Fraction(1, 2)
+        first = place.numerator // place.denominator
+        found: dict[int, Fraction] = {}
+        for k, share in ((first, 1 - (place - first)), (first + 1, place - first)):
+            at = min(max(k, 0), side - 1)
+            found[at] = found.get(at, Fraction(0)) + share
+        return found
+
+    rows = [weights(o) for o in range(size)]
+    for y in range(size):
+        for x in range(size):
+            total = sum(rows[y].values()) * sum(rows[x].values())
+            for c in range(channels):
+                value = sum(
+                    a * b * int(image[top + i, left + j, c]) for i, a in rows[y].items() for j, b in rows[x].items()
+                )
+                out[y, x, c] = int(value / total + Fraction(1, 2))
+    return out
+
+
+@pytest.mark.parametrize("shape", [(2, 2), (5, 9), (7, 7), (8, 30), (9, 8), (16, 16), (31, 23)])
+def test_resizing_is_the_rounded_exact_mean_or_interpolation(shape: tuple[int, int]) -> None:
+    image = noise(*shape, 3, seed=sum(shape))
+    np.testing.assert_array_equal(imagefolder.fitted(image, 8), exact(image, 8))
+
+
+def test_resizing_does_not_depend_on_blocks_or_memory_layout() -> None:
+    image = noise(700, 900, 3)
+    turned = np.ascontiguousarray(image.transpose(1, 0, 2)).transpose(1, 0, 2)
+    flat = imagefolder.fitted(np.full((700, 900, 1), 77, np.uint8))
+    np.testing.assert_array_equal(imagefolder.fitted(image), imagefolder.fitted(turned))
+    assert imagefolder.fitted(image).shape == (224, 224, 3)
+    assert (flat == 77).all()
+
+
+def test_what_is_no_image_is_dropped_with_its_reason(folder: Path) -> None:
+    (folder / "test" / "readme.txt").write_text("mine")
+    (folder / "test" / "a" / "notes.txt").write_text("mine")
+    (folder / "test" / "a" / ".DS_Store").write_text("not mine")
+    (folder / "test" / "a" / "deeper").mkdir()
+    clean = load(folder.parent)
+    assert list(clean.ids) == ["a/1.png", "b/1.png"]
+    assert [name for name, _ in clean.dropped] == ["readme.txt", "a/deeper", "a/notes.txt"]
+    assert all(reason for _, reason in clean.dropped)
+
+
+def refuse(root: Path, says: str, dataset: str = "mine", split: str = "test") -> None:
+    with pytest.raises(SourceError, match=says) as caught:
+        load(root, dataset, split).read([0])
+    check_sentence(caught.value)
+
+
+def check_sentence(error: SourceError) -> None:
+    assert "\n" not in str(error)
+
+
+def test_missing_folders_and_names_are_refused(folder: Path) -> None:
+    root = folder.parent
+    refuse(root, r"letters, digits and _.*'\.\./x'", "../x")
+    refuse(root, "no split 'pretrain'", split="pretrain")
+    refuse(root, "no folder .*other/test; put images into", "other")
+    refuse(root, "no folder .*mine/train", split="train")
+    (folder / "train").mkdir()
+    refuse(root, "train has no folders", split="train")
+    refuse(root, r"classes of train and test differ \(a, b\)")
+    for name in ("a", "b"):
+        (folder / "train" / name).mkdir()
+    refuse(root, "no image in .*train", split="train")
+    (folder / "val" / "c").mkdir()
+    refuse(root, r"classes of (train|val) and test differ \(c\)")
+
+
+def test_an_image_that_cannot_be_used_is_named(folder: Path) -> None:
+    first = folder / "test" / "a" / "0"
+
+    def check(says: str, make: Any) -> None:
+        path = make()
+        refuse(folder.parent, f"{path.name}.*{says}")
+        path.unlink()
+
+    def text(suffix: str) -> Path:
+        path = first.with_suffix(suffix)
+        path.write_bytes(b"GIF89a" if suffix == ".png" else b"")
+        return path
+
+    many = {"save_all": True, "append_images": [Image.fromarray(noise(224, 224))]}
+    check("cannot be read as an image", lambda: text(".png"))
+    check("cannot be read as an image", lambda: text(".jpg"))
+    check("is 1 x 7", lambda: put(first.parent, "0.png", noise(7, 1)))
+    check("2 pages", lambda: put(first.parent, "0.tif", noise(224, 224), **many))
+    check("of mode F", lambda: put(first.parent, "0.tif", noise(224, 224).astype(np.float32)))
+    check("of mode F", lambda: put(first.parent, "0.tif", np.full((224, 224), np.nan, np.float32)))
+    check("from -5 to 1", lambda: put(first.parent, "0.tif", np.tile(np.array([-5, 1], np.int32), (224, 112))))
+    check("of mode LAB", lambda: put(first.parent, "0.tif", Image.new("LAB", (224, 224))))
+
+
+def test_a_huge_image_is_refused_before_it_is_unpacked(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(imagefolder, "PIXELS", 1000)
+    refuse(folder.parent, "224 x 224; images have")
+
+
+def test_a_file_that_vanishes_or_gains_colour_is_noticed(folder: Path) -> None:
+    clean = load(folder.parent)
+    put(folder / "test" / "a", "1.png", noise(224, 224, 3))
+    (folder / "test" / "b" / "1.png").unlink()
+    with pytest.raises(SourceError, match="has changed: it was grey"):
+        clean.read([0])
+    with pytest.raises(SourceError, match="it was there when the folder was listed"):
+        clean.read([1])
+
+
+def test_the_files_that_a_build_depends_on_are_listed(folder: Path) -> None:
+    (folder / "test" / "a" / "notes.txt").write_text("mine")
+    names = [path.relative_to(folder).as_posix() for path in imagefolder.image_files(folder)]
+    assert names == ["val/a/1.png", "val/b/1.png", "test/a/1.png", "test/b/1.png"]
+
+
+@pytest.mark.parametrize("kind", ["grey.png", "colour.png", "photo.jpg", "wide.tif", "packed.tif"])
+@read_config(
+    Workspace(
+        max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], derandomize=True
+    )
+)
+@given(data=st.data())
+def test_a_damaged_file_gives_an_error_or_an_image(tmp_path: Path, kind: str, data: st.DataObject) -> None:
+    images = {
+        "grey.png": (noise(20, 30), {}),
+        "colour.png": (noise(20, 30, 3), {}),
+        "photo.jpg": (noise(20, 30, 3), {}),
+        "wide.tif": (noise(20, 30).astype(np.uint16), {}),
+        "packed.tif": (noise(20, 30, 3), {"compression": "tiff_lzw"}),
+    }
+    image, options = images[kind]
+    path = put(tmp_path / "mine" / "test" / "a", kind, image, **options)
+    whole = path.read_bytes()
+    damaged = bytearray(whole)
+    for _ in range(data.draw(st.integers(1, 3))):
+        damaged[data.draw(st.integers(0, 200) | st.integers(0, len(whole) - 1)) % len(whole)] ^= data.draw(
+            st.integers(1, 255)
+        )
+    path.write_bytes(bytes(damaged[: data.draw(st.none() | st.integers(0, len(whole)))]))
+    try:
+        clean = load(tmp_path)
+        read = clean.read([0])
+    except SourceError as error:
+        check_sentence(error)
+    else:
+        assert read.shape == (1, 224, 224, clean.channels)
+        assert read.dtype == np.uint8
