@@ -115,7 +115,7 @@ def mirror(dataset: str) -> tuple[bool, bool]:
     if dataset not in datasets.DATASETS:
         return False, False
     known = datasets.card(dataset)
-    return known.mirror_horizontal, known.mirror_vertical
+    return known.mirror.horizontal, known.mirror.vertical
 
 
 def class_columns(class_names: Sequence[Sequence[str]], sentences: Sequence[Sequence[str]]) -> tuple[Tensor, Tensor]:

@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+from importlib.metadata import version
+
 from pydantic import ConfigDict
 
 from pipeline.io.records import Record
 from pipeline.manifest import Sha256
+
+EXPORT_VERSION = 2
+"""Version of what export writes from the same pixels. A change of the columns or of their coding is a new version."""
+
+
+def made_with() -> dict[str, str]:
+    """Return the versions of the packages that the bytes of the parquet files depend on."""
+    return {name: version(name) for name in ("pyarrow", "deflate")}
 
 
 class VerifyRecord(Record):

@@ -292,4 +292,4 @@ def test_a_damaged_table_of_rows_is_a_sentence(tmp_path: Path, content: bytes) -
     path.parent.mkdir(parents=True)
     path.write_bytes(content)
     with pytest.raises(UserError, match=r"rows\.csv"):
-        build.image_ids(layout, DATASET)
+        build.source_ids(layout, DATASET)

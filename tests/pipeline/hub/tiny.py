@@ -1,9 +1,10 @@
-"""A tiny build in the documented layout: two data sets of a few 16 x 16 images, with their manifests."""
+"""A tiny build in the documented workspace: two data sets of a few 16 x 16 images, with their manifests."""
 
 from __future__ import annotations
 
 import hashlib
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -27,9 +28,15 @@ CHANNELS = {"mammo_mass": 1, "pbc": 3}
 PROFILE, SEED = "imagenet-c", 2025
 
 
-def make(root: Path, *, source: str = "phantom", channels: str = "rgb") -> Workspace:
-    """Write the build in `root`, verified and committed to git."""
-    layout = Workspace(root)
+def make(
+    root: Path,
+    *,
+    source: str = "phantom",
+    channels: str = "rgb",
+    classes: Mapping[str, list[str]] | None = None,
+) -> Workspace:
+    """Write the build in `root`, verified and committed to git; `classes` are other names of a data set's classes."""
+    workspace = Workspace(root)
     root.mkdir(parents=True, exist_ok=True)
     params = {
         "source": source,
@@ -45,17 +52,17 @@ def make(root: Path, *, source: str = "phantom", channels: str = "rgb") -> Works
     }
     (root / "params.yaml").write_text(yaml.safe_dump(params))
     for dataset in CLASSES:
-        _write_dataset(layout, dataset, source, channels)
-    verified(layout)
+        _write_dataset(workspace, dataset, source, channels, (classes or {}).get(dataset, CLASSES[dataset]))
+    verified(workspace)
     commit(root)
-    return layout
+    return workspace
 
 
-def verified(layout: Workspace) -> None:
+def verified(workspace: Workspace) -> None:
     """Say that verify has passed, as the stage does."""
-    cells = len(list(layout.release.rglob("*.npz")))
-    facts = {"files": cells, "images": 0, "findings": 0, "manifests": manifest.build_checksum(layout)}
-    write_json(layout.root / "metrics" / "verify.json", facts)
+    cells = len(list(workspace.release.rglob("*.npz")))
+    facts = {"files": cells, "images": 0, "findings": 0, "manifests": manifest.build_checksum(workspace)}
+    write_json(workspace.root / "metrics" / "verify.json", facts)
 
 
 def commit(root: Path) -> None:
@@ -79,19 +86,19 @@ def labels(dataset: str, split: str) -> NDArray[np.int64]:
     return np.arange(COUNTS[split], dtype=np.int64) % len(CLASSES[dataset])
 
 
-def rewrite(layout: Workspace, dataset: str, corruption: str, *, shift: int) -> None:
+def rewrite(workspace: Workspace, dataset: str, corruption: str, *, shift: int) -> None:
     """Build one corruption again with other bytes, as a changed severity table would."""
-    recorded = manifest.read_corruption(layout, dataset, corruption)
+    recorded = manifest.read_corruption(workspace, dataset, corruption)
     cells: dict[str, dict[int, ArraysEntry]] = {}
     for split in COUNTS:
         for severity in SEVERITIES:
             images = pixels(dataset, split, corruption, severity, recorded.channels or 3) + np.uint8(shift)
-            path = layout.npz(Cell(dataset, split, corruption, severity))
+            path = workspace.npz(Cell(dataset, split, corruption, severity))
             cells.setdefault(split, {})[severity] = _write(path, images, labels(dataset, split))
-    manifest.write(layout, recorded.changed(cells=cells))
+    manifest.write(workspace, recorded.changed(cells=cells))
 
 
-def _write_dataset(layout: Workspace, dataset: str, source: str, mode: str) -> None:
+def _write_dataset(workspace: Workspace, dataset: str, source: str, mode: str, classes: list[str]) -> None:
     native = CHANNELS[dataset]
     channels = 3 if mode == "rgb" else native
     shared: dict[str, Any] = {
@@ -105,15 +112,15 @@ def _write_dataset(layout: Workspace, dataset: str, source: str, mode: str) -> N
         found = labels(dataset, split)
         images = pixels(dataset, split, "clean", 0, channels)
         per_class = tuple(np.bincount(found, minlength=len(CLASSES[dataset])).tolist())
-        splits[split] = _write(layout.npz(Cell(dataset, split)), images, found).changed(per_class=per_class)
-    class_names = tuple(CLASSES[dataset])
+        splits[split] = _write(workspace.npz(Cell(dataset, split)), images, found).changed(per_class=per_class)
+    class_names = tuple(classes)
     clean = CleanManifest(**shared, source=source, channels=channels, class_names=class_names, splits=splits)
-    manifest.write(layout, clean)
+    manifest.write(workspace, clean)
     for corruption in CORRUPTIONS:
         cells = {
             split: {
                 k: _write(
-                    layout.npz(Cell(dataset, split, corruption, k)),
+                    workspace.npz(Cell(dataset, split, corruption, k)),
                     pixels(dataset, split, corruption, k, channels),
                     labels(dataset, split),
                 )
@@ -123,14 +130,14 @@ def _write_dataset(layout: Workspace, dataset: str, source: str, mode: str) -> N
         }
         strengths = tuple(StrengthEntry.at(k, corruptions.strength(corruption, k, profile=PROFILE)) for k in SEVERITIES)
         facts = {**shared, "channels": channels, "corruption": corruption, "profile": PROFILE, "column": None}
-        manifest.write(layout, CorruptionManifest(**facts, strengths=strengths, cells=cells))
+        manifest.write(workspace, CorruptionManifest(**facts, strengths=strengths, cells=cells))
     rows = [
         f"{split},{index},{label},{dataset}-{split}-{index}"
         for split in (*COUNTS, "train")
         for index, label in enumerate(labels(dataset, split if split in COUNTS else "val"))
     ]
-    layout.rows(dataset).parent.mkdir(parents=True, exist_ok=True)
-    layout.rows(dataset).write_text("\n".join(["split,index,label,image_id", *rows]) + "\n")
+    workspace.rows(dataset).parent.mkdir(parents=True, exist_ok=True)
+    workspace.rows(dataset).write_text("\n".join(["split,index,label,image_id", *rows]) + "\n")
 
 
 def _write(path: Path, images: NDArray[np.uint8], found: NDArray[np.int64]) -> ArraysEntry:
