@@ -15,7 +15,6 @@ import time
 import zipfile
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -24,9 +23,11 @@ import torch
 from torch import Tensor
 
 from benchmark.data.prompts import Prompts, class_features, prompts
-from benchmark.models import Model, loading
+from benchmark.models import loading
+from benchmark.models.model import Model
 from benchmark.prediction import processes
 from benchmark.prediction.batches import Batch, Cells, ahead
+from benchmark.prediction.devices import list_devices, parse_device
 from benchmark.prediction.processes import Shard
 from pipeline.cell import Cell
 from pipeline.config import Benchmark, home, read_config
@@ -151,7 +152,9 @@ class Predicting:
         return self.workspace.logits(self.name, cell)
 
     def _key(self, features: Tensor, pixels: str) -> str:
-        view = json.dumps([asdict(self.model.record.view), self.model.logit_scale, self.model.device.type])
+        view = json.dumps(
+            [self.model.record.preprocessing.model_dump(), self.model.logit_scale, self.model.device.type]
+        )
         digest = hashlib.sha256(f"2/{self.weights}/{pixels}/{view}".encode())
         digest.update(features.cpu().numpy().tobytes())
         return digest.hexdigest()
@@ -166,14 +169,14 @@ class Predicting:
     def record(self, datasets: Sequence[str]) -> dict[str, Any]:
         """Return what the logits were made with, for the report."""
         tuned = self.plan.tuned.get(self.name)
-        described = {k: v for k, v in asdict(self.model.record).items() if k != "view"}
+        described = self.model.record.model_dump(exclude={"preprocessing"})
         return {
             "model": described | {"name": self.name, "title": title(self.name, self.model, self.plan)},
             "base": None if tuned is None else tuned.base,
             "logit_scale": self.model.logit_scale,
             "prompts": {d: self._prompts(d).record() for d in datasets},
             "settings": None if tuned is None else _tuning(self.workspace, self.name),
-            "view": asdict(self.model.record.view),
+            "view": self.model.record.preprocessing.model_dump(),
             "weights_sha256": self.weights,
             "versions": versions(),
             "device": self.model.device.type,
@@ -249,7 +252,7 @@ def predict(
         if dataset not in known:
             raise UserError(f"params.yaml has no data set {dataset!r}; have {', '.join(known)}")
     names = list(datasets or scored)
-    where = [loading.device(one) for one in devices] or loading.devices(chosen.device)
+    where = [parse_device(one) for one in devices] or list_devices(chosen.device)
     fly = chosen.on_the_fly if on_the_fly is None else on_the_fly
     run = Predicting(root, name, device=where[0], on_the_fly=fly, split=split or chosen.split)
     if len(where) == 1:

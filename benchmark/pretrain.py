@@ -24,7 +24,8 @@ from torch.nn import functional
 from benchmark.data import pool
 from benchmark.data.pool import Pool
 from benchmark.data.prompts import TEMPLATES, Prompts, prompts
-from benchmark.models import phantom_clip, pixels
+from benchmark.models.components.preprocessing import preprocess
+from benchmark.models.families import phantom_clip
 from pipeline.config import Benchmark, Pretrain, read_config
 from pipeline.errors import UserError
 from pipeline.io.atomic import atomic_write
@@ -150,7 +151,7 @@ def _moved(images: Pool, places: NDArray[np.int64], rng: np.random.Generator) ->
         one = images.native(place)
         ys, xs = (np.clip(np.arange(224) + by, 0, 223) for by in (down, right))
         made[row] = one[(ys[::-1] if flips[1] else ys)[:, None], xs[::-1] if flips[0] else xs]
-    return pixels.prepare(made, phantom_clip.RECORD.view)
+    return preprocess(made, phantom_clip.RECORD.preprocessing)
 
 
 def accuracies(
@@ -167,7 +168,7 @@ def accuracies(
             right = 0
             for start in range(0, len(places), 64):
                 group = places[start : start + 64]
-                batch = pixels.prepare(held.read(group), phantom_clip.RECORD.view)
+                batch = preprocess(held.read(group), phantom_clip.RECORD.preprocessing)
                 guesses = (functional.normalize(image(batch)) @ centres.T).argmax(dim=1).numpy()
                 right += int((guesses == held.labels[group]).sum())
             found[chosen.dataset] = right / max(1, len(places))

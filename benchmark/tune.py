@@ -28,7 +28,8 @@ from benchmark.data import pool
 from benchmark.data.pool import Part, Pool
 from benchmark.data.prompts import class_features, prompts
 from benchmark.models import loading
-from benchmark.models.extras import package
+from benchmark.models.components.packages import package
+from benchmark.prediction.devices import parse_device
 from benchmark.pretrain import own_columns, time_left, warm_cosine
 from benchmark.tuning.adapters import curves, keep
 from benchmark.tuning.augmentation import Corrupting, Moving
@@ -56,12 +57,12 @@ class Tuning:
             raise UserError(f"params.yaml tunes no {name!r}; have {', '.join(self.plan.tuned) or 'none'}")
         given = self.config
         self.name, self.tuned = name, self.plan.tuned[name]
-        self.device = loading.device(self.plan.device)
+        self.device = parse_device(self.plan.device)
         self.model = loading.load(self.workspace, self.plan, self.tuned.base, device=self.device)
         self.named = [prompts(self.workspace, d, templates=self.plan.prompts) for d in given.datasets]
         self.shots, self.held = chosen_images(self.workspace, given.datasets, self.plan, self.tuned.seed)
         self.corrupting = _corrupting(self.plan, self.tuned, given)
-        self.moving = Moving(self.model.record.view.size, given.datasets)
+        self.moving = Moving(self.model.record.preprocessing.size, given.datasets)
         self.features = torch.cat([class_features(self.model, p) for p in self.named])
         self.key = self._key()
         sentences = [[group[0] for group in p.sentences] for p in self.named]

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from benchmark.models import Model
+from benchmark.models.model import Model
 from pipeline import datasets, manifest
 from pipeline.errors import UserError
 from pipeline.paths import Workspace

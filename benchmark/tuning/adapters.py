@@ -12,7 +12,7 @@ from typing import Any
 import yaml
 from dvclive import Live
 
-from benchmark.models import Record
+from benchmark.models import ModelRecord
 from pipeline.io.atomic import MARK
 from pipeline.io.records import write_json
 from pipeline.paths import Workspace
@@ -30,7 +30,7 @@ def curves(folder: Path, history: Sequence[Mapping[str, float]]) -> None:
             live.next_step()
 
 
-def keep(tower: Any, base: Record, workspace: Workspace, name: str, record: Mapping[str, Any]) -> None:
+def keep(tower: Any, base: ModelRecord, workspace: Workspace, name: str, record: Mapping[str, Any]) -> None:
     """Save the adapter of a PEFT `tower`, its model card and its record; a pair that is there is replaced as one.
 
     A kill in the middle of that leaves no record, rather than one of another adapter.
@@ -53,7 +53,7 @@ def keep(tower: Any, base: Record, workspace: Workspace, name: str, record: Mapp
             (Path(made) / described.name).rename(described)
 
 
-def card(name: str, base: Record, record: Mapping[str, Any]) -> str:
+def card(name: str, base: ModelRecord, record: Mapping[str, Any]) -> str:
     """Return the adapter's model card, Markdown with the Hub's YAML head."""
     how = record["settings"]
     amount = f"{how['shots']} images a class" if how["shots"] else f"{how['percent']} % of each class"
@@ -83,7 +83,7 @@ LoRA adapter for the image tower of {base.title} ({base.citation}); its text tow
 """
 
 
-def _head(base: Record) -> dict[str, Any]:
+def _head(base: ModelRecord) -> dict[str, Any]:
     """Return the card's metadata as the Hub checks it: a licence of its list, and a base model that it has."""
     known = re.fullmatch(r"[A-Za-z0-9.-]+", base.licence)  # anything else is a remark, which the card's table has
     head: dict[str, Any] = {"library_name": "peft", "license": base.licence.lower() if known else "other"}

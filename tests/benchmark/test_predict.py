@@ -17,9 +17,11 @@ from safetensors.torch import load, save_file
 
 from benchmark import predict, report, score
 from benchmark.data import prompts
-from benchmark.models import loading, phantom_clip
+from benchmark.models import loading
+from benchmark.models.families import phantom_clip
 from benchmark.predict import Predicting
 from benchmark.prediction import processes
+from benchmark.prediction.devices import list_devices, parse_device
 from corruptions import CORRUPTIONS, SEVERITIES, corrupt
 from pipeline import adopt, manifest
 from pipeline.cell import Cell, cells_of
@@ -197,17 +199,17 @@ def test_long_work_is_announced(capsys):
 @pytest.mark.parametrize("name", ["tpu", "cuda:x", "cpu:1", "", "cuda:-1"])
 def test_devices_that_there_are_none_of(name):
     with pytest.raises(ValueError, match="no device"):
-        loading.device(name)
+        parse_device(name)
 
 
 def test_all_gpus_are_used(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
-    assert loading.devices("auto") == loading.devices("cuda") == [torch.device("cuda", 0), torch.device("cuda", 1)]
-    assert loading.devices("cuda:1") == [torch.device("cuda", 1)]
-    assert loading.devices("cpu") == [torch.device("cpu")]
+    assert list_devices("auto") == list_devices("cuda") == [torch.device("cuda", 0), torch.device("cuda", 1)]
+    assert list_devices("cuda:1") == [torch.device("cuda", 1)]
+    assert list_devices("cpu") == [torch.device("cpu")]
     with pytest.raises(ValueError, match="cuda:2 was asked for, and torch sees 2; have auto, cpu"):
-        loading.device("cuda:2")
+        parse_device("cuda:2")
 
 
 @pytest.fixture(scope="module")

@@ -10,12 +10,13 @@ import yaml
 from benchmark import predict, pretrain, tune
 from benchmark.data import pool, prompts
 from benchmark.models import loading
-from benchmark.models.weights import sha256
 from benchmark.prediction.batches import Cells, ahead
+from benchmark.prediction.devices import parse_device
 from benchmark.reporting import provenance
 from corruptions import corrupt
 from pipeline.cell import Cell, cells_of
 from pipeline.config import read_config
+from pipeline.io.checksums import file_checksum
 from pipeline.paths import Workspace
 
 from .conftest import CLASSES, discs, params
@@ -119,8 +120,9 @@ def test_predicted_files_keep_the_layout(predicted):
     record = json.loads(places.record("phantom-clip").read_text())
     assert record["prompts"]["oct"]["class_names"] == CLASSES["oct"]
     assert record["versions"]["torch"].partition("+")[0] == torch.__version__.partition("+")[0]
-    checksum = sha256(places.model("phantom-clip") / "phantom_clip.safetensors")
-    assert ("File", f"phantom_clip.safetensors of a local folder, SHA-256 {checksum}") in provenance.model(record)
+    checksum = file_checksum(places.model("phantom-clip") / "phantom_clip.safetensors")
+    made = f"phantom_clip.safetensors of `python -m benchmark.pretrain`, SHA-256 {checksum}"
+    assert ("File", made) in provenance.model(record)
 
 
 def test_logits_are_the_models_own(predicted):
@@ -206,8 +208,8 @@ def test_a_device_that_is_not_there_is_an_error():
     if torch.cuda.is_available():
         pytest.skip("there is one here")
     with pytest.raises(ValueError, match="torch sees none"):
-        loading.device("cuda")
-    assert loading.device("auto").type == "cpu"
+        parse_device("cuda")
+    assert parse_device("auto").type == "cpu"
 
 
 def test_pretraining_is_left_out_where_no_model_needs_it(tmp_path, capsys):

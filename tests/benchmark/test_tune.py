@@ -20,7 +20,7 @@ from safetensors.torch import load_file, save_file
 
 from benchmark import tune
 from benchmark.data import pool
-from benchmark.models import RECORDS, loading
+from benchmark.models import loading, records
 from benchmark.tuning import adapters
 from benchmark.tuning.augmentation import Corrupting, Moving
 from corruptions import corrupt
@@ -125,7 +125,7 @@ def test_text_features_of_all_data_sets_or_of_the_images_own(trained, monkeypatc
 
 
 def test_a_tower_without_layers_for_lora_is_one_sentence(trained, monkeypatch):
-    monkeypatch.setattr("benchmark.models.Model.lora_targets", "no_such_layer")
+    monkeypatch.setattr("benchmark.models.model.Model.lora_targets", "no_such_layer")
     with pytest.raises(UserError, match=r"LoRA can't be put on phantom-clip: .*no_such_layer") as caught:
         tune.Tuning(trained, "plain")
     assert "\n" not in str(caught.value)
@@ -264,7 +264,7 @@ def test_control_c_leaves_an_adapter_with_its_own_record(move, tmp_path, monkeyp
     """It comes after the old adapter, the new one or the record was moved, and is not lost."""
     places, moved = Workspace(tmp_path), []
     monkeypatch.setattr(adapters, "card", lambda *_: "")
-    adapters.keep(Tower(1.0), RECORDS["clip"], places, "mine", {"of": "old"})
+    adapters.keep(Tower(1.0), records()["clip"], places, "mine", {"of": "old"})
     rename = Path.rename
 
     def rename_and_interrupt(self, target):
@@ -277,7 +277,7 @@ def test_control_c_leaves_an_adapter_with_its_own_record(move, tmp_path, monkeyp
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         with pytest.raises(KeyboardInterrupt):
-            adapters.keep(Tower(2.0), RECORDS["clip"], places, "mine", {"of": "new"})
+            adapters.keep(Tower(2.0), records()["clip"], places, "mine", {"of": "new"})
     finally:
         signal.signal(signal.SIGINT, before)
     assert len(moved) == 3
@@ -298,9 +298,9 @@ def test_an_adapters_card_has_metadata_that_the_hub_takes(base, licence, repo):
     how = {"shots": 0, "percent": 7.5, "split": "val", "rank": 8, "alpha": 16, "seed": 1, "epochs": 9}
     record = {"settings": how, "shots": {"oct": [1, 2]}, "corruptions": [], "parameters": 1000, "best_epoch": 4}
     record |= {"scale": 1.0, "scales": {"1.0": 0.5}, "held_images": 7, "chosen_on": "rest of val"}
-    card = ModelCard(adapters.card("mine", RECORDS[base], record))
+    card = ModelCard(adapters.card("mine", records()[base], record))
     assert (card.data.license, card.data.base_model, card.data.library_name) == (licence, repo, "peft")
-    assert f"| licence of the base | {RECORDS[base].licence} |" in card.text
+    assert f"| licence of the base | {records()[base].licence} |" in card.text
     assert "7.5 % of each class of the clean val split of oct: 2 images" in card.text
 
 

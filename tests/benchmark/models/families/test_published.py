@@ -12,10 +12,12 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from benchmark.models import RECORDS, Model, load, openclip, record
-from benchmark.models.extras import package
-from benchmark.models.record import Bert, File, ModelError
-from benchmark.models.weights import sha256
+from benchmark.models import Bert, ModelFile, find_record, load, records
+from benchmark.models.components.packages import package
+from benchmark.models.families import openclip
+from benchmark.models.model import Model
+from pipeline.errors import UserError
+from pipeline.io.checksums import file_checksum
 
 pytestmark = pytest.mark.zoo
 
@@ -105,7 +107,7 @@ def test_clip_reads_openais_names_and_gives_open_clips_features(tmp_path, prompt
     assert {"visual.proj", "text_projection", "positional_embedding"} <= set(theirs.state_dict())
     state = {name: tensor.contiguous() for name, tensor in theirs.state_dict().items() if name != "attn_mask"}
     save_file(state, tmp_path / "open_clip_model.safetensors")
-    chosen = RECORDS["clip"].but(files=(File("open_clip_model.safetensors"),))
+    chosen = records()["clip"].changed(files=(ModelFile(name="open_clip_model.safetensors"),))
     model = load(chosen, weights_dir=tmp_path)
     assert model.logit_scale == pytest.approx(100, rel=1e-4)
     transform = open_clip.image_transform(224, is_train=False)
@@ -147,8 +149,8 @@ def test_biomedclip_reads_open_clips_file_and_gives_its_features(words, tmp_path
     state = dict(theirs.state_dict())
     state["text.transformer.embeddings.position_ids"] = torch.arange(512)[None]  # as the published file has it
     torch.save(state, words / "open_clip_pytorch_model.bin")
-    biomedclip = RECORDS["biomedclip"]
-    chosen = biomedclip.but(bert=SMALL, files=(File("open_clip_pytorch_model.bin"), biomedclip.files[1]))
+    biomedclip = records()["biomedclip"]
+    chosen = biomedclip.changed(bert=SMALL, files=(ModelFile(name="open_clip_pytorch_model.bin"), biomedclip.files[1]))
     model = load(chosen, weights_dir=words)
     pixels = model.preprocess(images())
     tokenizer = transformers.BertTokenizerFast.from_pretrained(str(words))
@@ -164,8 +166,8 @@ class Training:
 
 
 def test_unimedclip_reads_a_training_checkpoint(words, prompts):
-    unimedclip = RECORDS["unimedclip"]
-    chosen = unimedclip.but(bert=SMALL, files=(File("unimed-clip-vit-b16.pt"), unimedclip.files[1]))
+    unimedclip = records()["unimedclip"]
+    chosen = unimedclip.changed(bert=SMALL, files=(ModelFile(name="unimed-clip-vit-b16.pt"), unimedclip.files[1]))
     torch.manual_seed(0)
     first = load(chosen, weights_dir=words, random_init=True)
     state = {f"module.visual.{name}": tensor for name, tensor in first.image_tower.state_dict().items()}
@@ -181,7 +183,7 @@ def test_unimedclip_reads_a_training_checkpoint(words, prompts):
         assert torch.equal(model.encode_texts(prompts), first.encode_texts(prompts))
     del state["module.visual.proj"]
     torch.save(checkpoint, words / "unimed-clip-vit-b16.pt")
-    with pytest.raises(ModelError, match=r"not those of unimedclip: visual.proj is missing"):
+    with pytest.raises(UserError, match=r"not those of unimedclip: visual.proj is missing"):
         load(chosen, weights_dir=words)
 
 
@@ -208,9 +210,9 @@ def test_the_published_names_of_a_clip_vit():
 
 def test_any_other_model_of_open_clip_by_name(tmp_path, prompts):
     name = f"open_clip:ViT-B-32/laion2b_s34b_b79k@{COMMIT}"
-    found = record(name)
+    found = find_record(name)
     assert (found.files[0].repo, found.files[0].revision) == ("laion/CLIP-ViT-B-32-laion2B-s34B-b79K", COMMIT)
-    assert (found.view.size, found.embedding) == (224, 512)
+    assert (found.preprocessing.size, found.embedding) == (224, 512)
     model = load("open_clip:RN50", weights_dir=tmp_path, random_init=True)
     with torch.inference_mode():
         assert model.encode_images(model.preprocess(images(1, 100))).shape == (1, 1024)
@@ -220,10 +222,10 @@ def test_any_other_model_of_open_clip_by_name(tmp_path, prompts):
 def test_weights_that_are_not_on_the_hub_name_no_repository(tmp_path, monkeypatch):
     """open_clip's table may have nothing but their address."""
     monkeypatch.setattr(package("open_clip"), "get_pretrained_cfg", lambda *_: {"url": "https://somewhere"})
-    found = record(f"open_clip:RN50/cc12m@{COMMIT}", folder=tmp_path).files[0]
+    found = find_record(f"open_clip:RN50/cc12m@{COMMIT}", folder=tmp_path).files[0]
     assert (found.repo, found.revision) == (None, None)
-    with pytest.raises(ModelError, match="names no pinned weights"):
-        record(f"open_clip:RN50/cc12m@{COMMIT}")
+    with pytest.raises(UserError, match="names no pinned weights"):
+        find_record(f"open_clip:RN50/cc12m@{COMMIT}")
 
 
 @pytest.mark.parametrize(
@@ -232,7 +234,7 @@ def test_weights_that_are_not_on_the_hub_name_no_repository(tmp_path, monkeypatc
 )
 def test_weights_get_the_activation_that_they_were_trained_with(wanted, quick, tmp_path):
     """open_clip itself warns of the other one; features would be wrong, and no tensor's name or shape tells."""
-    found = record(f"open_clip:{wanted}@{COMMIT}")
+    found = find_record(f"open_clip:{wanted}@{COMMIT}")
     assert found.architecture.endswith("-quickgelu") == quick
     gelus = {type(module).__name__ for module in drawn_tower(found.architecture).modules()} & {"GELU", "QuickGELU"}
     assert gelus == {"QuickGELU" if quick else "GELU"}
@@ -250,7 +252,7 @@ def drawn_tower(architecture: str) -> nn.Module:
     ],
 )
 def test_a_tags_own_file_is_taken(wanted, file):
-    found = record(f"open_clip:{wanted}@{COMMIT}").files[0]
+    found = find_record(f"open_clip:{wanted}@{COMMIT}").files[0]
     assert f"{found.repo}/{found.name}" == file
 
 
@@ -267,8 +269,8 @@ def test_a_clip_on_the_hub_in_open_clips_form(tmp_path, prompts):
     state = {name: tensor.contiguous() for name, tensor in theirs.state_dict().items() if name != "attn_mask"}
     save_file(state, tmp_path / "open_clip_model.safetensors")
     model = load("open_clip:hf-hub:someone/clip", weights_dir=tmp_path)
-    view = model.record.view
-    assert (view.size, view.mean, view.std, view.interpolation, view.resize) == (
+    settings = model.record.preprocessing
+    assert (settings.size, settings.mean, settings.std, settings.interpolation, settings.resize) == (
         32,
         (0.1, 0.2, 0.3),
         (0.4, 0.5, 0.6),
@@ -276,23 +278,23 @@ def test_a_clip_on_the_hub_in_open_clips_form(tmp_path, prompts):
         "squash",
     )
     read = ("open_clip_model.safetensors", "open_clip_config.json")
-    assert [(file.name, file.sha256) for file in model.record.files] == [(n, sha256(tmp_path / n)) for n in read]
+    assert [(file.name, file.sha256) for file in model.record.files] == [(n, file_checksum(tmp_path / n)) for n in read]
     pixels = model.preprocess(images(2, 40))
     tokens = open_clip.SimpleTokenizer(context_length=20)(prompts)
     with torch.inference_mode():
         torch.testing.assert_close(model.encode_images(pixels), theirs.encode_image(pixels, normalize=True))
         torch.testing.assert_close(model.encode_texts(prompts), theirs.encode_text(tokens, normalize=True))
-    pinned = record(f"open_clip:hf-hub:someone/clip@{COMMIT}", folder=tmp_path)
+    pinned = find_record(f"open_clip:hf-hub:someone/clip@{COMMIT}", folder=tmp_path)
     assert {(file.repo, file.revision) for file in pinned.files} == {("someone/clip", COMMIT)}
-    with pytest.raises(ModelError, match="has no commit"):
-        record("open_clip:hf-hub:someone/clip")
+    with pytest.raises(UserError, match="has no commit"):
+        find_record("open_clip:hf-hub:someone/clip")
     (tmp_path / "open_clip_config.json").write_text(json.dumps({"model_cfg": {"embed_dim": 24}}))
-    with pytest.raises(ModelError, match="describes no CLIP"):
-        record("open_clip:hf-hub:someone/clip", folder=tmp_path)
+    with pytest.raises(UserError, match="describes no CLIP"):
+        find_record("open_clip:hf-hub:someone/clip", folder=tmp_path)
 
 
 def test_lora_finds_the_attention_of_a_timm_tower_in_open_clip(tmp_path):
-    found = record("open_clip:EVA02-B-16", folder=tmp_path)
+    found = find_record("open_clip:EVA02-B-16", folder=tmp_path)
     names = [n for n, _ in drawn_tower(found.architecture).named_modules() if re.fullmatch(found.lora_targets, n)]
     assert len(names) == 3 * 12
 
@@ -309,5 +311,5 @@ def test_lora_finds_the_attention_of_a_timm_tower_in_open_clip(tmp_path):
     ],
 )
 def test_an_unpinned_or_unknown_one_is_an_error(name, match):
-    with pytest.raises(ModelError, match=match):
-        record(name)
+    with pytest.raises(UserError, match=match):
+        find_record(name)

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import torch
 from torch import Tensor, nn
 
-from benchmark.models import bert, weights
-from benchmark.models.extras import package
+from benchmark.models.components import bert
+from benchmark.models.components.files import Files
+from benchmark.models.components.packages import package
 from benchmark.models.model import Towers
-from benchmark.models.record import Bert, ModelError, Record
+from benchmark.models.record import Bert, ModelFile, ModelRecord, Preprocessing
+from pipeline.errors import UserError
 
-WARMEST = 4.6052
+MEAN, STD = 0.5862785803043838, 0.27950088968644304
+"""RyanWangZf/MedCLIP, medclip/constants.py, IMG_MEAN and IMG_STD, of grey chest radiographs."""
+
+MAX_LOG_SCALE = 4.6052
 """Upper bound of the logarithm of the logit scale, RyanWangZf/MedCLIP modeling_medclip.py, `compute_logits`."""
 
 LAYERS = (1, 2, -1)
@@ -29,7 +32,50 @@ RENAMED = (
 )
 """Names inside a Swin block: in the published checkpoint (transformers 4), and in transformers 5."""
 
-UNSTORED = (*bert.UNSTORED, ".relative_position_index")
+COMPUTED = (*bert.COMPUTED, ".relative_position_index")
+
+VIT = ModelRecord(
+    name="medclip",
+    title="MedCLIP ViT",
+    family="medclip",
+    architecture="swin-tiny-patch4-window7-224",
+    files=(
+        ModelFile(name="pytorch_model.bin", origin="https://storage.googleapis.com/pytrial/medclip-vit-pretrained.zip"),
+        ModelFile(
+            name=bert.VOCABULARY,
+            repo="emilyalsentzer/Bio_ClinicalBERT",
+            revision="d5892b39a4adaed74b92212a44081509db72f87b",
+        ),
+    ),
+    preprocessing=Preprocessing(size=224, mean=(MEAN, MEAN, MEAN), std=(STD, STD, STD), resize="pad", grey=True),
+    context_length=77,
+    embedding=512,
+    lora_targets=r".*\.attention\.(q_proj|k_proj|v_proj)",
+    licence="MIT (its repository; none stated for the weights apart)",
+    citation="Wang et al., MedCLIP: Contrastive Learning from Unpaired Medical Images and Text, EMNLP 2022",
+    sources=("RyanWangZf/MedCLIP, medclip/constants.py, dataset.py, modeling_medclip.py and medclip_vit_weight.txt",),
+    # 28996 words in BERT's cased vocabulary, which Bio_ClinicalBERT keeps (Devlin et al. 2019; Alsentzer et al. 2019).
+    # It is cased, yet transformers' AutoTokenizer lowercases for it, having no configuration to the contrary
+    # (EmilyAlsentzer/clinicalBERT, issue 26); MedCLIP was trained on such tokens.
+    bert=Bert(vocabulary=28996, width=768, layers=12, lowercase=True),
+    notes="Its archive is not on the Hub: unpack it and give the folder. Sees every image in grey.",
+)
+
+RESNET = VIT.changed(
+    name="medclip-resnet",
+    title="MedCLIP ResNet-50",
+    architecture="resnet50",
+    files=(
+        ModelFile(name="pytorch_model.bin", origin="https://storage.googleapis.com/pytrial/medclip-pretrained.zip"),
+        *VIT.files[1:],
+    ),
+    lora_targets=r"model\.layer[1-4]\.\d+\.conv2",
+    sources=(
+        "RyanWangZf/MedCLIP, medclip/constants.py, dataset.py, modeling_medclip.py and medclip_resnet_weight.txt",
+    ),
+)
+
+RECORDS = (VIT, RESNET)
 
 
 class SwinTower(nn.Module):
@@ -83,36 +129,30 @@ class TextTower(nn.Module):
 TOWERS = {"swin-tiny-patch4-window7-224": SwinTower, "resnet50": ResnetTower}
 
 
-class Medclip(nn.Module):
+class MedClip(nn.Module):
     """Both towers under the names of the published checkpoint."""
 
-    def __init__(self, record: Record) -> None:
+    def __init__(self, record: ModelRecord, size: Bert) -> None:
         super().__init__()
-        assert record.bert is not None
         if record.architecture not in TOWERS:
-            raise ModelError(f"MedCLIP has no image tower {record.architecture!r}; has {', '.join(TOWERS)}")
+            raise UserError(f"MedCLIP has no image tower {record.architecture!r}; has {', '.join(TOWERS)}")
         self.vision_model = TOWERS[record.architecture](record.embedding)
-        self.text_model = TextTower(record.bert, record.embedding)
+        self.text_model = TextTower(size, record.embedding)
         self.logit_scale = nn.Parameter(torch.tensor(1 / 0.07).log())  # `logit_scale_init_value`, same file
 
 
-def build(record: Record, files: weights.Files, *, random_init: bool) -> Towers:
+def build(record: ModelRecord, files: Files, *, random_init: bool) -> Towers:
     """Make MedCLIP from pytorch_model.bin and Bio_ClinicalBERT's vocab.txt."""
-    module, tokenize = bert.pair(
-        Medclip, record, files, random_init=random_init, text="text_model.model", current=current, unstored=UNSTORED
+    model, tokenize = bert.build_pair(
+        MedClip, record, files, random_init=random_init, text="text_model.model", rename=rename, computed=COMPUTED
     )
-    scale = module.logit_scale.detach().clamp(0, WARMEST).exp().item()
-    return Towers(module.vision_model, module.text_model, tokenize, scale)
+    scale = model.logit_scale.detach().clamp(0, MAX_LOG_SCALE).exp().item()
+    return Towers(model.vision_model, model.text_model, tokenize, scale)
 
 
-def current(state: Mapping[str, Tensor], module: nn.Module) -> dict[str, Tensor]:
-    """Return the published checkpoint under the names that the installed transformers gives to a Swin block."""
-    if any(".attention.self." in name for name in module.state_dict() if name.startswith("vision_model.")):
-        return dict(state)
-    renamed = {}
-    for name, tensor in state.items():
-        if name.startswith("vision_model."):
-            for published, new in RENAMED:
-                name = name.replace(published, new)
-        renamed[name] = tensor
-    return renamed
+def rename(name: str) -> str:
+    """Return the name that transformers 5 has for a tensor of the published checkpoint."""
+    if name.startswith("vision_model."):
+        for published, current in RENAMED:
+            name = name.replace(published, current)
+    return name

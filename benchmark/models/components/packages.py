@@ -9,9 +9,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import torch
-
-from benchmark.models.record import ModelError
+from pipeline.errors import UserError
 
 ZOO = ("open_clip", "timm", "torchvision")
 """Packages of the extra ``zoo``; everything else that a family needs comes with the extra ``benchmark``."""
@@ -19,13 +17,14 @@ ZOO = ("open_clip", "timm", "torchvision")
 BOX_OPERATORS = ("nms", "qnms")
 """Operators that torchvision 0.28 expects its compiled part to have declared, torchvision/_meta_registrations.py."""
 
-_declared: list[Any] = []
+_DECLARED: list[Any] = []
 
 
 def package(name: str) -> ModuleType:
-    """Import a package or module of it.
+    """Import a package or a module of it.
 
-    Raise ModelError, with the extra to install, if it is not there.
+    Raises:
+        UserError: it is not installed; names the extra to install.
     """
     top = name.partition(".")[0]
     declare_box_operators()  # transformers imports torchvision too where it is installed
@@ -36,7 +35,7 @@ def package(name: str) -> ModuleType:
         if missing != top and missing not in ZOO:
             raise
         extra = "zoo" if missing in ZOO else "benchmark"
-        raise ModelError(f"this model needs {missing}: pip install 'medimeta-c[{extra}]'") from error
+        raise UserError(f"this model needs {missing}: pip install '.[{extra}]' in the project's folder") from error
 
 
 def declare_box_operators() -> None:
@@ -46,11 +45,13 @@ def declare_box_operators() -> None:
     has declared. No model here detects boxes, so a declaration without an implementation is enough; a call would fail.
     Nothing happens where the compiled part loads, or torchvision is not installed.
     """
-    if _declared or "torchvision" in sys.modules:
+    if _DECLARED or "torchvision" in sys.modules:
         return
     spec = importlib.util.find_spec("torchvision")
     if spec is None or spec.origin is None:
         return
+    import torch
+
     for library in Path(spec.origin).parent.glob("_C*.so"):
         try:
             torch.ops.load_library(str(library))  # type: ignore[no-untyped-call]
@@ -58,4 +59,4 @@ def declare_box_operators() -> None:
             operators: Any = torch.library.Library("torchvision", "DEF")  # type: ignore[no-untyped-call]
             for operator in BOX_OPERATORS:
                 operators.define(f"{operator}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
-            _declared.append(operators)
+            _DECLARED.append(operators)

@@ -14,9 +14,10 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from benchmark.models import weights
+from benchmark.models.components.checkpoints import load_tensors, read_tensors
+from benchmark.models.components.files import Files
 from benchmark.models.model import Towers
-from benchmark.models.record import File, Record, View
+from benchmark.models.record import ModelFile, ModelRecord, Preprocessing
 
 WEIGHTS = "phantom_clip.safetensors"
 """Name of the checkpoint that ``pretrain`` writes: both towers, keys ``image.*``, ``text.*`` and ``log_scale``."""
@@ -28,20 +29,25 @@ EMBEDDING = 64
 BUCKETS = 1024
 """Rows of the word table; a word's row is its CRC-32 modulo this, row 0 is padding."""
 
-RECORD = Record(
+RECORD = ModelRecord(
     name="phantom-clip",
     title="phantom-CLIP",
     family="phantom_clip",
     architecture="conv-groupnorm-112",
-    files=(File(WEIGHTS),),
-    view=View(size=224, mean=(0.5, 0.5, 0.5), std=(0.25, 0.25, 0.25), interpolation="bilinear", resize="squash"),
+    files=(ModelFile(name=WEIGHTS, origin="`python -m benchmark.pretrain`"),),
+    preprocessing=Preprocessing(
+        size=224, mean=(0.5, 0.5, 0.5), std=(0.25, 0.25, 0.25), interpolation="bilinear", resize="squash"
+    ),
     context_length=32,
     embedding=EMBEDDING,
     lora_targets=r"stages\.\d+\.convolution|project",
     licence="MIT",
     citation="This project",
-    sources=("benchmark/models/phantom_clip.py",),
+    sources=("benchmark/models/families/phantom_clip.py",),
+    notes="Small enough to be pre-trained in minutes on two cores; the default baseline.",
 )
+
+RECORDS = (RECORD,)
 
 
 class Block(nn.Module):
@@ -63,16 +69,16 @@ class ImageTower(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        one, two, three, four = WIDTHS
+        first, second, third, fourth = WIDTHS
         self.stages = nn.Sequential(
-            Block(3, one, stride=2),
-            Block(one, two, stride=2),
-            Block(two, three, stride=2),
-            Block(three, three),
-            Block(three, four, stride=2),
-            Block(four, four),
+            Block(3, first, stride=2),
+            Block(first, second, stride=2),
+            Block(second, third, stride=2),
+            Block(third, third),
+            Block(third, fourth, stride=2),
+            Block(fourth, fourth),
         )
-        self.project = nn.Linear(2 * four, EMBEDDING)
+        self.project = nn.Linear(2 * fourth, EMBEDDING)
 
     def forward(self, images: Tensor) -> Tensor:
         pooled = torch.nn.functional.avg_pool2d(images.contiguous(memory_format=torch.channels_last), 2)
@@ -99,9 +105,9 @@ def tokenize(texts: Sequence[str]) -> dict[str, Tensor]:
     """Return ``words`` int64 (K, context length): the row of each lower-case word or number, cut at the context."""
     length = RECORD.context_length
     rows = torch.zeros((len(texts), length), dtype=torch.int64)
-    for k, text in enumerate(texts):
-        for place, word in enumerate(re.findall(r"[a-z0-9]+", text.lower())[:length]):
-            rows[k, place] = 1 + zlib.crc32(word.encode()) % (BUCKETS - 1)
+    for row, text in enumerate(texts):
+        for column, word in enumerate(re.findall(r"[a-z0-9]+", text.lower())[:length]):
+            rows[row, column] = 1 + zlib.crc32(word.encode()) % (BUCKETS - 1)
     return {"words": rows}
 
 
@@ -113,13 +119,12 @@ def towers(*, seed: int = 0) -> tuple[ImageTower, TextTower]:
         return image, TextTower()
 
 
-def build(record: Record, files: weights.Files, *, random_init: bool = False) -> Towers:
-    """Return the towers of `record`, with the weights of its checkpoint unless `random_init`."""
+def build(record: ModelRecord, files: Files, *, random_init: bool) -> Towers:
+    """Make phantom-clip from phantom_clip.safetensors."""
     image, text = towers()
     scale = 20.0
     if not random_init:
-        tensors = weights.read(files.path())
+        tensors = read_tensors(files.weights())
         scale = float(tensors.pop("log_scale", torch.tensor(scale).log()).exp())
-        both = nn.ModuleDict({"image": image, "text": text})
-        weights.fill(both, tensors, of=record.name)
+        load_tensors(nn.ModuleDict({"image": image, "text": text}), tensors, model=record.name)
     return Towers(image, text, tokenize, scale)

@@ -4,10 +4,12 @@ import numpy as np
 import pytest
 import torch
 
-from benchmark.models import RECORDS, Model, load, medclip
-from benchmark.models.record import Bert, ModelError
+from benchmark.models import Bert, load, records
+from benchmark.models.families import medclip
+from benchmark.models.model import Model
+from pipeline.errors import UserError
 
-SMALL = RECORDS["medclip"].but(bert=Bert(vocabulary=40, width=64, layers=3))
+SMALL = records()["medclip"].changed(bert=Bert(vocabulary=40, width=64, layers=3))
 DEPTHS = (2, 2, 6, 2)
 
 
@@ -35,7 +37,7 @@ def published_swin_names() -> list[str]:
     return [*names, "layernorm.weight", "layernorm.bias"]
 
 
-def as_published(module: medclip.Medclip) -> dict[str, torch.Tensor]:
+def as_published(module: medclip.MedClip) -> dict[str, torch.Tensor]:
     """A state dict under the names of the published checkpoint, with the buffers that it carries."""
     state = {}
     for name, tensor in module.state_dict().items():
@@ -51,9 +53,9 @@ def as_published(module: medclip.Medclip) -> dict[str, torch.Tensor]:
 
 
 @pytest.fixture(scope="module")
-def module() -> medclip.Medclip:
+def module() -> medclip.MedClip:
     torch.manual_seed(1)
-    return medclip.Medclip(SMALL).eval()
+    return medclip.MedClip(SMALL, SMALL.bert).eval()
 
 
 def test_the_published_names_are_the_towers(module):
@@ -87,13 +89,13 @@ def test_weights_of_another_model_are_named(module, words):
     state = as_published(module)
     del state["vision_model.projection_head.weight"]
     torch.save(state, words / "pytorch_model.bin")
-    with pytest.raises(ModelError, match=r"not those of medclip: vision_model.projection_head.weight is missing"):
+    with pytest.raises(UserError, match=r"not those of medclip: vision_model.projection_head.weight is missing"):
         load(SMALL, weights_dir=words)
 
 
 def test_no_other_tower():
-    with pytest.raises(ModelError, match="no image tower 'resnet18'; has swin-tiny-patch4-window7-224, resnet50"):
-        medclip.Medclip(SMALL.but(architecture="resnet18"))
+    with pytest.raises(UserError, match="no image tower 'resnet18'; has swin-tiny-patch4-window7-224, resnet50"):
+        medclip.MedClip(SMALL.changed(architecture="resnet18"), SMALL.bert)
 
 
 @pytest.fixture
@@ -128,20 +130,20 @@ def test_lora_goes_on_the_attention_and_comes_back_from_its_folder(model, words,
     with torch.inference_mode():
         torch.testing.assert_close(again.encode_images(pixels), tuned)
     assert not any(parameter.requires_grad for parameter in again.image_tower.parameters())
-    with pytest.raises(ModelError, match="is for medclip, not for biomedclip"):
-        load(SMALL.but(name="biomedclip"), weights_dir=words, random_init=True, adapter=tmp_path / "adapter")
+    with pytest.raises(UserError, match="is for medclip, not for biomedclip"):
+        load(SMALL.changed(name="biomedclip"), weights_dir=words, random_init=True, adapter=tmp_path / "adapter")
 
 
 def test_another_size_and_no_prompt_are_errors(model):
-    with pytest.raises(ModelError, match=r"medclip takes \(N, 3, 224, 224\), not \(1, 3, 96, 96\)"):
+    with pytest.raises(UserError, match=r"medclip takes \(N, 3, 224, 224\), not \(1, 3, 96, 96\)"):
         model.encode_images(torch.zeros(1, 3, 96, 96))
     for texts in ([], "a photo"):
-        with pytest.raises(ModelError, match="a list of at least one prompt"):
+        with pytest.raises(UserError, match="a list of at least one prompt"):
             model.encode_texts(texts)
 
 
 def test_many_prompts_are_encoded_in_parts(model, prompts, monkeypatch):
-    monkeypatch.setattr("benchmark.models.model.TEXTS_AT_ONCE", 2)
+    monkeypatch.setattr("benchmark.models.model.TEXT_BATCH", 2)
     with torch.inference_mode():
         parts = model.encode_texts(prompts)
         monkeypatch.undo()
