@@ -36,6 +36,7 @@ from pipeline.manifest import ArraysEntry
 from pipeline.paths import Workspace
 from pipeline.run import command_line
 from pipeline.run.parallel import ordered
+from pipeline.run.progress import progress
 
 EXPORT_VERSION = 2
 """Version of what export writes from the same pixels. A change of the columns or of their coding is a new version."""
@@ -52,7 +53,7 @@ def export(workspace: Workspace, names: tuple[str, ...], *, workers: int, galler
     work = _Work(workspace, _previous(workspace), {d.name: _Inputs(workspace, d) for d in build.datasets})
     done: Entries = {}
     saved = time.monotonic()
-    with command_line.progress(total=build.images, unit="img", desc="export") as bar:
+    with progress(total=build.images, unit="img", desc="export") as bar:
         try:
             for entries, images in ordered(work.cell, build.cells(), workers=workers):
                 done |= entries

@@ -30,6 +30,7 @@ from pipeline.io.records import write_json
 from pipeline.paths import Workspace
 from pipeline.run import command_line
 from pipeline.run.parallel import ordered
+from pipeline.run.progress import progress
 
 METRICS = Path("metrics") / "publish.json"
 ADAPTER_METRICS = Path("metrics") / "publish-adapter.json"
@@ -50,7 +51,7 @@ def dataset_files(workspace: Workspace, names: tuple[str, ...], repo: str, *, wo
         return _proven(local_path(workspace, path), path, entries[path])
 
     files = []
-    with command_line.progress(
+    with progress(
         total=sum(e["size"] for e in entries.values()), unit="B", unit_scale=True, desc="check"
     ) as bar:
         for file in ordered(proven, sorted(entries), workers=workers):

@@ -31,6 +31,7 @@ from pipeline.manifest import ArraysEntry, Manifest, StrengthEntry
 from pipeline.paths import Workspace
 from pipeline.run import command_line
 from pipeline.run.parallel import ordered
+from pipeline.run.progress import progress
 
 METRICS = Path("metrics") / "verify.json"
 
@@ -58,7 +59,7 @@ def findings(workspace: Workspace, chosen: Config, *, workers: int) -> Checked:
         for name in (CLEAN, *CORRUPTIONS)
         for split in RELEASED
     ]
-    with command_line.progress(total=len(parts), unit="part", desc="verify") as bar:
+    with progress(total=len(parts), unit="part", desc="verify") as bar:
         for checked in ordered(lambda part: part(), parts, workers=workers):
             total.findings += checked.findings
             total.files += checked.files

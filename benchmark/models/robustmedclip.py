@@ -19,9 +19,7 @@ adapter. Everything else in it is frozen, and is compared with the base model.
 from __future__ import annotations
 
 import argparse
-import os
 import re
-import shutil
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -33,7 +31,7 @@ from benchmark.models import weights
 from benchmark.models.extras import package
 from benchmark.models.model import Model, load
 from benchmark.models.record import ModelError
-from pipeline.run import interrupts
+from pipeline.io.atomic import atomic_folder
 
 VIT, RESNET = "lora_vit.lora_vit.", "lora_resnet.lora_medclip."
 """What an image tower's names begin with in model.pth; models.py, `BiomedCLIPViT_LoRA` and `MedCLIPResnet_LoRA`."""
@@ -176,15 +174,10 @@ def _agree(state: Mapping[str, Tensor], kind: str, beside: Path) -> None:
 
 
 def _write(tensors: Mapping[str, Tensor], config: object, out: Path) -> None:
-    out.parent.mkdir(parents=True, exist_ok=True)
-    partial = out.with_name(out.name + ".partial")
-    shutil.rmtree(partial, ignore_errors=True)
     named = {f"base_model.model.{name}": tensor.contiguous() for name, tensor in tensors.items()}
-    with interrupts.unfinished(partial):
-        partial.mkdir()
-        package("safetensors.torch").save_file(named, str(partial / "adapter_model.safetensors"))
-        config.save_pretrained(str(partial))  # type: ignore[attr-defined]
-        os.replace(partial, out)
+    with atomic_folder(out) as folder:
+        package("safetensors.torch").save_file(named, str(folder / "adapter_model.safetensors"))
+        config.save_pretrained(str(folder))  # type: ignore[attr-defined]
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -14,7 +14,7 @@ from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi, er
 from huggingface_hub.hf_api import RepoFile
 
 from pipeline.errors import UserError
-from pipeline.run import command_line
+from pipeline.run.progress import progress
 
 _KEPT = {".gitattributes"}  # the Hub's own, made with the repository
 _BATCH = 50  # files whose upload is one step: what a killed push may have to send again
@@ -141,7 +141,7 @@ class Repository:
         deletions = [CommitOperationDelete(path, is_folder=False) for path in plan.deleted]
         with (
             self._explained(),
-            command_line.progress(total=plan.bytes, unit="B", unit_scale=True, desc="upload") as bar,
+            progress(total=plan.bytes, unit="B", unit_scale=True, desc="upload") as bar,
         ):
             for start in range(0, len(additions), _BATCH):
                 batch = additions[start : start + _BATCH]
