@@ -36,6 +36,7 @@ from pipeline.io.atomic import atomic_write
 from pipeline.io.records import write_json
 from pipeline.paths import Workspace
 from pipeline.run import command_line
+from pipeline.run.progress import progress
 
 PACKAGES = ("medimeta-c", "numpy", "torch", "kornia", "peft", "transformers", "open_clip_torch", "timm", "torchvision")
 """Whose versions a record of predictions names, where they are installed."""
@@ -92,7 +93,7 @@ class Predicting:
         pending, count = list(todo.keys), len(todo.cells.labels)
         found, written, first = list[Tensor](), list[Future[None]](), 0.0
         with (
-            command_line.progress(total=len(pending) * count, desc=f"predict {self.name} {dataset}", unit="img") as bar,
+            progress(total=len(pending) * count, desc=f"predict {self.name} {dataset}", unit="img") as bar,
             ThreadPoolExecutor(1, "write") as writer,
             torch.inference_mode(),
         ):

@@ -32,6 +32,7 @@ from pipeline.io.atomic import atomic_write
 from pipeline.io.records import write_json
 from pipeline.paths import Workspace
 from pipeline.run import command_line
+from pipeline.run.progress import progress
 
 SHIFT = 16
 """Pixels that an image is moved at most, edges replicated."""
@@ -87,7 +88,7 @@ def train(
         for t in range(len(TEMPLATES["ensemble"]))
     }
     rng, started = np.random.default_rng((how.seed, 1)), time.monotonic()
-    with command_line.progress(total=steps, desc="pretrain", unit="step") as bar:
+    with progress(total=steps, desc="pretrain", unit="step") as bar:
         for epoch in range(how.epochs):
             losses = []
             order = rng.permutation(len(images))

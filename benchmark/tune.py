@@ -41,6 +41,7 @@ from pipeline.errors import UserError
 from pipeline.io.atomic import atomic_write
 from pipeline.paths import Workspace
 from pipeline.run import command_line
+from pipeline.run.progress import progress
 
 VALIDATION = 64
 """Images a data set from the rest of the tuning split that the best epoch is chosen on, beside all of val."""
@@ -118,7 +119,7 @@ class Tuning:
         how = self.plan.tune
         state = self._resume()
         first, started = state["epoch"], time.monotonic()
-        bar = command_line.progress(range(first, how.epochs), desc=f"tune {self.name}", unit="epoch")
+        bar = progress(range(first, how.epochs), desc=f"tune {self.name}", unit="epoch")
         for epoch in bar:
             line: dict[str, float] = {"epoch": epoch + 1, "loss": self._epoch(epoch)}
             validated = (epoch + 1) % how.validate_every == 0 or epoch + 1 == how.epochs

@@ -1,6 +1,6 @@
 """Corrupt an array of images: one severity, then all five with one draw.
 
-    python examples/corrupt_array.py
+python examples/corrupt_array.py
 """
 
 import hashlib

@@ -1,6 +1,6 @@
 """Corrupt a folder of images into a folder, keeping names and subfolders. Needs Pillow.
 
-    python examples/corrupt_folder.py photos corrupted --corruption motion_blur --severity 3
+python examples/corrupt_folder.py photos corrupted --corruption motion_blur --severity 3
 """
 
 import argparse
@@ -13,6 +13,7 @@ from corruptions import CORRUPTIONS, SEVERITIES, corrupt
 
 
 def main() -> None:
+    """Corrupt every image of a folder."""
     parser = argparse.ArgumentParser(description="Corrupt a folder of images into a folder.")
     parser.add_argument("source", type=Path)
     parser.add_argument("target", type=Path)

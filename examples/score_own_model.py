@@ -1,6 +1,6 @@
-"""Load a published revision with `datasets` and score a model of your own on it. Needs datasets and NumPy, not this project.
+"""Load a published revision with `datasets` and score a model of your own on it. Needs datasets and NumPy alone.
 
-    python examples/score_own_model.py ORG/MediMeta-C pbc --revision v1.0 --corruption motion_blur
+python examples/score_own_model.py ORG/MediMeta-C pbc --revision v1.0 --corruption motion_blur
 """
 
 import argparse
@@ -16,6 +16,7 @@ def predict(images: np.ndarray, classes: int) -> np.ndarray:
 
 
 def main() -> None:
+    """Score the model on the clean and the corrupted images."""
     parser = argparse.ArgumentParser(description="Score a model on one published corruption of one data set.")
     parser.add_argument("repo", help="ORG/NAME on the Hub")
     parser.add_argument("dataset")

@@ -1,6 +1,6 @@
-"""Train with the corruptions as an augmentation beside kornia's, on batches of tensors, on any device. Needs torch, kornia.
+"""Train with the corruptions as an augmentation beside kornia's, on batches of tensors. Needs torch and kornia.
 
-    python examples/train_kornia.py
+python examples/train_kornia.py
 """
 
 import argparse
@@ -12,6 +12,7 @@ from corruptions import Augment
 
 
 def main() -> None:
+    """Train on random batches."""
     parser = argparse.ArgumentParser(description="Train a small classifier with Augment beside kornia's augmentations.")
     parser.add_argument("--steps", type=int, default=5)
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")

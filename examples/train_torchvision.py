@@ -1,6 +1,6 @@
 """Train with the corruptions as an augmentation in a torchvision transform. Needs torch, torchvision and Pillow.
 
-    python examples/train_torchvision.py data/train       # a folder of class folders, as ImageFolder reads it
+python examples/train_torchvision.py data/train       # a folder of class folders, as ImageFolder reads it
 """
 
 import argparse
@@ -14,6 +14,7 @@ from corruptions import Augment
 
 
 def main() -> None:
+    """Train on a folder of images."""
     parser = argparse.ArgumentParser(description="Train a small classifier with Augment in a torchvision transform.")
     parser.add_argument("folder")
     parser.add_argument("--epochs", type=int, default=1)

@@ -33,6 +33,7 @@ from pipeline.manifest import ArraysEntry, CleanManifest, CorruptionManifest, St
 from pipeline.paths import Workspace
 from pipeline.run import cluster, command_line
 from pipeline.run.parallel import ordered
+from pipeline.run.progress import progress
 
 BACKENDS = ("cpu", "gpu")
 """Backends that make the benchmark's bytes; ``literature`` does not, so nothing of it enters a release."""
@@ -101,7 +102,7 @@ def _compile(kernel: str) -> None:
     """Show on the progress bar what would look like a stop: the compiler, once a machine."""
     from corruptions import cpu  # compiled for this backend alone
 
-    deque(command_line.progress(cpu.warm(kernel), total=1, unit="kernel", desc=f"compiling {kernel}", leave=False), 0)
+    deque(progress(cpu.warm(kernel), total=1, unit="kernel", desc=f"compiling {kernel}", leave=False), 0)
 
 
 def _corrupt_split(
@@ -160,7 +161,7 @@ def _corrupt_split(
             for severity in SEVERITIES
         ]
         bar = stack.enter_context(
-            command_line.progress(total=count * len(SEVERITIES), unit="img", desc=f"{dataset} {split} {corruption}")
+            progress(total=count * len(SEVERITIES), unit="img", desc=f"{dataset} {split} {corruption}")
         )
         files = stack.enter_context(ThreadPoolExecutor(min(execution.workers, len(writers)), "files"))
         sweeps = stream() if execution.backend == "gpu" else ordered(sweep, chunks(), workers=execution.workers)
@@ -184,7 +185,7 @@ def task(root: str, dataset: str, corruption: str, options: dict[str, Any]) -> d
 def _corrupt_all(workspace: Workspace, scheduler: str | None, execution: Execution) -> None:
     config = read_config(workspace)
     tasks = [(dataset, corruption) for dataset in config.datasets for corruption in CORRUPTIONS]
-    with command_line.progress(total=len(tasks), unit="task", desc="corrupt") as bar:
+    with progress(total=len(tasks), unit="task", desc="corrupt") as bar:
         if scheduler is None:
             for dataset, corruption in tasks:
                 corrupt(workspace, dataset, corruption, config, execution)

@@ -27,6 +27,7 @@ from pipeline.io.records import read_record, write_record
 from pipeline.paths import Workspace
 from pipeline.run import command_line
 from pipeline.run.parallel import ordered
+from pipeline.run.progress import progress
 
 _SAVE_EVERY = 5.0  # seconds of work that a killed export may have to do again
 
@@ -55,7 +56,7 @@ def _cells(workspace: Workspace, build: Build, before: Entries, workers: int) ->
 
     entries: Entries = {}
     saved = time.monotonic()
-    with command_line.progress(total=build.images, unit="img", desc="export") as bar:
+    with progress(total=build.images, unit="img", desc="export") as bar:
         try:
             for written, images in ordered(work, build.cells(), workers=workers):
                 entries |= written

@@ -31,6 +31,7 @@ from pipeline.io.records import read_record, write_record
 from pipeline.paths import Workspace
 from pipeline.run import command_line
 from pipeline.run.parallel import ordered
+from pipeline.run.progress import progress
 
 if TYPE_CHECKING:
     from pipeline.hub.repository import Repository
@@ -50,9 +51,7 @@ def dataset_files(workspace: Workspace, build: Build, repo: str, *, workers: int
         raise UserError(f"metrics/export.json lacks {min(missing)}: run `dvc repro export`")
     names = {card.REPO: repo, card.CODE: _code(workspace)}
     files = []
-    with command_line.progress(
-        total=sum(entry.size for entry in entries.values()), unit="B", unit_scale=True, desc="check"
-    ) as bar:
+    with progress(total=sum(entry.size for entry in entries.values()), unit="B", unit_scale=True, desc="check") as bar:
         for file in ordered(lambda path: _checked(workspace, path, entries[path]), sorted(entries), workers=workers):
             files.append(_filled(file, names) if file.path in _TEXTS else file)
             bar.update(file.size)

@@ -25,7 +25,7 @@ from pipeline import manifest
 from pipeline.cell import CLEAN, RELEASED, SIZE, Cell, cells_of
 from pipeline.config import Config, read_config
 from pipeline.errors import UserError
-from pipeline.hub.build import image_ids
+from pipeline.hub.build import source_ids
 from pipeline.hub.records import VerifyRecord
 from pipeline.io import npz
 from pipeline.io.atomic import is_temporary
@@ -35,6 +35,7 @@ from pipeline.manifest import ArraysEntry, Manifest, StrengthEntry
 from pipeline.paths import Workspace
 from pipeline.run import command_line
 from pipeline.run.parallel import ordered
+from pipeline.run.progress import progress
 
 _BATCH = 32
 _SLACK = 0.02  # rise of SSIM to the next severity that is not named: zoom_blur's on photographs reaches 0.015
@@ -68,7 +69,7 @@ def verify(workspace: Workspace, config: Config, *, workers: int) -> Checked:
         for split in RELEASED:
             checks.append(partial(_check_clean, workspace, config, dataset, split))
             checks += [partial(_check_corruption, workspace, config, dataset, split, name) for name in CORRUPTIONS]
-    with command_line.progress(total=len(checks), unit="part", desc="verify") as bar:
+    with progress(total=len(checks), unit="part", desc="verify") as bar:
         for checked in ordered(lambda check: check(), checks, workers=workers):
             total.add(checked)
             bar.update()
@@ -245,7 +246,7 @@ class _Comparison:
 def _names(workspace: Workspace, cell: Cell, indices: Sequence[int]) -> str:
     """Return images by index and, where the table of prepared images can be read, by where they came from."""
     try:
-        ids = image_ids(workspace, cell.dataset)[cell.split]
+        ids = source_ids(workspace, cell.dataset)[cell.split]
     except UserError:
         ids = []
     listed = [f"image {k} ({ids[k]})" if k < len(ids) else f"image {k}" for k in indices[:3]]

@@ -21,7 +21,6 @@ from __future__ import annotations
 import argparse
 import re
 import sys
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,7 +33,7 @@ from benchmark.models.components.packages import package
 from benchmark.models.model import Model
 from benchmark.models.registry import load
 from pipeline.errors import UserError
-from pipeline.io.atomic import MARK
+from pipeline.io.atomic import atomic_folder
 from pipeline.run import command_line
 
 
@@ -102,14 +101,10 @@ def convert(checkpoint: Path, out: Path, *, base: Model) -> None:
         inference_mode=True,
     )
     statistics = {name: tensor for name, tensor in frozen.items() if name.rpartition(".")[0] in norms}
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=MARK, dir=out.parent) as temporary:
-        folder = Path(temporary) / out.name
-        folder.mkdir()
-        tensors = {f"base_model.model.{n}": tensor.contiguous() for n, tensor in (adapter | statistics).items()}
+    tensors = {f"base_model.model.{n}": tensor.contiguous() for n, tensor in (adapter | statistics).items()}
+    with atomic_folder(out) as folder:
         package("safetensors.torch").save_file(tensors, str(folder / "adapter_model.safetensors"))
         config.save_pretrained(str(folder))
-        folder.rename(out)
 
 
 def find_backbone(state: Mapping[str, Tensor], checkpoint: Path) -> Backbone:

@@ -21,7 +21,10 @@ def model(record: Mapping[str, Any]) -> list[Line]:
         ("Licence", known.get("licence")),
         ("Image tower, SHA-256", record.get("weights_sha256")),
         *_files(known.get("files", ())),
-        ("Images", Preprocessing.model_validate(record["view"], strict=False).in_words() if record.get("view") else None),
+        (
+            "Images",
+            Preprocessing.model_validate(record["view"], strict=False).in_words() if record.get("view") else None,
+        ),
         ("Prompts", f"at most {known['context_length']} tokens" if known.get("context_length") else None),
         ("Logit scale", f"{record['logit_scale']:.4g}" if record.get("logit_scale") else None),
         *_tuning(record.get("settings")),

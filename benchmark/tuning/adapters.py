@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,16 +11,18 @@ import yaml
 from dvclive import Live
 
 from benchmark.models import ModelRecord
-from pipeline.io.atomic import MARK
+from pipeline.io.atomic import atomic_folder
 from pipeline.io.records import write_json
 from pipeline.paths import Workspace
 from pipeline.run import interrupts
 
 
 def curves(folder: Path, history: Sequence[Mapping[str, float]]) -> None:
-    """Write a run's history with DVCLive: metrics.json and one table a curve in `folder`, which is made anew."""
-    shutil.rmtree(folder, ignore_errors=True)
-    with Live(str(folder), save_dvc_exp=False, dvcyaml=None, report=None) as live:
+    """Write a run's history with DVCLive: metrics.json and one table a curve in `folder`, which is replaced whole."""
+    with (
+        atomic_folder(folder) as beside,
+        Live(str(beside), save_dvc_exp=False, dvcyaml=None, report=None) as live,
+    ):
         for line in history:
             for name, value in line.items():
                 if name != "epoch":
@@ -37,20 +37,14 @@ def keep(tower: Any, base: ModelRecord, workspace: Workspace, name: str, record:
     """
     target = workspace.adapter(name)
     described = target.parent / "tune.json"
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=MARK, dir=target.parent) as made, interrupts.unfinished(Path(made)):
-        folder = Path(made) / "adapter"
-        # PEFT 0.18 leaves convolutions channels last, which safetensors refuses; embedding layers it asks the Hub about
-        weights = {name: tensor.contiguous() for name, tensor in tower.state_dict().items()}
-        tower.save_pretrained(str(folder), state_dict=weights, save_embedding_layers=False)
-        (folder / "README.md").write_text(card(name, base, record), encoding="utf-8")
-        write_json(Path(made) / described.name, record)
-        with interrupts.held():
+    # PEFT 0.18 leaves convolutions channels last, which safetensors refuses; embedding layers it asks the Hub about
+    weights = {name: tensor.contiguous() for name, tensor in tower.state_dict().items()}
+    with interrupts.held():
+        with atomic_folder(target) as folder:
+            tower.save_pretrained(str(folder), state_dict=weights, save_embedding_layers=False)
+            (folder / "README.md").write_text(card(name, base, record), encoding="utf-8")
             described.unlink(missing_ok=True)
-            if target.exists():
-                target.rename(Path(made) / "old")
-            folder.rename(target)
-            (Path(made) / described.name).rename(described)
+        write_json(described, record)
 
 
 def card(name: str, base: ModelRecord, record: Mapping[str, Any]) -> str:

@@ -16,7 +16,7 @@ from huggingface_hub.utils import parse_ratelimit_headers  # type: ignore[attr-d
 
 from pipeline.errors import UserError
 from pipeline.hub.plan import File, HubError, Plan, Remote, RemoteFile, changes, tag_elsewhere
-from pipeline.run import command_line
+from pipeline.run.progress import progress
 
 T = TypeVar("T")
 
@@ -85,7 +85,7 @@ class Repository:
         self._so_far = "no file of the repository has changed, and what was uploaded is not sent again"
         with (
             self._explained(),
-            command_line.progress(total=plan.bytes, unit="B", unit_scale=True, desc="upload") as bar,
+            progress(total=plan.bytes, unit="B", unit_scale=True, desc="upload") as bar,
         ):
             for start in range(0, len(additions), _BATCH):
                 batch = additions[start : start + _BATCH]

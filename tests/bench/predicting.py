@@ -21,7 +21,6 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from benchmark.models import loading
 from benchmark.models.families.phantom_clip import EMBEDDING
 from benchmark.predict import Predicting
 from benchmark.prediction.batches import Cells

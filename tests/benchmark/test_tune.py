@@ -255,13 +255,12 @@ class Tower:
         return self.weights
 
     def save_pretrained(self, folder, *, state_dict, **options):
-        Path(folder).mkdir()
         save_file(state_dict, Path(folder, "adapter_model.safetensors"))
 
 
-@pytest.mark.parametrize("move", [1, 2, 3])
+@pytest.mark.parametrize("move", [1, 2])
 def test_control_c_leaves_an_adapter_with_its_own_record(move, tmp_path, monkeypatch):
-    """It comes after the old adapter, the new one or the record was moved, and is not lost."""
+    """It comes after the old adapter or the new one was moved, and is not lost."""
     places, moved = Workspace(tmp_path), []
     monkeypatch.setattr(adapters, "card", lambda *_: "")
     adapters.keep(Tower(1.0), records()["clip"], places, "mine", {"of": "old"})
@@ -280,7 +279,7 @@ def test_control_c_leaves_an_adapter_with_its_own_record(move, tmp_path, monkeyp
             adapters.keep(Tower(2.0), records()["clip"], places, "mine", {"of": "new"})
     finally:
         signal.signal(signal.SIGINT, before)
-    assert len(moved) == 3
+    assert len(moved) == 2
     assert (load_file(places.adapter("mine") / "adapter_model.safetensors")["lora_A"] == 2).all()
     assert json.loads((places.model("mine") / "tune.json").read_text()) == {"of": "new"}
     assert sorted(path.name for path in places.model("mine").iterdir()) == ["adapter", "tune.json"]

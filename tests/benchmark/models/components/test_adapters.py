@@ -108,7 +108,10 @@ def renamed(tensors):
     ("change", "names"),
     [
         (lambda tensors: {}, "0.lora_A.weight is missing"),
-        (renamed, r"0.lora_A.weight is missing, .*0.lora_B.weight is missing, .*stem.lora_A.weight is left over, and 1"),
+        (
+            renamed,
+            r"0.lora_A.weight is missing, .*0.lora_B.weight is missing, .*stem.lora_A.weight is left over, and 1",
+        ),
         (lambda tensors: dict(list(tensors.items())[1:]), "is missing$"),
         (lambda tensors: tensors | {f"{PREFIX}2.lora_A.weight": torch.ones(2, 4)}, "2.lora_A.weight is left over$"),
         (lambda tensors: tensors | {f"{PREFIX}1.lora_A.weight": torch.ones(3, 4)}, r"is \(3, 4\) and not \(2, 4\)$"),

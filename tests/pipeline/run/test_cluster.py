@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -99,7 +100,7 @@ def test_a_worker_is_killed_and_nothing_is_lost(started: Cluster, alone: Path, t
 def test_a_worker_without_the_project_is_named(started: Cluster, tmp_path: Path) -> None:
     other = tmp_path / "other" / "pipeline"
     other.mkdir(parents=True)
-    (other / "__init__.py").write_text("")
+    (other / "__init__.py").write_text('raise ImportError("not here")')
     started.worker(other.parent)
     started.wait_for(1)
     root = tmp_path / "workspace"
@@ -114,10 +115,11 @@ def test_a_worker_without_the_project_is_named(started: Cluster, tmp_path: Path)
 def test_no_worker_and_no_scheduler(
     started: Cluster, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cluster, "_CONNECT", 1.0)
+    monkeypatch.setattr(cluster, "CONNECT", 1.0)
+    monkeypatch.setattr(cluster, "PATIENCE", 0.2)
     root = workspace.make(tmp_path)
     with pytest.raises(UserError, match=r"no worker after 0 s; `dask worker ADDRESS` starts one"):
-        list(cluster.everywhere("x:y", [()], {}, root=root, scheduler=started.address, patience=0.2))
+        list(cluster.everywhere("x:y", [()], {}, root=root, scheduler=started.address))
     for address, words in (("tcp://127.0.0.1:1", "no dask scheduler answers"), ("nowhere://x", "no dask scheduler")):
         asked = ["--root", str(root), "--all", "--backend-parallel", "dask", "--scheduler", address]
         assert corrupt.main(asked) == 1
@@ -126,19 +128,22 @@ def test_no_worker_and_no_scheduler(
         assert address in said
 
 
-@pytest.mark.parametrize("during", ["examine", "call"])
-def test_all_workers_die(started: Cluster, tmp_path: Path, during: str) -> None:
+@pytest.mark.parametrize("during", ["examination", "task"])
+def test_all_workers_die(started: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, during: str) -> None:
     """Waiting has an end."""
     root = workspace.make(tmp_path)
     worker = started.worker()
     started.wait_for(1)
-    tasks = [(60,)]
-    work = cluster.everywhere("tests.faults.sleepy:sleep", tasks, {}, root=root, scheduler=started.address, patience=1)
+    monkeypatch.setattr(cluster, "PATIENCE", 1.0)
+    if during == "examination":
+        monkeypatch.setattr(cluster, "_examination", lambda: lambda *_: os.kill(os.getpid(), signal.SIGKILL))
+    work = cluster.everywhere("tests.pipeline.run.tasks:sleep", [(60,)], {}, root=root, scheduler=started.address)
 
     def kill() -> None:
-        while not any(key.startswith(during) for keys in started.client.processing().values() for key in keys):
+        while during == "task" and not any(started.client.processing().values()):
             time.sleep(0.01)
-        worker.kill()
+        if during == "task":
+            worker.kill()
 
     with ThreadPoolExecutor(1) as thread:
         killing = thread.submit(kill)
@@ -147,19 +152,52 @@ def test_all_workers_die(started: Cluster, tmp_path: Path, during: str) -> None:
         killing.result()
 
 
+def test_the_scheduler_dies(started: Cluster, tmp_path: Path) -> None:
+    root = workspace.make(tmp_path)
+    started.worker()
+    started.wait_for(1)
+    work = cluster.everywhere("tests.pipeline.run.tasks:sleep", [(0,), (60,)], {}, root=root, scheduler=started.address)
+    assert next(work)[0] == (0,)
+    started.scheduler.kill()
+    with pytest.raises(UserError, match="the dask scheduler has gone; start it again"):
+        list(work)
+
+
+def test_a_task_that_kills_its_workers(started: Cluster, tmp_path: Path) -> None:
+    """Dask gives a task up when it has killed four workers; a worker here dies with each of them."""
+    root = workspace.make(tmp_path)
+    for _ in range(4):
+        started.worker()
+    started.wait_for(4)
+    work = cluster.everywhere("tests.pipeline.run.tasks:die", [("now",)], {}, root=root, scheduler=started.address)
+    with pytest.raises(UserError, match="now: every worker that took it was killed; out of memory, perhaps"):
+        list(work)
+
+
+def test_a_tasks_own_error_is_raised_here(started: Cluster, tmp_path: Path) -> None:
+    root = workspace.make(tmp_path)
+    started.worker()
+    started.wait_for(1)
+    with pytest.raises(FileNotFoundError):
+        list(cluster.everywhere("os:listdir", [("nothing",)], {}, root=root / "none", scheduler=started.address))
+
+
 def test_what_a_worker_must_share(tmp_path: Path) -> None:
     expected = cluster.identity()
-    assert set(expected) == {"medimeta-c", "bytes version", "Python", "numpy", "numba", "kernel checksum"}
-    (tmp_path / "token").write_text("content")
-    assert cluster.findings_here(str(tmp_path), "token", "content", dict(expected)) == []
-    (sentence,) = cluster.findings_here(str(tmp_path / "elsewhere"), "token", "content", dict(expected))
-    assert "does not see" in sentence
-    other = expected | {"numpy": "1.0", "kernel checksum": "0"}
-    sentences = cluster.findings_here(str(tmp_path), "token", "content", other)
+    assert set(expected) == {"medimeta-c", "format version", "Python", "numpy", "numba", "kernel checksum"}
+    token = tmp_path / "token"
+    token.write_text("content")
+    assert cluster.findings_here(str(token), "content", expected) == []
+    (sentence,) = cluster.findings_here(str(tmp_path / "elsewhere" / "token"), "content", expected)
+    assert f"does not see {tmp_path / 'elsewhere'} " in sentence
+    (sentence,) = cluster.findings_here(str(token), "other content", expected)
+    assert f"does not see {tmp_path} " in sentence
+    other = {**expected, "numpy": "1.0", "kernel checksum": "0"}
+    sentences = cluster.findings_here(str(token), "content", other)
     assert sentences[0] == f"has numpy {expected['numpy']}, here it is 1.0"
     assert sentences[1].startswith("has kernel checksum ")
     with pytest.raises(UserError, match=r"a worker has numpy .*, here it is 1\.0"):
-        cluster.call("pipeline.corrupt:task", str(tmp_path), (), {}, other)
+        cluster.call("pipeline.corrupt:task", str(tmp_path), (), options={}, expected=other)
 
 
 def test_every_corruption_is_in_the_checksum(monkeypatch: pytest.MonkeyPatch) -> None:
