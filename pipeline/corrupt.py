@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 import corruptions
 from corruptions import CORRUPTIONS, SEVERITIES
+from corruptions.spec import DrawKey
 from corruptions.table import BYTES_VERSION
 from pipeline import manifest
 from pipeline.cell import RELEASED, Cell
@@ -117,13 +118,9 @@ def _corrupt_split(
     source = npz.Npz(workspace.npz(Cell(dataset, split)))
     count, height, width, channels = source.shape
     native, digest = clean.native_channels, hashlib.sha256()
-    draw: dict[str, Any] = {
-        "dataset": dataset,
-        "split": split,
-        "seed": config.seed,
-        "profile": config.profile,
-        "column": config.column(dataset),
-    }
+    key = DrawKey(
+        dataset=dataset, split=split, seed=config.seed, profile=config.profile, column=config.column(dataset)
+    )
 
     def chunks() -> Iterator[tuple[int, NDArray[np.uint8]]]:
         """Yield the clean images with the index of the first of each chunk; their checksum is taken on the way."""
@@ -139,14 +136,14 @@ def _corrupt_split(
     def sweep(chunk: tuple[int, NDArray[np.uint8]]) -> list[NDArray[np.uint8]]:
         start, images = chunk
         indices = range(start, start + len(images))
-        severities = corruptions.sweep(images[..., :native], corruption, indices=indices, backend="cpu", **draw)
+        severities = corruptions.sweep(images[..., :native], corruption, indices=indices, **asdict(key))
         return in_release_channels(images for _, images in severities)
 
     def stream() -> Iterator[list[NDArray[np.uint8]]]:
         from corruptions import gpu  # torch is loaded for this backend alone
 
         native_chunks = (images[..., :native] for _, images in chunks())
-        return map(in_release_channels, gpu.stream(native_chunks, corruption, device=execution.device, **draw))
+        return map(in_release_channels, gpu.stream(native_chunks, corruption, key, device=execution.device))
 
     with ExitStack() as stack:
         writers = [
