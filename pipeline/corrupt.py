@@ -118,9 +118,7 @@ def _corrupt_split(
     source = npz.Npz(workspace.npz(Cell(dataset, split)))
     count, height, width, channels = source.shape
     native, digest = clean.native_channels, hashlib.sha256()
-    key = DrawKey(
-        dataset=dataset, split=split, seed=config.seed, profile=config.profile, column=config.column(dataset)
-    )
+    key = DrawKey(dataset=dataset, split=split, seed=config.seed, profile=config.profile, column=config.column(dataset))
 
     def chunks() -> Iterator[tuple[int, NDArray[np.uint8]]]:
         """Yield the clean images with the index of the first of each chunk; their checksum is taken on the way."""
