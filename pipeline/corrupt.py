@@ -186,9 +186,11 @@ def _corrupt_all(workspace: Workspace, scheduler: str | None, execution: Executi
                 corrupt(workspace, dataset, corruption, config, execution)
                 bar.update()
             return
-        for (dataset, corruption), result in cluster.everywhere(
+        results = cluster.everywhere(
             "pipeline.corrupt:task", tasks, asdict(execution), root=workspace.root, scheduler=scheduler
-        ):
+        )
+        for task_done, result in results:
+            dataset, corruption = map(str, task_done)
             if manifest.read_corruption(workspace, dataset, corruption).model_dump(mode="json") != result:
                 raise UserError(f"a worker's manifest of {dataset}, {corruption} is not the one on this disk")
             bar.update()
