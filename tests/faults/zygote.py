@@ -21,7 +21,7 @@ from pipeline import corrupt, export, fetch, prepare, verify
 
 STAGES = {"corrupt": corrupt, "export": export, "fetch": fetch, "prepare": prepare, "verify": verify}
 
-HEAVY = (
+HEAVY = ("cv2", "datasets", "deflate", "h5py", "isal.isal_zlib", "mlcroissant", "pyarrow.parquet", "requests")
     "cv2",
     "datasets",
     "deflate",
