@@ -63,8 +63,9 @@ def test_an_archive_is_kept_until_it_is_unpacked(
     (raw / "fundus.zip").write_bytes(b"another")
     refuse(capsys, medimeta, server.url, "fundus.zip is not the one on Zenodo")
     (raw / "fundus.zip").write_bytes(archive)
-    (raw / ".tmp-fundus").mkdir()
-    (raw / ".tmp-fundus" / "half").write_text("of a run that was killed")
+    (raw / ".tmp-fundus.0123abcd").write_bytes(b"")
+    (raw / ".tmp-fundus.0123abcd.d" / "new").mkdir(parents=True)
+    (raw / ".tmp-fundus.0123abcd.d" / "new" / "half").write_text("of a run that was killed")
     server.asked.clear()
     assert run(medimeta, server.url) == 0
     assert [path for path, *_ in server.asked] == [RECORD_PATH]
