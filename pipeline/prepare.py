@@ -108,7 +108,7 @@ def _write(workspace: Workspace, dataset: str, split: str, clean: Clean, config:
         for images in ordered(read, starts, workers=workers):
             writer.append(images)
             bar.update(len(images))
-    return manifest.clean_entry(clean.labels, clean.class_names, writer.sha256)
+    return manifest.clean_entry(clean.labels, clean.class_names, writer.checksums)
 
 
 def _rows(splits: dict[str, Clean]) -> Iterable[Sequence[object]]:
