@@ -97,26 +97,26 @@ class Member:
     """One stored or deflated file of an archive, whose bytes are read at any place; any thread may.
 
     Attributes:
-        path: of the archive.
+        path, where: of the archive; and that with the member, for messages.
         size, packed_size, crc: bytes unpacked and packed, and the checksum, as the archive's directory has them.
         offset: where its own bytes begin in the archive.
         is_stored: whether they stand there as they are.
     """
 
     def __init__(self, path: Path, name: str) -> None:
-        self.path, self._where = path, f"{path}: {name}"
+        self.path, self.where = path, f"{path}: {name}"
         with open_regular(path) as file, zipfile.ZipFile(file) as archive:
             if name not in archive.namelist():
                 raise ZipError(f"{path} has no {name}; it has {', '.join(archive.namelist()[:8]) or 'nothing'}")
             member = archive.getinfo(name)
-            check_packing(member, self._where)
+            check_packing(member, self.where)
             file.seek(member.header_offset)
             header = file.read(30)  # section 4.3.7
             if len(header) < 30 or header[:4] != b"PK\3\4":
-                raise ZipError(f"{self._where} is not where the archive's directory says")
+                raise ZipError(f"{self.where} is not where the archive's directory says")
             self.offset = member.header_offset + 30 + sum(struct.unpack("<HH", header[26:]))
             if self.offset + member.compress_size > file.seek(0, io.SEEK_END):
-                raise ZipError(f"{self._where} is cut short")
+                raise ZipError(f"{self.where} is cut short")
         self.size, self.packed_size, self.crc = member.file_size, member.compress_size, member.CRC
         self.is_stored = member.compress_type == zipfile.ZIP_STORED
         self._checkpoints = [_Checkpoint(0, 0, zlib.decompressobj(-zlib.MAX_WBITS))]
@@ -136,7 +136,7 @@ class Member:
             stream = _Inflated(self, file, self._checkpoints[place - 1])
             while left := start - stream.position:
                 if not stream.read(min(left, _CHECKED_BLOCK)):
-                    raise ZipError(f"{self._where} is cut short")
+                    raise ZipError(f"{self.where} is cut short")
             yield stream
 
     def check(self) -> None:
@@ -155,7 +155,7 @@ class Member:
                 if isinstance(stream, _Inflated) and position - self._checkpoints[-1].start >= _CHECKPOINT_EVERY:
                     self._checkpoints.append(stream.checkpoint())
         if (position, crc) != (self.size, self.crc):
-            raise ZipError(f"{self._where} is damaged: its checksum is wrong")
+            raise ZipError(f"{self.where} is damaged: its checksum is wrong")
 
 
 class _Inflated:
@@ -187,7 +187,7 @@ class _Inflated:
         if self._crc is not None:
             self._crc = isal_zlib.crc32(inflated, self._crc)
             if self.position == self._member.size and self._crc != self._member.crc:
-                raise zipfile.BadZipFile("the checksum of a member is wrong")
+                raise ZipError(f"{self._member.where} is damaged: its checksum is wrong")
         return bytes(inflated)
 
     def checkpoint(self) -> _Checkpoint:
