@@ -167,7 +167,9 @@ def _corrupt_split(
         if (digest.hexdigest(), labels_checksum(source.labels)) != (expected.images, expected.labels):
             raise UserError(f"{source.path} is not what its manifest says: delete it and run `dvc repro`")
         deque(files.map(npz.Writer.sync, writers), 0)
-    return {k: ArraysEntry(count=count, **writer.sha256) for k, writer in zip(SEVERITIES, writers, strict=True)}
+    return {
+        k: ArraysEntry(count=count, **writer.checksums._asdict()) for k, writer in zip(SEVERITIES, writers, strict=True)
+    }
 
 
 def task(root: str, dataset: str, corruption: str, options: dict[str, Any]) -> dict[str, Any]:
