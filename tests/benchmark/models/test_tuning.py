@@ -45,7 +45,7 @@ def tuned(root, rank):
     return record, models
 
 
-def test_a_pinned_model_goes_by_another_name_in_params(clip, tmp_path):  # noqa: F811
+def test_a_pinned_model_goes_by_another_name_in_params(clip, tmp_path):
     weights, _ = clip
     workspace(tmp_path, "hub:someone/clip", weights, 2)
     model = loading.load(Workspace(tmp_path), read_config(Workspace(tmp_path)).benchmark, "other", device="cpu")
@@ -53,7 +53,7 @@ def test_a_pinned_model_goes_by_another_name_in_params(clip, tmp_path):  # noqa:
 
 
 @pytest.mark.parametrize("rank", [8, 16])
-def test_a_vit_is_tuned_on_its_attention(clip, rank, tmp_path):  # noqa: F811
+def test_a_vit_is_tuned_on_its_attention(clip, rank, tmp_path):
     weights, _ = clip
     record, _ = tuned(workspace(tmp_path, "hub:someone/clip", weights, rank), rank)
     width, layers, projections = 16, 2, 3
