@@ -49,7 +49,7 @@ def predict(
     Several `devices` (all GPUs if none is named and params.yaml lets them be used) take a part each of the cells, or of
     those of `shard`.
     """
-    from benchmark.models import loading
+    from benchmark.prediction.devices import list_devices, parse_device
     from benchmark.prediction.predictor import Predictor
     from pipeline.config import read_config
     from pipeline.paths import Workspace
@@ -61,7 +61,7 @@ def predict(
         if dataset not in known:
             raise UserError(f"params.yaml has no data set {dataset!r}; have {', '.join(known)}")
     names = list(datasets or config.scored_datasets)
-    used = [loading.device(device) for device in devices] or loading.devices(config.benchmark.device)
+    used = [parse_device(device) for device in devices] or list_devices(config.benchmark.device)
     predictor = Predictor(
         workspace,
         config,

@@ -22,7 +22,7 @@ def pretrain(root: Path | str) -> PretrainRecord | None:
     """Train both towers, write the checkpoint and its record, and return the record; None if no model needs them."""
     from benchmark.data.pool import Pool, open_subset
     from benchmark.data.prompts import prompts
-    from benchmark.models import phantom_clip
+    from benchmark.models.families import phantom_clip
     from benchmark.tuning import pretraining
     from benchmark.tuning.records import PRETRAIN_RECORD, PretrainRecord, PretrainSkipped
     from pipeline.config import Pretrain, read_config

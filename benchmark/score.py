@@ -33,6 +33,7 @@ from pipeline.io.records import write_json
 from pipeline.manifest import CleanManifest
 from pipeline.paths import Workspace
 from pipeline.run import command_line
+from pipeline.run.progress import progress
 
 SEED = 0
 """Of the bootstrap samples and sign flips: the same logits give the same numbers."""
@@ -67,7 +68,7 @@ def score(root: Path | str = ".") -> dict[str, Any]:
     records = {model: _record(workspace, model) for model in chosen.models}
     outcomes: dict[str, dict[str, Outcome]] = {model: {} for model in chosen.models}
     audit: dict[str, dict[str, Any]] = {model: {} for model in chosen.models if model not in chosen.tuned}
-    for place, name in enumerate(command_line.progress(names, desc="score", unit="data set")):
+    for place, name in enumerate(progress(names, desc="score", unit="data set")):
         count = facts[name].split(chosen.split).count
         counts = metrics.bootstrap_counts(count, chosen.bootstrap, (SEED, place))
         for model in chosen.models:

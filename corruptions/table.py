@@ -1,7 +1,7 @@
-"""What is done, how strongly, and on whose authority: the severities of every corruption.
+"""The severities of every corruption, with the source of each number, and the kernels.
 
-Plain literals only, because DVC reads this file as parameters: a changed row reruns the stages of its
-own corruption and no others. Five strengths a row, for severity 1 to 5. Units:
+Plain literals only, because DVC reads this file as parameters: a changed row reruns the stages of its own corruption
+and no others. A row names its kernel and has one strength for each severity, 1 to 5. Units:
 
 - ``std``: standard deviation, fraction of the full range        - ``amount``: fraction of the pixels
 - ``radius``, ``sigma``: pixels                                  - ``percents``, ``percent``: percent
@@ -12,7 +12,7 @@ Sources: [HD] Hendrycks & Dietterich, ICLR 2019 (ImageNet-C). [MM] Di Salvo et a
 """
 
 BYTES_VERSION = 1
-"""Version of the bytes. A change of any result is a new version, with new golden checksums."""
+"""Format version of the corrupted images. If any byte of a result changes, raise it and remake the golden checksums."""
 
 IMAGENET_C = {
     "gaussian_noise": {"kernel": "gaussian_noise", "std": [0.08, 0.12, 0.18, 0.26, 0.38], "source": "HD"},
@@ -110,7 +110,7 @@ MODALITY = {
         "xray": {"kernel": "pixelate", "percent": [80, 70, 60, 50, 40], "source": "MM"},
     },
 }
-"""Profile ``modality``: tuned to each kind of image; ``"imagenet-c"`` takes the row above as it is."""
+"""Profile ``modality``: strengths tuned to each kind of image; ``"imagenet-c"`` stands for the row above."""
 
 COLUMNS = {
     "aml": "microscopy",
@@ -121,7 +121,21 @@ COLUMNS = {
     "oct": "oct",
     "pneumonia": "xray",
 }
-"""Column of the ``modality`` profile that each data set takes."""
+"""Column of the ``modality`` profile for each data set."""
 
-DRAWS = {"gaussian_noise": "uniforms", "impulse_noise": "uniforms", "motion_blur": "angles"}
-"""What each kernel draws, by the name of the function in ``draws``; a kernel not listed draws nothing."""
+KERNELS = {
+    "gaussian_noise": {"module": "levels", "draws": "uniforms", "identity": {"std": 0.0}},
+    "impulse_noise": {"module": "levels", "draws": "uniforms", "identity": {"amount": 0.0}},
+    "add_value": {"module": "levels", "draws": None, "identity": {"delta": 0.0}},
+    "scale": {"module": "levels", "draws": None, "identity": {"percent": 100}},
+    "channel_mean": {"module": "levels", "draws": None, "identity": {"percent": 100}},
+    "luma_mean": {"module": "levels", "draws": None, "identity": {"percent": 100}},
+    "motion_blur": {"module": "motion", "draws": "angles", "identity": {"radius": 0}},
+    "zoom_blur": {"module": "zoom", "draws": None, "identity": {"percents": [100]}},
+    "pixelate": {"module": "pixelate", "draws": None, "identity": {"percent": 100}},
+}
+"""Every kernel: a function of this name in that module of ``cpu`` and of ``gpu``, and in ``literature``.
+
+``draws`` is what it takes beside the images: a 16-bit uniform for each element, an angle for each image, or nothing.
+``identity`` are the parameters that leave the images as they are; any that it does not name may have any legal value.
+"""

@@ -18,12 +18,12 @@ from typing import Any
 from pipeline.config import read_config
 from pipeline.datasets import DATASETS
 from pipeline.errors import UserError
-from pipeline.io.atomic import MARK
+from pipeline.io.atomic import MARK, remove_leftover
 from pipeline.io.checksums import file_checksum
 from pipeline.io.records import write_json
 from pipeline.paths import Workspace
 from pipeline.run import command_line
-from pipeline.run.interrupts import remove
+from pipeline.run.progress import progress
 from pipeline.sources.download import Sums, answer, checksums, download
 from pipeline.sources.imagefolder import image_files
 from pipeline.sources.medmnist import CLASSES
@@ -146,7 +146,7 @@ def _imagefolder(folder: Path, datasets: Sequence[str], _: str) -> Entries:
     for dataset in datasets:
         if not (folder / dataset).is_dir():
             raise UserError(f"no folder {folder / dataset}; put images into it as <split>/<class>/*.png")
-        for path in command_line.progress(list(image_files(folder / dataset)), desc=f"check {dataset}", unit="img"):
+        for path in progress(list(image_files(folder / dataset)), desc=f"check {dataset}", unit="img"):
             files[path.relative_to(folder).as_posix()] = {
                 "size": path.stat().st_size,
                 "sha256": file_checksum(path),
@@ -157,7 +157,7 @@ def _imagefolder(folder: Path, datasets: Sequence[str], _: str) -> Entries:
 def _remove_remains(folder: Path, dataset: str) -> None:
     """Remove what a killed run left of a data set that has come since, by whatever way."""
     for path in folder.glob(f"{MARK}{dataset}*"):
-        remove(path)
+        remove_leftover(path)
 
 
 def _listed(base_url: str, record: int) -> dict[str, tuple[int, str]]:

@@ -27,6 +27,7 @@ from pipeline.manifest import ArraysEntry, CleanManifest
 from pipeline.paths import Workspace
 from pipeline.run import command_line
 from pipeline.run.parallel import ordered
+from pipeline.run.progress import progress
 from pipeline.sources import Clean
 
 _BATCH = 32
@@ -102,7 +103,7 @@ def _write(workspace: Workspace, dataset: str, split: str, clean: Clean, config:
     path, shape = workspace.npz(Cell(dataset, split)), (SIZE, SIZE, channels)
     with (
         npz.write(path, clean.labels, shape, compression=config.compression_of()) as writer,
-        command_line.progress(total=len(clean.labels), unit="img", desc=f"prepare {dataset} {split}") as bar,
+        progress(total=len(clean.labels), unit="img", desc=f"prepare {dataset} {split}") as bar,
     ):
         for images in ordered(read, starts, workers=workers):
             writer.append(images)

@@ -79,7 +79,7 @@ def open_cell(
 def _device(device: str | None) -> torch.device:
     from corruptions import gpu  # kornia takes a while to import, and only this way of making needs it
 
-    return gpu.chosen_device(device)
+    return gpu.select_device(device)
 
 
 class CellImages(Dataset[tuple[Tensor, int]]):

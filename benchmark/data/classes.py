@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from benchmark.data.prompts import Prompts
-from benchmark.models import Model
+from benchmark.models.model import Model
 
 
 @dataclass(frozen=True)

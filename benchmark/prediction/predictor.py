@@ -9,7 +9,6 @@ import platform
 import time
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import asdict
 from pathlib import Path
 from typing import NamedTuple
 
@@ -20,8 +19,7 @@ from torch import Tensor
 from benchmark.data.classes import class_features
 from benchmark.data.prefetch import prefetch
 from benchmark.data.prompts import Prompts, prompts
-from benchmark.models import Record, loading
-from benchmark.models.listing import seen
+from benchmark.models import ModelRecord, loading
 from benchmark.prediction.batches import Batch, Cells
 from benchmark.prediction.logits import Logits, stored_key, write_logits
 from benchmark.prediction.processes import Shard
@@ -32,7 +30,7 @@ from pipeline.config import Config, home
 from pipeline.errors import UserError
 from pipeline.io.records import write_record
 from pipeline.paths import Workspace
-from pipeline.run import command_line
+from pipeline.run.progress import progress
 
 PACKAGES = ("medimeta-c", "numpy", "torch", "kornia", "peft", "transformers", "open_clip_torch", "timm", "torchvision")
 """Whose versions a record of predictions names, where they are installed."""
@@ -94,7 +92,7 @@ class Predictor:
         cells = list(pending.keys)
         logits, written, first = list[Tensor](), list[Future[None]](), 0.0
         with (
-            command_line.progress(total=len(cells) * count, desc=f"predict {self.name} {dataset}", unit="img") as bar,
+            progress(total=len(cells) * count, desc=f"predict {self.name} {dataset}", unit="img") as bar,
             ThreadPoolExecutor(1, "write") as writer,
             torch.inference_mode(),
         ):
@@ -150,8 +148,9 @@ class Predictor:
         return self.workspace.logits(self.name, cell)
 
     def _key(self, features: Tensor, pixels: str) -> str:
-        view = json.dumps([asdict(self.model.record.view), self.model.logit_scale, self.model.device.type])
-        digest = hashlib.sha256(f"2/{self.weights}/{pixels}/{view}".encode())
+        preprocessing = self.model.record.preprocessing.model_dump()
+        options = json.dumps([preprocessing, self.model.logit_scale, self.model.device.type])
+        digest = hashlib.sha256(f"2/{self.weights}/{pixels}/{options}".encode())
         digest.update(features.cpu().numpy().tobytes())
         return digest.hexdigest()
 
@@ -198,10 +197,10 @@ class Predictor:
         )
 
 
-def describe(model: Record, *, name: str, is_tuned: bool) -> ModelDescription:
+def describe(model: ModelRecord, *, name: str, is_tuned: bool) -> ModelDescription:
     """Return what is known of a model that params.yaml calls `name`; tables call one that was tuned here so too."""
     files = [
-        FileDescription(name=f.name, sha256=f.sha256, repo=f.repo, revision=f.revision, origin=f.url)
+        FileDescription(name=f.name, sha256=f.sha256, repo=f.repo, revision=f.revision, origin=f.origin)
         for f in model.files
     ]
     return ModelDescription(
@@ -212,7 +211,7 @@ def describe(model: Record, *, name: str, is_tuned: bool) -> ModelDescription:
         files=tuple(files),
         context_length=model.context_length,
         embedding=model.embedding,
-        preprocessing=seen(model.view),
+        preprocessing=model.preprocessing.in_words(),
         licence=model.licence,
         citation=model.citation,
         sources=model.sources,

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import re
-import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import torch
-import yaml
 from dvclive import Live
 
-from benchmark.models import Model, Record
-from benchmark.models.extras import package
+from benchmark.models import ModelRecord
+from benchmark.models.components.packages import package
+from benchmark.models.model import Model
 from benchmark.tuning.records import TUNE_RECORD, EpochRecord, TuneRecord, TuningSettings
 from pipeline.errors import UserError
-from pipeline.io.atomic import MARK
+from pipeline.hub.card import adapter_card
+from pipeline.io.atomic import atomic_folder
 from pipeline.io.records import write_record
 from pipeline.paths import Workspace
 from pipeline.run import interrupts
@@ -44,29 +43,32 @@ def add_lora(model: Model, settings: TuningSettings) -> Any:
 
 
 def save_adapter(
-    tower: Any, base: Record, workspace: Workspace, name: str, record: TuneRecord, *, synthetic: bool
+    tower: Any, base: ModelRecord, workspace: Workspace, name: str, record: TuneRecord, *, synthetic: bool
 ) -> None:
-    """Save the adapter of a PEFT `tower`, its model card, its curves and its record; those that are there go.
+    """Save the adapter of a PEFT `tower`, its model card, its record and its curves, in place of those that are there.
 
     A kill in the middle of that leaves no record, rather than one of another adapter.
     """
     folder = workspace.model(name)
-    folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=MARK, dir=folder) as temporary, interrupts.unfinished(Path(temporary)):
-        new = Path(temporary)
-        # PEFT 0.18 leaves convolutions channels last, which safetensors refuses; embedding layers it asks the Hub about
-        weights = {name: tensor.contiguous() for name, tensor in tower.state_dict().items()}
-        tower.save_pretrained(str(new / "adapter"), state_dict=weights, save_embedding_layers=False)
-        (new / "adapter" / "README.md").write_text(card(name, base, record, synthetic=synthetic), encoding="utf-8")
-        write_curves(new / "live", record.history)
-        write_record(new / TUNE_RECORD, record)
-        with interrupts.held():
+    # PEFT 0.18 leaves convolutions channels last, which safetensors refuses; embedding layers it asks the Hub about
+    weights = {name: tensor.contiguous() for name, tensor in tower.state_dict().items()}
+    with interrupts.held():
+        with atomic_folder(folder / "live") as live:
+            write_curves(live, record.history)
+        with atomic_folder(workspace.adapter(name)) as adapter:
+            tower.save_pretrained(str(adapter), state_dict=weights, save_embedding_layers=False)
+            card = adapter_card(
+                name,
+                base=base.title,
+                facts=card_facts(base, record),
+                base_model=base.files[0].repo,
+                licence=base.licence,
+                citation=base.citation,
+                synthetic=synthetic,
+            )
+            (adapter / "README.md").write_text(card, encoding="utf-8")
             (folder / TUNE_RECORD).unlink(missing_ok=True)
-            for part in ("adapter", "live"):
-                if (folder / part).exists():
-                    (folder / part).rename(new / f"old-{part}")
-                (new / part).rename(folder / part)
-            (new / TUNE_RECORD).rename(folder / TUNE_RECORD)
+        write_record(folder / TUNE_RECORD, record)
 
 
 def write_curves(folder: Path, history: Iterable[EpochRecord]) -> None:
@@ -78,28 +80,7 @@ def write_curves(folder: Path, history: Iterable[EpochRecord]) -> None:
             live.next_step()
 
 
-def card(name: str, base: Record, record: TuneRecord, *, synthetic: bool) -> str:
-    """Return the adapter's model card, Markdown with the Hub's YAML head."""
-    tags = ["lora", "medical", "clip", "robustness", *(["synthetic"] if synthetic else [])]
-    known = re.fullmatch(r"[A-Za-z0-9.-]+", base.licence)  # anything else is a remark, which the card's table has
-    head: dict[str, Any] = {"library_name": "peft", "license": base.licence.lower() if known else "other"}
-    if base.files[0].repo is not None:
-        head["base_model"] = base.files[0].repo
-    rows = "".join(f"| {key} | {value} |\n" for key, value in card_facts(base, record).items())
-    return f"""---
-{yaml.safe_dump(head | {"tags": tags}, sort_keys=False)}---
-# {name}
-
-LoRA adapter for the image tower of {base.title} ({base.citation}); its text tower stays as it is.
-
-| | |
-|---|---|
-{rows}
-`tune.json` beside this folder has the indices of the images and the whole history. For research, not for diagnosis.
-"""
-
-
-def card_facts(base: Record, record: TuneRecord) -> dict[str, str]:
+def card_facts(base: ModelRecord, record: TuneRecord) -> dict[str, str]:
     """Return the rows of the card's table."""
     settings = record.settings
     amount = f"{settings.shots} images a class" if settings.shots else f"{settings.percent} % of each class"

@@ -116,5 +116,5 @@ def may_mirror(dataset: str) -> tuple[bool, bool]:
     """Return whether the data set's images may be mirrored left to right, and top to bottom; no if it has no card."""
     if dataset not in datasets.DATASETS:
         return False, False
-    card = datasets.card(dataset)
-    return card.mirror_horizontal, card.mirror_vertical
+    mirror = datasets.card(dataset).mirror
+    return mirror.horizontal, mirror.vertical

@@ -18,12 +18,13 @@ from benchmark.data.classes import ClassColumns, class_columns, masked_cross_ent
 from benchmark.data.pool import Ints, Pool
 from benchmark.data.prefetch import prefetch
 from benchmark.data.prompts import TEMPLATES, Prompts
-from benchmark.models import phantom_clip, pixels
+from benchmark.models.components.preprocessing import preprocess
+from benchmark.models.families import phantom_clip
 from benchmark.tuning.augmentation import shift_and_mirror
 from benchmark.tuning.schedule import time_left, warm_cosine
 from pipeline.config import Pretrain
 from pipeline.io.atomic import atomic_write
-from pipeline.run import command_line
+from pipeline.run.progress import progress
 
 
 class Pretrained(NamedTuple):
@@ -72,7 +73,7 @@ def train(pool: Pool, prompts: Sequence[Prompts], settings: Pretrain) -> Pretrai
     columns = [class_columns(prompts, template=t) for t in templates]
     words = [phantom_clip.tokenize([s[t] for p in prompts for s in p.sentences]) for t in templates]
     rng, started = np.random.default_rng((settings.seed, 1)), time.monotonic()
-    with command_line.progress(total=steps, desc="pretrain", unit="step") as bar:
+    with progress(total=steps, desc="pretrain", unit="step") as bar:
         for epoch in range(settings.epochs):
             losses = []
             for batch in prefetch(_batches(pool, settings.batch, len(templates), rng)):
@@ -114,7 +115,7 @@ def accuracies(towers: Pretrained, pool: Pool, prompts: Sequence[Prompts]) -> di
             right = 0
             for start in range(0, len(positions), 64):
                 some = positions[start : start + 64]
-                images = pixels.prepare(pool.read(some), phantom_clip.RECORD.view)
+                images = preprocess(pool.read(some), phantom_clip.RECORD.preprocessing)
                 guesses = (functional.normalize(towers.image(images)) @ centres.T).argmax(dim=1).numpy()
                 right += int((guesses == pool.labels[some]).sum())
             result[of_dataset.dataset] = right / max(1, len(positions))
@@ -132,4 +133,4 @@ def _batches(pool: Pool, size: int, templates: int, rng: np.random.Generator) ->
         positions = order[start : start + size]
         template = int(rng.integers(templates))
         images = shift_and_mirror(pool, positions, rng)
-        yield Batch(positions, template, pixels.prepare(images, phantom_clip.RECORD.view))
+        yield Batch(positions, template, preprocess(images, phantom_clip.RECORD.preprocessing))

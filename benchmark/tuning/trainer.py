@@ -20,6 +20,7 @@ from benchmark.data.pool import Images, Ints, Pool, Subset
 from benchmark.data.prefetch import prefetch
 from benchmark.data.prompts import prompts
 from benchmark.models import loading
+from benchmark.prediction.devices import parse_device
 from benchmark.tuning.adapters import add_lora
 from benchmark.tuning.augmentation import RandomCorruption, RandomCropAndMirror
 from benchmark.tuning.records import EpochRecord, TuneRecord, TuningSettings
@@ -31,7 +32,7 @@ from pipeline.cell import PREPARED
 from pipeline.config import Config
 from pipeline.io.atomic import atomic_write
 from pipeline.paths import Workspace
-from pipeline.run import command_line
+from pipeline.run.progress import progress as progress_bar
 
 _DAMAGED = (RuntimeError, EOFError, ValueError, KeyError, TypeError, pickle.UnpicklingError)
 """What torch and pydantic raise for a checkpoint that was cut or edited."""
@@ -62,7 +63,7 @@ class Tuning:
     def __init__(self, workspace: Workspace, config: Config, name: str) -> None:
         self.settings = TuningSettings.of(config.benchmark, name)
         self.name, self.workspace = name, workspace
-        self.device = loading.device(config.benchmark.device)
+        self.device = parse_device(config.benchmark.device)
         self.model = loading.load(workspace, config.benchmark, self.settings.base, device=self.device)
         self.shots, self.held = choose_images(workspace, config.datasets, self.settings, scored=config.benchmark.split)
         self.corruption: RandomCorruption | None = None
@@ -73,7 +74,7 @@ class Tuning:
                 profile=config.profile,
                 columns=config.columns,
             )
-        self._move = RandomCropAndMirror(self.model.record.view.size, config.datasets)
+        self._move = RandomCropAndMirror(self.model.record.preprocessing.size, config.datasets)
         self._prompts = [prompts(workspace, d, templates=config.benchmark.prompts) for d in config.datasets]
         self._columns = class_columns(self._prompts)
         self.features = torch.cat([class_features(self.model, p) for p in self._prompts])
@@ -118,7 +119,7 @@ class Tuning:
         """Train to the end, or until `stop_after` epochs are done. Resumes where a run stopped."""
         progress, epochs = self.resume(), self.settings.epochs
         first, started = len(progress.history), time.monotonic()
-        bar = command_line.progress(range(first, epochs), desc=f"tune {self.name}", unit="epoch")
+        bar = progress_bar(range(first, epochs), desc=f"tune {self.name}", unit="epoch")
         for epoch in bar:
             line = EpochRecord(epoch=epoch + 1, loss=self._epoch(epoch))
             if line.epoch % self.settings.validate_every == 0 or line.epoch == epochs:

@@ -90,6 +90,8 @@ def _wanted(code: str, context: Mapping[str, Any]) -> str:
     if code in limits:
         (limit,) = context.values()
         return f"{limits[code]} {limit:.15g}"
+    if code == "too_short":
+        return f"a list of at least {context['min_length']}"
     words = {
         "int": "a whole number",
         "float": "a number",
@@ -98,7 +100,6 @@ def _wanted(code: str, context: Mapping[str, Any]) -> str:
         "string": "text",
         "tuple": "a list",
         "list": "a list",
-        "too": "longer" if code == "too_short" else "shorter",
         "dict": "a mapping, such as {name: value}",
         "model": "a mapping, such as {name: value}",
     }

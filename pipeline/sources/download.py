@@ -19,7 +19,7 @@ import requests
 
 from pipeline.errors import UserError
 from pipeline.io.atomic import MARK
-from pipeline.run import command_line
+from pipeline.run.progress import progress
 
 RETRIES = 6
 """How often in a row a server may fail before it is given up; a mebibyte received counts as success."""
@@ -243,4 +243,4 @@ def _cause(failed: BaseException) -> str:
 
 
 def _bar(what: str, total: int | None, begun: int = 0) -> Any:
-    return command_line.progress(total=total, initial=begun, desc=what, unit="B", unit_scale=True, unit_divisor=1024)
+    return progress(total=total, initial=begun, desc=what, unit="B", unit_scale=True, unit_divisor=1024)

@@ -13,10 +13,9 @@ from pathlib import Path, PurePosixPath
 
 from pipeline.errors import UserError
 from pipeline.io.archives import ZIP_FAILURES, is_damage
-from pipeline.io.atomic import MARK
+from pipeline.io.atomic import atomic_folder
 from pipeline.io.records import write_json
-from pipeline.run import command_line
-from pipeline.run.interrupts import unfinished
+from pipeline.run.progress import progress
 
 BYTES = 64 * 2**30
 """Most that an archive may unpack to, bytes; MedIMeta's largest has 5.5 GB of pixels, twice."""
@@ -39,10 +38,8 @@ def unpack(archive: Path, folder: Path, *, wanted: Callable[[str], bool], needed
         UserError: the archive is damaged, lacks the file `needed`, or is a trap: absolute names, ``..``, links,
             repeated names, or more bytes than a real one could hold; or the disk is full.
     """
-    beside = folder.with_name(f"{MARK}{folder.name}")
-    shutil.rmtree(beside, ignore_errors=True)  # of a run that was killed
     try:
-        with unfinished(beside), zipfile.ZipFile(archive) as opened:
+        with atomic_folder(folder) as beside, zipfile.ZipFile(archive) as opened:
             members = _members(opened, archive, folder.name)
             if needed not in members:
                 raise UserError(f"{archive} has no {needed}; it is not what it should be")
@@ -51,11 +48,10 @@ def unpack(archive: Path, folder: Path, *, wanted: Callable[[str], bool], needed
             if total > shutil.disk_usage(folder.parent).free:
                 raise UserError(f"{folder.parent} has no room for the {total / 1e9:.1f} GB that {archive} unpacks to")
             files = {}
-            with command_line.progress(total=total, desc=f"unpack {archive.name}", unit="B", unit_scale=True) as bar:
+            with progress(total=total, desc=f"unpack {archive.name}", unit="B", unit_scale=True) as bar:
                 for name, member in members.items():
                     files[name] = _extract(opened, member, beside / name, bar.update)
             write_json(beside / receipt, {"archive": archive.name, "files": files})
-            os.rename(beside, folder)
     except ZIP_FAILURES as failed:
         if is_damage(failed):
             what = " ".join(str(failed).split())[:120]

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from corruptions import draws
+from corruptions.cpu import draws
+from corruptions.draws import PhiloxKey
 from pipeline.cell import SIZE
 from pipeline.sources.phantom import brush
 from pipeline.sources.phantom.chance import Chance
@@ -56,7 +57,7 @@ def _moments(image: Field) -> tuple[float, float]:
     return mean / 4096.0, math.sqrt(max(squares / image.size - mean * mean, 1.0)) / 4096.0
 
 
-def expose(image: Field, camera: Camera, chance: Chance, stream: draws.Key, index: int) -> NDArray[np.uint8]:
+def expose(image: Field, camera: Camera, chance: Chance, stream: PhiloxKey, index: int) -> NDArray[np.uint8]:
     """Take the picture: blur, vignette, exposure, tone curve, tint and noise.
 
     Args:

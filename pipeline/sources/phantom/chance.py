@@ -8,7 +8,8 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from corruptions import draws
+from corruptions.cpu import draws
+from corruptions.draws import PhiloxKey
 from pipeline.sources.phantom.plane import Field
 
 DRAWING_VERSION = 1
@@ -17,7 +18,7 @@ DRAWING_VERSION = 1
 _NUMBERS = 6144
 
 
-def key(*parts: str | int) -> draws.Key:
+def key(*parts: str | int) -> PhiloxKey:
     """Return the Philox key of a text: the first eight bytes of its SHA-256 as two little-endian words."""
     text = "/".join(("phantom", str(DRAWING_VERSION), *map(str, parts)))
     words = np.frombuffer(hashlib.sha256(text.encode("ascii")).digest()[:8], "<u4")
@@ -27,7 +28,7 @@ def key(*parts: str | int) -> draws.Key:
 class Chance:
     """The random numbers of one image, taken in order."""
 
-    def __init__(self, stream: draws.Key, index: int) -> None:
+    def __init__(self, stream: PhiloxKey, index: int) -> None:
         self._numbers = (draws.uniforms(stream, [index], _NUMBERS)[0].astype(np.float64) + 0.5) / 65536.0
         self._next = 0
 
@@ -57,7 +58,7 @@ class Chance:
         return self.uniform() < probability
 
 
-def labels(stream: draws.Key, count: int, classes: int) -> NDArray[np.int64]:
+def labels(stream: PhiloxKey, count: int, classes: int) -> NDArray[np.int64]:
     """Return the labels of the first `count` images: every run of `classes` images holds each class once."""
     runs = -(-count // classes)
     if runs == 0:

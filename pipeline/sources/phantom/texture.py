@@ -7,7 +7,7 @@ import math
 
 import numpy as np
 
-from corruptions import draws
+from corruptions.cpu import draws
 from pipeline.cell import SIZE
 from pipeline.sources.phantom.chance import Chance, key
 from pipeline.sources.phantom.plane import Field

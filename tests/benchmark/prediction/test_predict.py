@@ -18,7 +18,8 @@ from safetensors.torch import load, save_file
 from benchmark import predict, report, score
 from benchmark.data.classes import class_features
 from benchmark.data.prompts import prompts
-from benchmark.models import loading, phantom_clip
+from benchmark.models import loading
+from benchmark.models.families import phantom_clip
 from benchmark.prediction import predictor, processes
 from benchmark.prediction.batches import Cells
 from benchmark.prediction.logits import read_logits

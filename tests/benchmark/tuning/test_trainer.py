@@ -111,7 +111,7 @@ def test_text_features_of_all_data_sets_or_of_the_images_own(trained):
 
 
 def test_a_tower_without_layers_for_lora_is_one_sentence(trained, monkeypatch):
-    monkeypatch.setattr("benchmark.models.Model.lora_targets", "no_such_layer")
+    monkeypatch.setattr("benchmark.models.model.Model.lora_targets", "no_such_layer")
     with pytest.raises(UserError, match=r"LoRA can't be put on phantom-clip: .*no_such_layer") as caught:
         tuning(trained, "plain")
     assert "\n" not in str(caught.value)

@@ -17,11 +17,10 @@ import yaml
 
 from pipeline import export
 from pipeline.cell import Cell
-from pipeline.hub import build
-from pipeline.hub.build import Build
+from pipeline.hub.build import Build, read_build
 from pipeline.io import npz
 from pipeline.paths import Workspace
-from tests.pipeline.hub import workspace
+from tests.pipeline.hub import tiny
 from tests.pipeline.hub.conftest import REPO, as_stranger, change, push, taken_for_real
 from tests.pipeline.hub.server import Hub
 
@@ -45,21 +44,21 @@ def rows(dataset):
 """
 
 
-def build_of(layout: Workspace) -> Build:
-    return build.build(layout, tuple(workspace.CLASSES))
+def build_of(workspace: Workspace) -> Build:
+    return read_build(workspace, tuple(tiny.CLASSES))
 
 
-def expected(layout: Workspace, config: str, split: str) -> list[list[Any]]:
+def expected(workspace: Workspace, config: str, split: str) -> list[list[Any]]:
     """Return the rows that `config` must have, read from the npz tree."""
-    dataset, corruption = build_of(layout).configs()[config]
+    dataset, corruption = build_of(workspace).configs()[config]
     found = []
-    for _, cell in build_of(layout).cells():
+    for _, cell in build_of(workspace).cells():
         if (cell.dataset, cell.split) != (dataset.name, split) or corruption not in (None, cell.corruption):
             continue
-        arrays = npz.read(build.npz_path(layout, cell))
+        arrays = npz.read(workspace.npz(cell))
         for index, (image, label) in enumerate(zip(arrays.images, arrays.labels, strict=True)):
             digest = hashlib.sha256(image.tobytes()).hexdigest()
-            name, image_id = dataset.class_names[label], f"{dataset.name}-{split}-{index}"
+            name, image_id = dataset.clean.class_names[label], f"{dataset.name}-{split}-{index}"
             shape = [length for length in image.shape if length > 1]  # Pillow's grey images have no third dimension
             found.append([cell.corruption, cell.severity, index, name, image_id, digest, shape])
     return sorted(found)
@@ -80,10 +79,10 @@ def published(exported: Path, tmp_path_factory: pytest.TempPathFactory) -> Itera
 def test_every_config_of_an_exported_folder_loads_pixel_for_pixel_and_name_for_name(
     exported: Path, tmp_path: Path
 ) -> None:
-    layout = Workspace(exported)
+    workspace = Workspace(exported)
     said = as_stranger(
         f"""{PRELUDE}
-folder = {str(layout.export)!r}
+folder = {str(workspace.export)!r}
 configs = get_dataset_config_names(folder)
 loaded = {{c: {{s: rows(d) for s, d in load_dataset(folder, c).items()}} for c in configs}}
 print(json.dumps([loaded, [m for m in sys.modules if m.split(".")[0] in ("pipeline", "corruptions")]]))
@@ -92,20 +91,20 @@ print(json.dumps([loaded, [m for m in sys.modules if m.split(".")[0] in ("pipeli
     )
     loaded, modules = json.loads(said)
     assert not modules
-    assert list(loaded) == list(build_of(layout).configs())
-    assert len(loaded) == len(workspace.CLASSES) * 9
+    assert list(loaded) == list(build_of(workspace).configs())
+    assert len(loaded) == len(tiny.CLASSES) * 9
     for config, splits in loaded.items():
         assert list(splits) == ["validation", "test"]
-        assert splits["validation"] == expected(layout, config, "val")
-        assert splits["test"] == expected(layout, config, "test")
+        assert splits["validation"] == expected(workspace, config, "val")
+        assert splits["test"] == expected(workspace, config, "test")
 
 
 def test_a_parquet_file_alone_has_names_and_pixels(exported: Path, tmp_path: Path) -> None:
-    layout = Workspace(exported)
-    file = build.export_folder(layout) / "data/pbc/test/zoom_blur_severity_2-00000-of-00001.parquet"
+    workspace = Workspace(exported)
+    file = workspace.export / "data/pbc/test/zoom_blur_severity_2-00000-of-00001.parquet"
     load = f'load_dataset("parquet", data_files={str(file)!r}, split="train")'
     said = json.loads(as_stranger(f"{PRELUDE}\nprint(json.dumps(rows({load})))", tmp_path))
-    assert said == [row for row in expected(layout, "pbc-zoom_blur", "test") if row[1] == 2]
+    assert said == [row for row in expected(workspace, "pbc-zoom_blur", "test") if row[1] == 2]
 
 
 def test_the_hub_gives_every_config_by_tag_by_commit_and_as_a_stream(
@@ -135,7 +134,7 @@ print(json.dumps({{
         hub,
     )
     loaded = json.loads(said)
-    before, after = (expected(layout, "pbc-contrast", "test") for layout in (first, second))
+    before, after = (expected(workspace, "pbc-contrast", "test") for workspace in (first, second))
     assert loaded["tag"] == loaded["commit"] == before
     assert loaded["next"] == after != before
     assert loaded["filtered"] == [row for row in expected(second, "mammo_mass", "test") if row[1] == 5]
@@ -158,13 +157,13 @@ def test_one_cell_by_data_files_fetches_one_file(published: tuple[Hub, Workspace
 
 def test_a_wrong_card_is_caught_by_loading(exported: Path, tmp_path: Path) -> None:
     """A card overrules the files, so one with other names or counts shows in what the other tests compare."""
-    layout = Workspace(exported)
-    card = (build.export_folder(layout) / "README.md").read_text()
+    workspace = Workspace(exported)
+    card = (workspace.export / "README.md").read_text()
 
     def with_metadata(name: str, spoil: Callable[[dict[str, Any]], None]) -> str:
         folder = tmp_path / name
         folder.mkdir()
-        (folder / "data").symlink_to(build.export_folder(layout) / "data")
+        (folder / "data").symlink_to(workspace.export / "data")
         metadata = yaml.safe_load(card.split("---\n")[1])
         spoil(next(entry for entry in metadata["dataset_info"] if entry["config_name"] == "mammo_mass-contrast"))
         (folder / "README.md").write_text(f"---\n{yaml.safe_dump(metadata)}---\n")
@@ -189,29 +188,29 @@ except Exception as wrong:
         tmp_path / "home",
     )
     swapped, raised = said.splitlines()
-    right = expected(layout, "mammo_mass-contrast", "test")
+    right = expected(workspace, "mammo_mass-contrast", "test")
     assert json.loads(swapped) != right
     assert [row[5] for row in json.loads(swapped)] == [row[5] for row in right]
     assert raised == "NonMatchingSplitsSizesError"
 
 
 def test_grey_images_kept_as_one_channel_load_as_grey(tmp_path: Path) -> None:
-    layout = workspace.make(tmp_path / "native", channels="native")
-    assert export.main(["--root", str(layout.root)]) == 0
-    load = f'load_dataset({str(layout.export)!r}, "mammo_mass-contrast", split="test")'
+    workspace = tiny.make(tmp_path / "native", channels="native")
+    assert export.main(["--root", str(workspace.root)]) == 0
+    load = f'load_dataset({str(workspace.export)!r}, "mammo_mass-contrast", split="test")'
     said = json.loads(as_stranger(f"{PRELUDE}\nprint(json.dumps(rows({load})))", tmp_path / "home"))
-    assert said == expected(layout, "mammo_mass-contrast", "test")
-    assert said[0][-1] == [workspace.SIDE, workspace.SIDE]
+    assert said == expected(workspace, "mammo_mass-contrast", "test")
+    assert said[0][-1] == [tiny.SIDE, tiny.SIDE]
 
 
 @pytest.mark.slow
 def test_an_export_loads_in_a_fresh_environment(exported: Path, tmp_path: Path) -> None:
     """Needs a package index."""
-    layout = Workspace(exported)
+    workspace = Workspace(exported)
     venv.create(tmp_path / "fresh", with_pip=True)
     python = tmp_path / "fresh" / "bin" / "python"
     packages = [f"{name}=={version(name)}" for name in ("datasets", "Pillow")]
     subprocess.run([python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *packages], check=True)
-    load = f'load_dataset({str(layout.export)!r}, "pbc", split="test")'
+    load = f'load_dataset({str(workspace.export)!r}, "pbc", split="test")'
     said = as_stranger(f"{PRELUDE}\nprint(json.dumps(rows({load})))", tmp_path / "home", python=python)
-    assert json.loads(said) == expected(layout, "pbc", "test")
+    assert json.loads(said) == expected(workspace, "pbc", "test")

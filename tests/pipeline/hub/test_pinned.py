@@ -11,7 +11,7 @@ import pytest
 
 from corruptions import SEVERITIES
 from pipeline.paths import Workspace
-from tests.pipeline.hub import workspace
+from tests.pipeline.hub import tiny
 from tests.pipeline.hub.conftest import REPO, change, environment, push, taken_for_real
 
 # huggingface_hub 2.4 itself uploads in a way that its HTTP library calls deprecated
@@ -73,7 +73,7 @@ def test_a_pinned_revision_is_loaded_or_nothing_is(work: Workspace, tmp_path: Pa
         filled = {"repo": REPO, "first": first, "second": second}
         # v1.1.0 is streamed alone, so that the cache of prepared data sets has v1.0.0 and nothing else
         *lengths, moved, unknown = run(ONLINE.format(**filled), env, home)
-    rows = workspace.COUNTS["test"] * len(SEVERITIES)
+    rows = tiny.COUNTS["test"] * len(SEVERITIES)
     assert lengths == [rows] * 3
     assert first in str(moved)
     assert second in str(moved)
