@@ -16,26 +16,31 @@ import yaml
 from safetensors.torch import load, save_file
 
 from benchmark import predict, report, score
-from benchmark.data import prompts
+from benchmark.data.classes import class_features
+from benchmark.data.prompts import prompts
 from benchmark.models import loading
 from benchmark.models.families import phantom_clip
-from benchmark.predict import Predicting
-from benchmark.prediction import processes
-from benchmark.prediction.devices import list_devices, parse_device
+from benchmark.prediction import predictor, processes
+from benchmark.prediction.batches import Cells
+from benchmark.prediction.logits import read_logits
+from benchmark.prediction.predictor import Predictor
+from benchmark.prediction.records import PredictionRecord
 from corruptions import CORRUPTIONS, SEVERITIES, corrupt
 from pipeline import adopt, manifest
 from pipeline.cell import Cell, cells_of
 from pipeline.config import read_config
 from pipeline.io import npz
 from pipeline.io.atomic import is_temporary
+from pipeline.io.checksums import file_checksum
+from pipeline.manifest import ArraysEntry, CorruptionManifest
 from pipeline.paths import Workspace
 from pipeline.sources import medmnist
+from tests.bench import predicting
+from tests.pipeline.sources.medmnist_files import release
 
-from ..bench import predicting
-from ..sources.medmnist_files import release
-from .conftest import CLASSES, entry, params, write_manifest
+from ..conftest import CLASSES, entry, params, write_manifest
 
-REPOSITORY = Path(__file__).parents[2]
+REPOSITORY = Path(__file__).parents[3]
 COUNT = 5
 MODEL = "phantom-clip"
 
@@ -74,17 +79,23 @@ def noise(root, *, count=COUNT, batch=3):
     return root
 
 
-@pytest.fixture
-def run(workspace, tmp_path):
-    """A model whose logits go into an empty folder."""
-    made = Predicting(workspace, MODEL, device=torch.device("cpu"), on_the_fly=True, split="test")
-    made.places = Workspace(tmp_path)
+def open_predictor(root, *, split="test", to=None):
+    """Return a model of a workspace whose logits go into the folder `to`, if not into the workspace's own."""
+    workspace = Workspace(root)
+    device = torch.device("cpu")
+    made = Predictor(workspace, read_config(workspace), MODEL, device=device, on_the_fly=True, split=split)
+    if to is not None:
+        made._path = lambda cell: Workspace(to).logits(MODEL, cell)
     return made
 
 
-def logits(places, dataset, cell):
-    with np.load(places.logits(MODEL, Cell(dataset, "test", cell))) as archive:
-        return archive["logits"]
+@pytest.fixture
+def run(workspace, tmp_path):
+    return open_predictor(workspace, to=tmp_path)
+
+
+def logits(root, cell):
+    return read_logits(Workspace(root).logits(MODEL, cell)).logits
 
 
 def test_devices_share_the_cells_out(workspace, capfd, monkeypatch):
@@ -92,14 +103,13 @@ def test_devices_share_the_cells_out(workspace, capfd, monkeypatch):
     arguments = ["--root", str(workspace), "--model", MODEL, "--dataset", "oct", "--device", "cpu", "--device", "cpu"]
     assert predict.main(arguments) == 0
     assert capfd.readouterr().out.splitlines() == [
-        f"{MODEL}, share 2 of 2: 18 cells predicted, the others were there",
-        f"{MODEL}: 36 cells predicted, the others were there",
+        f"{MODEL}, share 2 of 2: 18 cells predicted",
+        f"{MODEL}: 36 cells predicted",
     ]
     assert list(json.loads(Workspace(workspace).prediction_record(MODEL).read_text())["prompts"]) == ["oct"]
-    alone = Predicting(workspace, MODEL, device=torch.device("cpu"), on_the_fly=True, split="test")
-    assert not alone.todo("oct").keys, "one device takes up where several left off"
+    assert not open_predictor(workspace).pending("oct").keys, "one device takes up where several left off"
     assert predict.main(arguments) == 0
-    assert capfd.readouterr().out == f"{MODEL}: 0 cells predicted, the others were there\n", "and nothing is started"
+    assert capfd.readouterr().out == f"{MODEL}: all 36 cells were there\n", "and nothing is started"
 
 
 def test_shares_of_shares_cover_every_cell_once():
@@ -117,14 +127,14 @@ def test_a_share_that_is_none(text, capsys):
 def test_a_device_that_fails_is_named(run, monkeypatch):
     monkeypatch.setattr(predict.sys, "executable", "false")
     with pytest.raises(ValueError, match="predicting on cpu, cpu failed"):
-        predict._share_out(run, ["oct"], [torch.device("cpu")] * 3, (0, 12))
-    assert not run.todo("oct", shard=(0, 36)).keys, "its own share is done"
-    assert len(run.todo("oct", shard=(0, 12)).keys) == 2
+        predict.share_out(run, {"oct": run.pending("oct")}, [torch.device("cpu")] * 3, (0, 12))
+    assert not run.pending("oct", shard=(0, 36)).keys, "its own share is done"
+    assert len(run.pending("oct", shard=(0, 12)).keys) == 2
 
 
 def test_shares_end_with_the_run_that_started_them(tmp_path):
     root = noise(tmp_path, count=40, batch=1)
-    others = [Workspace(root).logits(MODEL, Cell("oct", "test", cell)) for cell in cells_of()[1::2]]
+    others = [Workspace(root).logits(MODEL, cell) for cell in list(cells_of("oct", "test"))[1::2]]
     command = [sys.executable, "-m", "benchmark.predict", "--root", str(root), "--model", MODEL, "--dataset", "oct"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     with subprocess.Popen([*command, "--device", "cpu", "--device", "cpu"], cwd=REPOSITORY, env=environment) as first:
@@ -142,22 +152,23 @@ def test_shares_end_with_the_run_that_started_them(tmp_path):
     assert not [path for path in root.rglob("*") if is_temporary(path)]
 
 
-def test_logits_do_not_depend_on_how_many_images_are_prepared_at_once(run, tmp_path, monkeypatch):
-    chosen = list(run.todo("oct", shard=(0, 12)).keys)
-    run.data_set("oct", shard=(0, 12))
-    found = [logits(run.places, "oct", cell) for cell in chosen]
-    monkeypatch.setattr(predict, "AT_ONCE", 100)
-    run.places = Workspace(tmp_path / "again")
-    run.data_set("oct", shard=(0, 12))
-    assert all(np.array_equal(logits(run.places, "oct", c), was) for c, was in zip(chosen, found, strict=True))
-    assert len({was.tobytes() for was in found}) == len(chosen) == 3
+def test_logits_do_not_depend_on_how_many_images_are_prepared_at_once(run, workspace, tmp_path, monkeypatch):
+    pending = run.pending("oct", shard=(0, 12))
+    run.predict(pending)
+    before = [logits(tmp_path, cell) for cell in pending.keys]
+    monkeypatch.setattr(predictor, "AT_ONCE", 100)
+    again = open_predictor(workspace, to=tmp_path / "again")
+    again.predict(again.pending("oct", shard=(0, 12)))
+    after = [logits(tmp_path / "again", cell) for cell in pending.keys]
+    assert all(np.array_equal(*pair) for pair in zip(before, after, strict=True))
+    assert len({values.tobytes() for values in before}) == len(before) == 3
 
 
 def test_a_batch_is_whole_in_the_buffer(run):
     images = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (6, 224, 224, 3), np.uint8))
     whole = run.model.preprocess(images)
     for count in (5, 6, 2):
-        prepared = run._prepared(images[:count])
+        prepared = run._preprocess(images[:count])
         assert torch.equal(prepared, whole[:count])
         assert prepared.stride() == whole.stride()
 
@@ -168,15 +179,16 @@ def test_a_disk_that_is_full_stops_it(run, monkeypatch):
 
     monkeypatch.setattr(run, "_write", full)
     with pytest.raises(OSError, match="No space left"):
-        run.data_set("oct")
+        run.predict(run.pending("oct"))
 
 
 def test_the_bench_writes_rates_and_the_machine(tmp_path, capsys):
     """One cell in 36 is the clean one, so the others need no files."""
-    layout = Workspace(noise(tmp_path))
+    workspace = Workspace(noise(tmp_path))
     for corruption in CORRUPTIONS:
-        cells = {"test": {str(severity): {"images": f"{corruption} {severity}"} for severity in SEVERITIES}}
-        manifest.write(layout, "oct", corruption, {"cells": cells})
+        entries = {k: ArraysEntry(count=COUNT, images=f"{k}" * 64, labels="0" * 64) for k in SEVERITIES}
+        cells = {"test": entries}
+        manifest.write(workspace, CorruptionManifest(dataset="oct", corruption=corruption, seed=3, cells=cells))
     output = tmp_path / "new" / "predicting.json"
     arguments = ["--root", str(tmp_path), "--dataset", "oct", "--one-cell-in", "36", "--rounds", "1"]
     assert predicting.main([*arguments, "--output", str(output)]) == 0
@@ -190,26 +202,26 @@ def test_the_bench_writes_rates_and_the_machine(tmp_path, capsys):
 
 
 def test_long_work_is_announced(capsys):
-    predict._announce("m oct", 35, 1.0)
+    predictor.announce("m oct", 35, 1.0)
     assert capsys.readouterr().out == ""
-    predict._announce("m oct", 35, 12.0)
+    predictor.announce("m oct", 35, 12.0)
     assert capsys.readouterr().out == "m oct: 35 more cells, about 7 min\n"
 
 
 @pytest.mark.parametrize("name", ["tpu", "cuda:x", "cpu:1", "", "cuda:-1"])
 def test_devices_that_there_are_none_of(name):
     with pytest.raises(ValueError, match="no device"):
-        parse_device(name)
+        loading.device(name)
 
 
 def test_all_gpus_are_used(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
-    assert list_devices("auto") == list_devices("cuda") == [torch.device("cuda", 0), torch.device("cuda", 1)]
-    assert list_devices("cuda:1") == [torch.device("cuda", 1)]
-    assert list_devices("cpu") == [torch.device("cpu")]
+    assert loading.devices("auto") == loading.devices("cuda") == [torch.device("cuda", 0), torch.device("cuda", 1)]
+    assert loading.devices("cuda:1") == [torch.device("cuda", 1)]
+    assert loading.devices("cpu") == [torch.device("cpu")]
     with pytest.raises(ValueError, match="cuda:2 was asked for, and torch sees 2; have auto, cpu"):
-        parse_device("cuda:2")
+        loading.device("cuda:2")
 
 
 @pytest.fixture(scope="module")
@@ -238,48 +250,39 @@ def collections(workspace):
     return workspace
 
 
-def test_collections_of_other_workspaces_are_predicted_and_scored(collections, capsys):
-    places = Workspace(collections)
+def test_collections_of_other_workspaces_are_predicted(collections):
+    workspace = Workspace(collections)
     names = medmnist.CORRUPTED["breastmnist"]
-    found = {path.stem for path in places.logits(MODEL, Cell("breastmnist", "test", "clean")).parent.glob("*.npz")}
-    assert found == set(cells_of(names))
-    model = loading.load(places, read_config(Workspace(collections)).benchmark, MODEL, device="cpu")
-    features = prompts.class_features(model, prompts.prompts(Workspace(collections / "adopted"), "breastmnist"))
-    cell = medmnist.load_corrupted(
-        "breastmnist", "motion_blur", root=Workspace(collections / "adopted").raw("medmnist-c")
-    )
+    folder = workspace.logits(MODEL, Cell("breastmnist", "test")).parent
+    assert {path.stem for path in folder.glob("*.npz")} == {c.name for c in cells_of("breastmnist", "test", names)}
+    model = loading.load(workspace, read_config(workspace).benchmark, MODEL, device="cpu")
+    adopted, built = Workspace(collections / "adopted"), Workspace(collections / "built")
+    cell = medmnist.load_corrupted("breastmnist", "motion_blur", root=adopted.raw("medmnist-c"))
     grey = np.repeat(cell[2].read(range(5)), 3, axis=-1)
-    noise = npz.read(Workspace(collections / "built").npz(Cell("mammo_mass", "test"))).images[..., :1]
-    blurred = corrupt(noise, "impulse_noise", 3, dataset="mammo_mass", split="test", seed=99)
-    others = prompts.class_features(model, prompts.prompts(Workspace(collections / "built"), "mammo_mass"))
-    for images, dataset, name, texts in (
-        (grey, "breastmnist", "motion_blur_severity_3", features),
-        (np.repeat(blurred, 3, axis=-1), "mammo_mass", "impulse_noise_severity_3", others),
+    noise = npz.read(built.npz(Cell("mammo_mass", "test"))).images[..., :1]
+    noisy = corrupt(noise, "impulse_noise", 3, dataset="mammo_mass", split="test", seed=99)
+    for images, cell, home in (
+        (grey, Cell("breastmnist", "test", "motion_blur", 3), adopted),
+        (np.repeat(noisy, 3, axis=-1), Cell("mammo_mass", "test", "impulse_noise", 3), built),
     ):
+        features = class_features(model, prompts(home, cell.dataset))
         with torch.inference_mode():
-            expected = model.logit_scale * model.encode_images(model.preprocess(images)) @ texts.T
-        assert logits(places, dataset, name) == pytest.approx(expected.numpy(), abs=1e-3)
+            expected = model.logit_scale * model.encode_images(model.preprocess(images)) @ features.T
+        assert logits(collections, cell) == pytest.approx(expected.numpy(), abs=1e-3)
+
+
+def test_collections_of_other_workspaces_are_scored_and_reported(collections):
     assert score.main(["--root", str(collections)]) == 0
-    scores = json.loads(places.scores.read_text())
-    assert scores["corruptions"] == [*CORRUPTIONS, *(name for name in names if name not in CORRUPTIONS)]
-    one = scores["models"][MODEL]
-    assert set(one["data_sets"]["breastmnist"]["corruptions"]) == set(names)
-    apart = [one["collections"][name]["corrupted_error"]["value"] for name in scores["collections"]]
-    assert one["summary"]["corrupted_error"]["value"] == pytest.approx(np.mean(apart))
-    assert json.loads((places.reports / "metrics.json").read_text())[MODEL]["MedMNIST-C"]["mce"] == pytest.approx(100)
-    rows = (places.reports / "scores.csv").read_text().splitlines()
-    assert len(rows) == 1 + 36 + 36 + 1 + 5 * len(names)
+    reports = Workspace(collections).reports
+    assert json.loads((reports / "metrics.json").read_text())[MODEL]["MedMNIST-C"]["mce"] == pytest.approx(100)
     assert report.main(["--root", str(collections)]) == 0
-    assert "MedMNIST-C" in (places.reports / "report.md").read_text()
-    assert scores["build"] not in {
-        manifest.build_checksum(Workspace(collections / part)) for part in ("", "built", "adopted")
-    }
+    assert "MedMNIST-C" in (reports / "report.md").read_text()
 
 
 def test_one_data_set_predicted_again_leaves_the_others_in_the_record(collections):
     assert predict.main(["--root", str(collections), "--model", MODEL, "--dataset", "breastmnist"]) == 0
-    record = json.loads(Workspace(collections).prediction_record(MODEL).read_text())
-    assert list(record["prompts"]) == ["breastmnist", "mammo_mass", "oct"]
+    record = PredictionRecord.read(Workspace(collections), MODEL)
+    assert sorted(record.prompts) == ["breastmnist", "mammo_mass", "oct"]
 
 
 def test_prompts_in_the_record_are_those_that_made_the_logits(collections):
@@ -288,8 +291,8 @@ def test_prompts_in_the_record_are_those_that_made_the_logits(collections):
         values["benchmark"]["prompts"] = templates
         (collections / "params.yaml").write_text(yaml.safe_dump(values, sort_keys=False))
         assert predict.main(["--root", str(collections), "--model", MODEL, *only]) == 0
-        record = json.loads(Workspace(collections).prediction_record(MODEL).read_text())
-        return {dataset: made["templates"] for dataset, made in record["prompts"].items()}
+        record = PredictionRecord.read(Workspace(collections), MODEL)
+        return {dataset: of_dataset.templates for dataset, of_dataset in record.prompts.items()}
 
     before = predicted(templates="single", only=[])
     assert set(before.values()) == {"single"}
@@ -319,7 +322,7 @@ def test_a_model_that_changed_is_not_scored_by_halves(collections, capsys):
 def test_versions_in_the_record_are_those_that_made_the_logits(collections, monkeypatch):
     path = Workspace(collections).prediction_record(MODEL)
     before = path.read_bytes()
-    monkeypatch.setattr(predict, "versions", lambda: {"python": "9.9"})
+    monkeypatch.setattr(predictor, "versions", lambda: {"python": "9.9"})
     arguments = ["--root", str(collections), "--model", MODEL]
     assert predict.main(arguments) == 0
     assert path.read_bytes() == before, "nothing was predicted"
@@ -332,7 +335,7 @@ def test_versions_in_the_record_are_those_that_made_the_logits(collections, monk
 
 
 def test_a_hole_in_a_grid_of_its_own_is_named(collections):
-    path = Workspace(collections).logits(MODEL, Cell("breastmnist", "test", "speckle_noise_severity_4"))
+    path = Workspace(collections).logits(MODEL, Cell("breastmnist", "test", "speckle_noise", 4))
     path.rename(path.with_suffix(".away"))
     with pytest.raises(ValueError, match=rf"{MODEL} has no logits for breastmnist/speckle_noise_severity_4 \(test\)"):
         score.score(collections)
@@ -348,3 +351,79 @@ def test_mistakes_about_collections_are_named(collections, capsys):
         "error: breastmnist has no split val; have test",
         "error: params.yaml has no data set 'mammo'; have oct, mammo_mass, breastmnist",
     ]
+
+
+def test_files_have_their_layout_and_the_record_says_what_made_them(tmp_path):
+    root = noise(tmp_path)
+    assert predict.main(["--root", str(root), "--model", MODEL, "--dataset", "oct"]) == 0
+    workspace = Workspace(root)
+    for cell in cells_of("oct", "test"):
+        read = read_logits(workspace.logits(MODEL, cell))
+        assert (read.logits.shape, read.logits.dtype) == ((COUNT, 4), np.float32)
+        assert read.labels.tolist() == [k % 4 for k in range(COUNT)]
+        assert read.indices.tolist() == list(range(COUNT))
+    record = PredictionRecord.read(workspace, MODEL)
+    assert record.prompts["oct"].class_names == tuple(CLASSES["oct"])
+    assert record.versions["torch"].partition("+")[0] == torch.__version__.partition("+")[0]
+    (file,) = record.model.files
+    assert file.sha256 == file_checksum(workspace.model(MODEL) / phantom_clip.WEIGHTS)
+    assert record.weights_sha256 == read.weights
+    assert (record.base, record.tuning, record.model.name) == (None, None, MODEL)
+
+
+def test_done_cells_are_skipped_and_changed_ones_are_not(tmp_path, capsys):
+    root = noise(tmp_path)
+    arguments = ["--root", str(root), "--model", MODEL, "--dataset", "oct"]
+    assert predict.main(arguments) == 0
+    kept, lost, cut = (
+        Workspace(root).logits(MODEL, cell)
+        for cell in (Cell("oct", "test"), Cell("oct", "test", "pixelate", 2), Cell("oct", "test", "pixelate", 4))
+    )
+    before, whole, other = kept.stat().st_mtime_ns, lost.read_bytes(), cut.read_bytes()
+    lost.unlink()
+    cut.write_bytes(other[:200])
+    capsys.readouterr()
+    assert predict.main(arguments) == 0
+    assert capsys.readouterr().out == f"{MODEL}: 2 cells predicted, 34 were there\n"
+    assert (lost.read_bytes() == whole, cut.read_bytes() == other) == (True, True)
+    assert kept.stat().st_mtime_ns == before
+
+
+def test_shards_cover_every_cell_once(tmp_path):
+    run = open_predictor(noise(tmp_path))
+    halves = [run.pending("oct", shard=(k, 2)) for k in range(2)]
+    assert {len(half.keys) for half in halves} == {18}
+    assert halves[0].keys | halves[1].keys == run.pending("oct").keys
+    run.predict(halves[0])
+    assert run.pending("oct", shard=(1, 2)).keys == halves[1].keys, "whatever is there already"
+
+
+def test_a_key_depends_on_pixels_weights_and_prompts(run):
+    features = torch.zeros(2, 4)
+    key = run._key(features, "pixels")
+    assert key == run._key(features, "pixels")
+    assert key != run._key(features, "other pixels")
+    assert key != run._key(features + 1, "pixels")
+    run.weights = "others"
+    assert key != run._key(features, "pixels")
+
+
+def test_checksums_name_every_cell(tmp_path):
+    cells = Cells(Workspace(noise(tmp_path)), "oct", "test", backend="cpu")
+    assert list(cells.checksums) == list(cells_of("oct", "test"))
+    assert len(set(cells.checksums.values())) == 36
+
+
+def test_mistakes_are_one_sentence(tmp_path, capsys):
+    root = str(noise(tmp_path))
+    assert predict.main(["--root", root, "--model", "nothing"]) == 1
+    assert predict.main(["--root", root, "--model", MODEL, "--dataset", "brain"]) == 1
+    values = yaml.safe_load((tmp_path / "params.yaml").read_text())
+    values["benchmark"]["on_the_fly"] = False
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(values))
+    assert predict.main(["--root", root, "--model", MODEL, "--dataset", "oct"]) == 1
+    lines = capsys.readouterr().err.strip().splitlines()
+    assert len(lines) == 3
+    assert "no model 'nothing'" in lines[0]
+    assert "no data set 'brain'; have oct, mammo_mass" in lines[1]
+    assert "oct/gaussian_noise.json: restore it with git or run `dvc repro`" in lines[2]
