@@ -78,7 +78,7 @@ def test_photographs_become_a_verified_benchmark(tmp_path: Path) -> None:
     prepare.prepare(workspace, "photographs", config, workers=2)
     for corruption in CORRUPTIONS:
         corrupt.corrupt(workspace, "photographs", corruption, config, corrupt.Execution(workers=2))
-    assert verify.findings(workspace, config, workers=2).findings == []
+    assert verify.verify(workspace, config, workers=2).findings == []
     images, labels = npz.read(workspace.npz(Cell("photographs", "test")))
     assert labels.tolist() == [0, 0, 1, 1, 2, 2]  # folders sorted: immunohistochemistry, microaneurysms, retina
     np.testing.assert_array_equal(images[0], shown["immunohistochemistry"][2])
