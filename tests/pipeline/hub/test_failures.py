@@ -35,9 +35,7 @@ EVERY_CALL = {
     "tag": "^POST .*/tag/",
     "visibility": "^PUT .*/settings",
 }
-TAGS = st.text("v1.-_/@{}~^:?*[\\ \n\té", min_size=1, max_size=8) | st.sampled_from(
-    ["v1.0.lock", "v1.0", "v1.0.0-rc.1"]
-)
+TAGS = st.text("v1.-_/@{}~^:?*[\\ \n\té", min_size=1, max_size=8) | st.sampled_from(["v1.0.lock", "v1.0", "v1-rc.1"])
 FULL = ("--tag", "v1", "--public")
 
 
@@ -62,7 +60,8 @@ def test_every_call_is_tried_again(work: Workspace, hub: Hub, call: str, fault: 
     hub.faults.append(fault(call))
     assert push(work, *FULL) == 0
     assert is_whole(hub)
-    assert len(hub.asked(call)) >= 2
+    is_made = hub.faults[0].after and call == EVERY_CALL["commit"]  # it is looked for, and not asked for again
+    assert len(hub.asked(call)) >= 2 - is_made
 
 
 @pytest.mark.parametrize(
