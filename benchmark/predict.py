@@ -23,7 +23,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from benchmark.data.prompts import Prompts, class_features, prompts
+from benchmark.data.classes import class_features
+from benchmark.data.prompts import Prompts, prompts
 from benchmark.models import Model, loading
 from benchmark.prediction import processes
 from benchmark.prediction.batches import Batch, Cells, ahead
@@ -171,7 +172,7 @@ class Predicting:
             "model": described | {"name": self.name, "title": title(self.name, self.model, self.plan)},
             "base": None if tuned is None else tuned.base,
             "logit_scale": self.model.logit_scale,
-            "prompts": {d: self._prompts(d).record() for d in datasets},
+            "prompts": {d: self._prompts(d).model_dump(mode="json") for d in datasets},
             "settings": None if tuned is None else _tuning(self.workspace, self.name),
             "view": asdict(self.model.record.view),
             "weights_sha256": self.weights,

@@ -22,6 +22,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from benchmark.data import pool
+from benchmark.data.classes import class_columns, own_columns
 from benchmark.data.pool import Pool
 from benchmark.data.prompts import TEMPLATES, Prompts, prompts
 from benchmark.models import phantom_clip, pixels
@@ -82,7 +83,7 @@ def train(
     steps = how.epochs * math.ceil(len(images) / how.batch)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: warm_cosine(step, steps, warmup=0.1))
     columns = {
-        t: pool.class_columns([p.class_names for p in named], [[s[t] for s in p.sentences] for p in named])
+        t: class_columns([p.class_names for p in named], [[s[t] for s in p.sentences] for p in named])
         for t in range(len(TEMPLATES["ensemble"]))
     }
     rng, started = np.random.default_rng((how.seed, 1)), time.monotonic()
@@ -118,13 +119,6 @@ def contrast(logits: Tensor, images: Pool, places: NDArray[np.int64], starts: Te
     everybody = functional.cross_entropy(logits.masked_fill(~allowed[sets], -1e4), target)
     own = own_columns(starts, logits.shape[1])[sets]
     return (everybody + functional.cross_entropy(logits.masked_fill(~own, -1e4), target)) / 2
-
-
-def own_columns(starts: Tensor, columns: int) -> Tensor:
-    """Return which of all classes are a data set's own, bool (D, columns)."""
-    ends = torch.cat([starts[1:], torch.tensor([columns])])
-    column = torch.arange(columns)
-    return (column >= starts[:, None]) & (column < ends[:, None])
 
 
 def warm_cosine(step: int, steps: int, *, warmup: float) -> float:

@@ -25,11 +25,12 @@ from torch import Tensor
 from torch.nn import functional
 
 from benchmark.data import pool
+from benchmark.data.classes import class_columns, class_features, own_columns
 from benchmark.data.pool import Part, Pool
-from benchmark.data.prompts import class_features, prompts
+from benchmark.data.prompts import prompts
 from benchmark.models import loading
 from benchmark.models.extras import package
-from benchmark.pretrain import own_columns, time_left, warm_cosine
+from benchmark.pretrain import time_left, warm_cosine
 from benchmark.tuning.adapters import curves, keep
 from benchmark.tuning.augmentation import Corrupting, Moving
 from corruptions import BYTES_VERSION
@@ -65,7 +66,7 @@ class Tuning:
         self.features = torch.cat([class_features(self.model, p) for p in self.named])
         self.key = self._key()
         sentences = [[group[0] for group in p.sentences] for p in self.named]
-        self.starts, self.allowed = pool.class_columns([p.class_names for p in self.named], sentences)
+        self.starts, self.allowed = class_columns([p.class_names for p in self.named], sentences)
         if self.plan.tune.classes == "own":
             self.allowed = own_columns(self.starts, self.features.shape[0])
         self._wrap()
@@ -77,7 +78,7 @@ class Tuning:
             "tuned": self.tuned.model_dump(),
             "base": self.model.checksum(),
             "corrupting": self.corrupting and [BYTES_VERSION, vars(self.corrupting)],
-            "prompts": [p.record() for p in self.named],
+            "prompts": [p.model_dump(mode="json") for p in self.named],
             "images": [
                 (part.dataset, part.split, _checksums(self.workspace, part), part.indices.tolist())
                 for part in (*self.shots.parts, *self.held.parts)

@@ -1,4 +1,4 @@
-"""The images of several data sets as one pool to train on, read when needed, and the sentences of all their classes."""
+"""The images of several data sets as one pool to train on, read when needed."""
 
 from __future__ import annotations
 
@@ -7,9 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from pipeline import datasets, manifest
 from pipeline.cell import Cell
@@ -116,25 +114,3 @@ def mirror(dataset: str) -> tuple[bool, bool]:
         return False, False
     known = datasets.card(dataset)
     return known.mirror_horizontal, known.mirror_vertical
-
-
-def class_columns(class_names: Sequence[Sequence[str]], sentences: Sequence[Sequence[str]]) -> tuple[Tensor, Tensor]:
-    """Lay the classes of all data sets out side by side.
-
-    Args:
-        class_names: of each data set, in label order.
-        sentences: one of each class, per data set; equal ones in two data sets say the same.
-
-    Returns:
-        The column at which each data set begins, int64 (D,), and which columns an image of each data set is compared
-        with, bool (D, K): all but other data sets' classes whose sentence is one of its own.
-    """
-    sizes = [len(names) for names in class_names]
-    starts = torch.tensor([sum(sizes[:k]) for k in range(len(sizes))])
-    flat = [sentence for group in sentences for sentence in group]
-    allowed = torch.ones((len(sizes), len(flat)), dtype=torch.bool)
-    for k, group in enumerate(sentences):
-        for column, sentence in enumerate(flat):
-            elsewhere = not starts[k] <= column < starts[k] + sizes[k]
-            allowed[k, column] = not (elsewhere and sentence in group)
-    return starts, allowed

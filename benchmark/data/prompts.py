@@ -7,15 +7,10 @@ source; the modality comes from the data set's card.
 from __future__ import annotations
 
 import re
-from dataclasses import asdict, dataclass
-from typing import Any
 
-import torch
-from torch import Tensor
-
-from benchmark.models import Model
 from pipeline import datasets, manifest
 from pipeline.errors import UserError
+from pipeline.io.records import Record
 from pipeline.paths import Workspace
 
 TEMPLATES = {
@@ -31,8 +26,7 @@ TEMPLATES = {
 """Sets by name; of an ensemble the unit-length features of the sentences are averaged and brought to unit length."""
 
 
-@dataclass(frozen=True)
-class Prompts:
+class Prompts(Record):
     """The sentences of one data set.
 
     Attributes:
@@ -49,10 +43,6 @@ class Prompts:
     templates: str
     sentences: tuple[tuple[str, ...], ...]
 
-    def record(self) -> dict[str, Any]:
-        """Return everything as JSON values, for results and keys."""
-        return asdict(self)
-
 
 def prompts(workspace: Workspace, dataset: str, *, templates: str = "ensemble") -> Prompts:
     """Return the prompts of `dataset`; UserError if there is no such set of templates, or no manifest yet."""
@@ -64,7 +54,7 @@ def prompts(workspace: Workspace, dataset: str, *, templates: str = "ensemble") 
         tuple(t.format(**{"class": readable(name), "modality": modality}) for t in TEMPLATES[templates])
         for name in names
     )
-    return Prompts(dataset, names, modality, templates, sentences)
+    return Prompts(dataset=dataset, class_names=names, modality=modality, templates=templates, sentences=sentences)
 
 
 def readable(name: str) -> str:
@@ -74,11 +64,3 @@ def readable(name: str) -> str:
     """
     name = re.sub(r"^[A-Z]{3} (?=[A-Z])", "", name.replace("_", " "))
     return re.sub(r"\b[A-Z]{4,}\b|\b[A-Z][a-z]+\b", lambda word: word.group().lower(), name)
-
-
-def class_features(model: Model, chosen: Prompts) -> Tensor:
-    """Return the text feature of each class, float32 (K, D), unit length, without gradient."""
-    with torch.inference_mode():
-        flat = model.encode_texts([sentence for sentences in chosen.sentences for sentence in sentences])
-        means = flat.reshape(len(chosen.class_names), -1, flat.shape[1]).mean(dim=1)
-        return torch.nn.functional.normalize(means, dim=-1)

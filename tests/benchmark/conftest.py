@@ -8,8 +8,10 @@ import pytest
 import yaml
 
 from benchmark import pretrain
+from benchmark.prediction.records import ModelDescription, ModelView, PredictionRecord
 from pipeline.cell import Cell, cells_of
 from pipeline.io import npz
+from pipeline.io.records import write_record
 from pipeline.paths import Workspace
 
 COUNT = 40
@@ -94,7 +96,37 @@ def write_logits(places, model, name, cell, wrong, labels=None):
     logits = 4.0 * np.eye(classes, dtype=np.float32)[chosen]
     path = places.predictions(model) / name / "test" / f"{cell}.npz"
     path.parent.mkdir(parents=True, exist_ok=True)
-    np.savez(path, logits=logits, labels=labels, indices=np.arange(len(labels)), weights=f"of {model}")
+    np.savez(path, logits=logits, labels=labels, indices=np.arange(len(labels)), key="", weights=f"of {model}")
+
+
+def prediction_record(model, **changes):
+    """Return a record of predictions; `changes` replace its fields."""
+    grey = (0.5, 0.5, 0.5)
+    description = ModelDescription(
+        name=model,
+        title=model.title(),
+        family="none",
+        architecture="none",
+        files=(),
+        context_length=32,
+        embedding=64,
+        licence="MIT",
+        citation="nobody",
+    )
+    fields = {
+        "model": description,
+        "base": None,
+        "logit_scale": 4.0,
+        "prompts": {},
+        "tuning": None,
+        "view": ModelView(
+            size=224, mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5), interpolation="bicubic", resize="squash"
+        ),
+        "weights_sha256": f"of {model}",
+        "versions": {"numpy": np.__version__},
+        "device": "cpu",
+    }
+    return PredictionRecord(**fields | changes)
 
 
 @pytest.fixture
@@ -108,9 +140,7 @@ def workspace(tmp_path):
             for cell in cells_of(name, "test"):
                 write_logits(places, model, name, cell.name, 4 if cell.is_clean else corrupted)
     for model in ("base", "better"):
-        record = {"model": {"name": model, "title": model.title()}, "weights_sha256": f"of {model}"}
-        record |= {"versions": {"numpy": np.__version__}}
-        places.prediction_record(model).write_text(json.dumps(record))
+        write_record(places.prediction_record(model), prediction_record(model))
     return tmp_path
 
 

@@ -1,0 +1,64 @@
+"""The npz file of one cell's logits: logits, labels, indices, the key of all that they depend on, and the weights."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.errors import UserError
+from pipeline.io.atomic import atomic_write
+
+_NOT_WHOLE = (KeyError, ValueError, EOFError, OverflowError, MemoryError, zipfile.BadZipFile, NotImplementedError)
+"""What NumPy and zipfile raise for a file that was cut, edited, or is another kind of file."""
+
+
+class Logits(NamedTuple):
+    """One cell's logits.
+
+    Attributes:
+        logits: float32 (N, K), by image and class.
+        labels: int64 (N,).
+        indices: of each image in its split, int64 (N,).
+        key: checksum of weights, prompts and pixels.
+        weights: SHA-256 of the model's image tower.
+    """
+
+    logits: NDArray[np.float32]
+    labels: NDArray[np.int64]
+    indices: NDArray[np.int64]
+    key: str
+    weights: str
+
+
+def read_logits(path: Path) -> Logits:
+    """Read a file of logits.
+
+    Raises:
+        UserError: it is not whole.
+        FileNotFoundError: it is not there.
+    """
+    try:
+        with path.open("rb") as handle, np.load(handle, allow_pickle=False) as archive:
+            arrays = [archive[name] for name in ("logits", "labels", "indices")]
+            return Logits(*arrays, key=str(archive["key"]), weights=str(archive["weights"]))
+    except _NOT_WHOLE as broken:
+        raise UserError(f"{path} is not a whole file of logits ({broken}); delete it and predict again") from None
+
+
+def write_logits(path: Path, logits: Logits) -> None:
+    """Write a file of logits, whole or absent."""
+    with atomic_write(path) as handle:
+        np.savez(handle, **logits._asdict())
+
+
+def stored_key(path: Path) -> str | None:
+    """Return the key in a file of logits, or None if there is no such file, or it is not whole: predict it again."""
+    try:
+        with path.open("rb") as handle, np.load(handle, allow_pickle=False) as archive:
+            return str(archive["key"])
+    except (OSError, *_NOT_WHOLE):
+        return None

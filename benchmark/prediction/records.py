@@ -1,0 +1,82 @@
+"""What a model's logits were made with: record.json beside them. Needs no torch and knows no model family."""
+
+from __future__ import annotations
+
+from benchmark.data.prompts import Prompts
+from benchmark.tuning.records import TuningSummary
+from pipeline.io.records import Record, read_record
+from pipeline.paths import Workspace
+
+
+class ModelFile(Record):
+    """A file that a model was made from; `benchmark.models.record.File` says what each field is."""
+
+    name: str
+    sha256: str | None = None
+    repo: str | None = None
+    revision: str | None = None
+    otherwise: str | None = None
+    url: str | None = None
+
+
+class ModelView(Record):
+    """What happens between uint8 pixels and a model's input; `benchmark.models.record.View` says what each field is."""
+
+    size: int
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+    interpolation: str
+    resize: str
+    grey: bool = False
+
+
+class ModelDescription(Record):
+    """What is known of a model; `benchmark.models.record` says what each field is.
+
+    `name` is what params.yaml calls it, `title` what tables call it.
+    """
+
+    name: str
+    title: str
+    family: str
+    architecture: str
+    files: tuple[ModelFile, ...]
+    context_length: int
+    embedding: int
+    licence: str
+    citation: str
+    sources: tuple[str, ...] = ()
+    base: str | None = None
+    notes: str = ""
+
+
+class PredictionRecord(Record):
+    """data/predictions/<model>/record.json.
+
+    Attributes:
+        model: what is known of the model.
+        base: of a model that was tuned here, the model that it was tuned from.
+        logit_scale: what cosines were multiplied by.
+        prompts: by data set, the sentences of its classes.
+        tuning: of a model that was tuned here, what tune.json says.
+        view: what happens between pixels and the model's input.
+        weights_sha256: checksum of the image tower; every npz of logits names it as ``weights``.
+        versions: by package, and of Python.
+        device: ``cpu`` or ``cuda``.
+    """
+
+    model: ModelDescription
+    base: str | None
+    logit_scale: float
+    prompts: dict[str, Prompts]
+    tuning: TuningSummary | None
+    view: ModelView
+    weights_sha256: str
+    versions: dict[str, str]
+    device: str
+
+    @classmethod
+    def read(cls, workspace: Workspace, model: str) -> PredictionRecord:
+        """Read the record of a model's logits; UserError if it is not there or not whole."""
+        remedy = f"run `python -m benchmark.predict --model {model}`"
+        return read_record(workspace.prediction_record(model), cls, remedy=remedy)

@@ -1,0 +1,123 @@
+"""What training leaves in writing: tune.json of a tuned model, pretrain.json of phantom-clip. Needs no torch."""
+
+from __future__ import annotations
+
+from typing import Annotated, Self
+
+from pydantic import Field
+
+from pipeline.config import Pretrain, Tune
+from pipeline.io.records import Record, read_record
+from pipeline.paths import Workspace
+
+TUNE_RECORD = "tune.json"
+PRETRAIN_RECORD = "pretrain.json"
+
+Accuracy = Annotated[float, Field(ge=0, le=1)]
+
+
+class TuningSettings(Tune):
+    """All settings of one tuned model: those that params.yaml gives to all of them, and its own."""
+
+    base: str
+    rank: int
+    augment: bool
+    seed: int
+
+
+class EpochRecord(Record):
+    """One epoch: its mean loss, and where it was validated the mean accuracy over data sets of the held images.
+
+    Attributes:
+        epoch: from 1.
+        loss: mean cross entropy over the epoch's images.
+        clean: accuracy on held images as they are.
+        corrupted: accuracy on held images under the augmentation, for a model that is trained with it.
+        validation: mean of the two, which the best epoch is chosen by.
+    """
+
+    epoch: int
+    loss: float
+    clean: Accuracy | None = None
+    corrupted: Accuracy | None = None
+    validation: Accuracy | None = None
+
+
+class TuningSummary(Record):
+    """What the record of a tuned model's predictions keeps of tune.json: `shots` is the number by data set."""
+
+    settings: TuningSettings
+    corruptions: tuple[str, ...]
+    best_epoch: int
+    scale: float
+    chosen_on: str
+    parameters: int
+    shots: dict[str, int]
+
+
+class TuneRecord(Record):
+    """tune.json, beside the adapter that it describes.
+
+    Attributes:
+        base: model that was tuned, as params.yaml calls it.
+        settings: all settings of this model.
+        shots: by data set, the indices in ``settings.split`` of the images that were tuned on.
+        corruptions: those that augmentation drew from; none without augmentation.
+        parameters: number of trained parameters.
+        history: every epoch, in order.
+        best_epoch: the epoch whose weights were kept.
+        scales: validation accuracy by the part of LoRA's update that is kept.
+        scale: the part that was kept.
+        chosen_on: which images chose the epoch and the scale, in words.
+        held_images: how many images those are.
+        device: ``cpu`` or ``cuda``.
+        key: checksum of all that the weights depend on.
+    """
+
+    base: str
+    settings: TuningSettings
+    shots: dict[str, tuple[int, ...]]
+    corruptions: tuple[str, ...]
+    parameters: int
+    history: tuple[EpochRecord, ...]
+    best_epoch: int
+    scales: dict[float, Accuracy]
+    scale: float
+    chosen_on: str
+    held_images: int
+    device: str
+    key: str
+
+    @classmethod
+    def read(cls, workspace: Workspace, name: str) -> Self:
+        """Read the record of the tuned model `name`; UserError if it is not there or not whole."""
+        remedy = f"run `python -m benchmark.tune --model {name}`"
+        return read_record(workspace.model(name) / TUNE_RECORD, cls, remedy=remedy)
+
+    def summary(self) -> TuningSummary:
+        """Return what the record of predictions keeps."""
+        counts = {dataset: len(indices) for dataset, indices in self.shots.items()}
+        kept = self.model_dump(include=set(TuningSummary.model_fields) - {"shots"})
+        return TuningSummary.model_validate(kept | {"shots": counts})
+
+
+class PretrainRecord(Record):
+    """pretrain.json, beside phantom-clip's checkpoint.
+
+    Attributes:
+        images: number that it was trained on.
+        parameters: number of both towers.
+        pretest_accuracy: zero-shot accuracy by data set, on held images of the first acquisition domain.
+        settings: of params.yaml.
+    """
+
+    images: int
+    parameters: int
+    pretest_accuracy: dict[str, Accuracy]
+    settings: Pretrain
+
+
+class PretrainSkipped(Record):
+    """pretrain.json where params.yaml needs no phantom-clip: the reason, in words."""
+
+    skipped: str
