@@ -13,6 +13,7 @@ from benchmark import score
 from benchmark.prediction.logits import read_logits, write_logits
 from benchmark.scoring import files
 from benchmark.scoring.aggregation import ce
+from benchmark.scoring.evaluation import evaluate
 from benchmark.scoring.measure import label_order
 from corruptions import CORRUPTIONS
 from pipeline import manifest
@@ -24,7 +25,7 @@ from tests.benchmark.conftest import CLASSES, params
 
 
 def scored(root):
-    return score.score(Workspace(root))[0]
+    return evaluate(Workspace(root))[0]
 
 
 def write(root, model, cell, wrong, labels=None):
@@ -51,7 +52,7 @@ def test_the_main_table_by_hand(workspace):
 
 
 def test_one_data_set(workspace):
-    scores, cube = score.score(Workspace(workspace))
+    scores, cube = evaluate(Workspace(workspace))
     one = scores.models["better"].datasets["mammo_mass"]
     # labels alternate, so four wrong are two of each class of 20
     assert (one.recall["malignant"].clean, one.recall["malignant"].corrupted) == (0.9, 0.85)
@@ -255,7 +256,7 @@ def test_the_files_agree(workspace, capsys):
     assert score.main(["--root", str(workspace)]) == 0
     assert "mce   75.0" in capsys.readouterr().out
     place = Workspace(workspace)
-    scores, cube = score.score(place)
+    scores, cube = evaluate(place)
     assert files.read_scores(place) == scores
     xr.testing.assert_equal(files.read_cube(place, scores), cube.sel(sample=0, drop=True))
     assert json.loads((place.reports / "metrics.json").read_text())["better"]["mce"] == pytest.approx(75)
@@ -304,7 +305,7 @@ def test_help_does_not_import_what_only_the_work_needs():
 
 def test_scoring_needs_no_torch():
     code = (
-        "import sys, benchmark.scoring.files, benchmark.scoring.comparisons, benchmark.scoring.predictions;"
+        "import sys, benchmark.scoring.files, benchmark.scoring.evaluation;"
         " print({'torch', 'transformers'} & set(sys.modules))"
     )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "set()\n"
