@@ -1,7 +1,9 @@
 import csv
 import json
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -309,3 +311,13 @@ def test_scoring_needs_no_torch():
         " print({'torch', 'transformers'} & set(sys.modules))"
     )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "set()\n"
+
+
+def test_the_docs_examples_run(workspace, monkeypatch):
+    assert score.main(["--root", str(workspace)]) == 0
+    text = (Path(__file__).parents[3] / "docs" / "scores.md").read_text(encoding="utf-8")
+    (example,) = (block for block in re.findall(r"```python\n(.*?)```", text, re.DOTALL) if "read_cube" in block)
+    monkeypatch.chdir(workspace)
+    results = {}
+    exec(example.replace('"rmedclip"', '"better"').replace("over_seeds(over", "result = over_seeds(over"), results)
+    assert results["result"]["mean"].sel(setting="better") == pytest.approx(75)
