@@ -47,11 +47,13 @@ ScoreName = Literal[
 points, the others in percent of the baseline. The last four are there only if corruptions of both groups are."""
 
 
-def _written(value: float | None) -> float | None:
-    return None if value is None or math.isnan(value) else round(float(value), 9)
+def _nine_digits(value: object) -> object:
+    if not isinstance(value, float):
+        return value
+    return None if math.isnan(value) else round(float(value), 9)
 
 
-Number = Annotated[float | None, BeforeValidator(_written)]
+Number = Annotated[float | None, BeforeValidator(_nine_digits)]
 """A number to nine digits; None, and NaN where it is made, is undefined."""
 
 
