@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from benchmark.models import View
-from benchmark.models.listing import seen
+from benchmark.models import Preprocessing
 
 Line = tuple[str, str]
 """What it is, and its value in words."""
@@ -22,7 +21,10 @@ def model(record: Mapping[str, Any]) -> list[Line]:
         ("Licence", known.get("licence")),
         ("Image tower, SHA-256", record.get("weights_sha256")),
         *_files(known.get("files", ())),
-        ("Images", seen(View(**record["view"])) if record.get("view") else None),
+        (
+            "Images",
+            Preprocessing.model_validate(record["view"], strict=False).in_words() if record.get("view") else None,
+        ),
         ("Prompts", f"at most {known['context_length']} tokens" if known.get("context_length") else None),
         ("Logit scale", f"{record['logit_scale']:.4g}" if record.get("logit_scale") else None),
         *_tuning(record.get("settings")),
@@ -35,7 +37,7 @@ def model(record: Mapping[str, Any]) -> list[Line]:
 
 def _files(files: Any) -> Iterator[tuple[str, str]]:
     for file in files:
-        source = f"{file['repo']} at {file['revision']}" if file.get("repo") else file.get("url") or "a local folder"
+        source = f"{file['repo']} at {file['revision']}" if file.get("repo") else file.get("origin") or "a local folder"
         checksum = f", SHA-256 {file['sha256']}" if file.get("sha256") else ""
         yield "File", f"{file['name']} of {source}{checksum}"
 

@@ -19,7 +19,7 @@ from pipeline.config import Benchmark, home, read_config
 from pipeline.errors import UserError
 from pipeline.manifest import CleanManifest
 from pipeline.paths import Workspace
-from pipeline.run import command_line
+from pipeline.run.progress import progress
 
 SEED = 0
 """Of the bootstrap samples and sign flips: the same logits give the same numbers."""
@@ -87,7 +87,7 @@ def _measure_all(
 ) -> Measured:
     """Measure every model on every data set; all models of a data set share its bootstrap samples."""
     measured: dict[str, dict[str, Measurement]] = {model: {} for model in plan.models}
-    for number, (name, clean) in enumerate(command_line.progress(manifests.items(), desc="score", unit="data set")):
+    for number, (name, clean) in enumerate(progress(manifests.items(), desc="score", unit="data set")):
         counts = metrics.bootstrap_counts(clean.split(plan.split).count, plan.bootstrap, (SEED, number))
         order = datasets.card(name).robustmedclip_order if name in datasets.DATASETS else ()
         for model in plan.models:

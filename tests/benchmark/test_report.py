@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from benchmark import report, score
-from benchmark.models import RECORDS
+from benchmark.models import records
 from benchmark.reporting import documents, figures, provenance, sections, svg, tables
 from benchmark.reporting.examples import examples
 from benchmark.reporting.figures import Interval
@@ -128,13 +128,13 @@ def test_the_baseline_over_itself_has_no_interval(reported):
 
 
 def test_what_was_scored_is_written_down():
-    file = {"name": "w.bin", "repo": "someone/clip", "revision": "c0ffee", "sha256": "5ea1", "url": None}
-    known = RECORDS["rmedclip"]
+    file = {"name": "w.bin", "repo": "someone/clip", "revision": "c0ffee", "sha256": "5ea1", "origin": None}
+    known = records()["rmedclip"]
     record = {
-        "model": {**vars(known), "bert": None, "files": [file, {**file, "repo": None, "url": "https://there"}]},
+        "model": {**vars(known), "bert": None, "files": [file, {**file, "repo": None, "origin": "https://there"}]},
         "base": "biomedclip",
         "logit_scale": 84.9,
-        "view": vars(known.view),
+        "view": vars(known.preprocessing),
         "weights_sha256": "f00d",
         "versions": {"python": "3.11", "torch": "2.13"},
         "device": "cuda",
