@@ -6,14 +6,21 @@ number is None.
 
 from __future__ import annotations
 
-from typing import Literal
+import math
+from typing import Annotated, Literal
 
-from pydantic import ConfigDict
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BeforeValidator
 
+from benchmark.prediction.records import PredictionRecord
+from benchmark.scoring.metrics import Reliability, undefined
+from pipeline.config import Benchmark, Tuned
 from pipeline.io.records import Record
+from pipeline.manifest import CleanManifest
 
 Images = Literal["clean", "corrupted"]
-"""Which cells of a data set: the clean one, or all corrupted ones."""
+"""Which cells of a data set: the clean one, or all corrupted ones together."""
 
 ScoreName = Literal[
     "clean_error",
@@ -40,12 +47,20 @@ ScoreName = Literal[
 points, the others in percent of the baseline. The last four are there only if corruptions of both groups are."""
 
 
+def _written(value: float | None) -> float | None:
+    return None if value is None or math.isnan(value) else round(float(value), 9)
+
+
+Number = Annotated[float | None, BeforeValidator(_written)]
+"""A number to nine digits; None, and NaN where it is made, is undefined."""
+
+
 class Estimate(Record):
     """A score, the ends of its 95 % interval, and the names of what is undefined and therefore not in its mean."""
 
-    value: float | None
-    low: float | None = None
-    high: float | None = None
+    value: Number
+    low: Number = None
+    high: Number = None
     left_out: tuple[str, ...] = ()
 
 
@@ -55,16 +70,26 @@ Summary = dict[ScoreName, Estimate]
 class Recall(Record):
     """Recall of one class, a fraction; over all corrupted cells together."""
 
-    clean: float | None
-    corrupted: float | None
+    clean: Number
+    corrupted: Number
 
 
 class ReliabilityRecord(Record):
     """Equal-width bins of the top probability: their mean confidence, accuracy and number of images."""
 
-    confidence: tuple[float | None, ...]
-    accuracy: tuple[float | None, ...]
+    confidence: tuple[Number, ...]
+    accuracy: tuple[Number, ...]
     images: tuple[int, ...]
+
+    @classmethod
+    def of(cls, curve: Reliability) -> ReliabilityRecord:
+        """Return what is kept of a curve."""
+        return cls(**{name: tuple(values.tolist()) for name, values in curve._asdict().items()})
+
+    def curve(self) -> Reliability:
+        """Return it as arrays, NaN for None."""
+        confidence, accuracy = (np.array(values, np.float64) for values in (self.confidence, self.accuracy))
+        return Reliability(confidence, accuracy, np.array(self.images))
 
 
 class DatasetScores(Record):
@@ -84,8 +109,8 @@ class DatasetScores(Record):
 class Accuracies(Record):
     """Accuracy as a fraction, clean and as the mean over corrupted cells."""
 
-    clean: float
-    corrupted: float
+    clean: Number
+    corrupted: Number
 
 
 class LabelOrder(Record):
@@ -99,14 +124,6 @@ class LabelOrder(Record):
     order: tuple[str, ...] | None
 
 
-class PredictionRecord(Record):
-    """What a model's logits were made with: its record, weights, prompts and versions."""
-
-    model_config = ConfigDict(extra="allow")
-
-    weights_sha256: str
-
-
 class ModelScores(Record):
     """One model.
 
@@ -116,8 +133,6 @@ class ModelScores(Record):
         collections: the same of each collection alone, if there are several.
         datasets: by data set.
         label_order: by data set; empty for models that were tuned here.
-        setting: name of the first model of params.yaml that was tuned alike but for the seed; its own name if none was.
-        seed: of its tuning; none if it was not tuned here.
     """
 
     prediction: PredictionRecord
@@ -125,8 +140,6 @@ class ModelScores(Record):
     collections: dict[str, Summary]
     datasets: dict[str, DatasetScores]
     label_order: dict[str, LabelOrder]
-    setting: str
-    seed: int | None = None
 
 
 class Comparison(Record):
@@ -138,15 +151,18 @@ class Comparison(Record):
     first: str
     second: str
     images: Images
-    difference: float
-    low: float
-    high: float
-    p: float
-    p_holm: float
+    difference: Number
+    low: Number
+    high: Number
+    p: Number
+    p_holm: Number
 
 
 class ScoredDataset(Record):
-    """The scored split of a data set: where it is from, its classes, its modality, and its file's checksums."""
+    """The scored split of a data set: where it is from, its classes and corruptions, and its file's checksums.
+
+    `undefined` has the metrics that say nothing about it, each with the reason.
+    """
 
     source: str
     seed: int | None
@@ -158,42 +174,97 @@ class ScoredDataset(Record):
     images: str
     labels: str
     per_class: tuple[int, ...]
+    undefined: dict[str, str]
+
+    @classmethod
+    def of(cls, clean: CleanManifest, split: str, labels: NDArray[np.int64], *, modality: str) -> ScoredDataset:
+        """Return what is kept of a data set's manifest, with the `labels` of its scored split."""
+        entry = clean.split(split)
+        per_class = np.bincount(labels, minlength=len(clean.class_names)).tolist()
+        return cls(
+            source=clean.source,
+            seed=clean.seed,
+            class_names=clean.class_names,
+            native_channels=clean.native_channels,
+            modality=modality,
+            corruptions=clean.corruption_names,
+            count=entry.count,
+            images=entry.images,
+            labels=entry.labels,
+            per_class=tuple(per_class),
+            undefined=undefined(clean.class_names, per_class),
+        )
+
+
+class Setting(Record):
+    """How a model was tuned: `name` is the first model's that was tuned alike but for the seed, or its own.
+
+    `seed` is none where it was not tuned here.
+    """
+
+    name: str
+    seed: int | None
+
+
+def settings_of(plan: Benchmark) -> dict[str, Setting]:
+    """Return how each scored model was tuned."""
+    first: dict[Tuned, str] = {}
+    settings = {}
+    for model in plan.models:
+        tuned = plan.tuned.get(model)
+        if tuned is None:
+            settings[model] = Setting(name=model, seed=None)
+        else:
+            settings[model] = Setting(name=first.setdefault(tuned.changed(seed=0), model), seed=tuned.seed)
+    return settings
 
 
 class Intervals(Record):
     """How the intervals were made."""
 
-    kind: str = "paired percentile bootstrap over images"
-    level: float = 0.95
+    kind: str
+    level: float
     samples: int
 
 
-class ScoresRecord(Record):
-    """All of reports/scores.json. Every mapping keeps the order of params.yaml.
+class Grid(Record):
+    """What is scored; every mapping keeps the order of params.yaml.
 
     Attributes:
         baseline: model that errors are divided by.
-        models: by name, in the report's order.
+        settings: by model, in the report's order.
         datasets: by name, in the order of their collections.
         collections: data sets by collection, averaged last.
-        corruptions: of any data set.
-        held_out: corruptions that no tuning has seen.
-        severities: 1 to 5.
-        split: that was scored.
-        comparisons: every two models, on clean and on corrupted images.
-        undefined: by data set, why its AUROC is undefined.
-        build: checksum over the manifests of all that was scored.
+        trained: corruptions that a tuning may have seen.
+        held_out: corruptions that none has.
+        split: that is scored.
     """
 
     baseline: str
-    models: dict[str, ModelScores]
+    settings: dict[str, Setting]
     datasets: dict[str, ScoredDataset]
     collections: dict[str, tuple[str, ...]]
-    corruptions: tuple[str, ...]
+    trained: tuple[str, ...]
     held_out: tuple[str, ...]
-    severities: tuple[int, ...]
     split: str
-    intervals: Intervals
+
+    @property
+    def corruptions(self) -> tuple[str, ...]:
+        """Corruptions of any data set."""
+        return tuple(dict.fromkeys(name for dataset in self.datasets.values() for name in dataset.corruptions))
+
+
+class ScoresRecord(Grid):
+    """All of reports/scores.json.
+
+    Attributes:
+        models: by name.
+        comparisons: every two models, on clean and on corrupted images.
+        intervals: how all intervals were made.
+        build: checksum over the manifests of all that was scored.
+    """
+
+    models: dict[str, ModelScores]
     comparisons: tuple[Comparison, ...]
-    undefined: dict[str, str] = {}
+    intervals: Intervals
     build: str

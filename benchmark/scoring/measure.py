@@ -1,0 +1,102 @@
+"""One model on one data set: from its logits to the metrics of every cell, in every bootstrap sample."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from benchmark.scoring import metrics
+from benchmark.scoring.metrics import Floats
+from benchmark.scoring.records import Accuracies, DatasetScores, Images, LabelOrder, Recall, ReliabilityRecord
+from corruptions import SEVERITIES
+
+METRICS = ("error", "balanced_error", "auroc", "ece")
+"""Of every cell, fractions; the same of the clean cell are called ``clean_error`` and so on."""
+
+Logits = NDArray[np.float32]
+"""Of all cells of a data set, (1 + C * V, N, K): clean, then by corruption and severity."""
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """What is known of one model on one data set.
+
+    Attributes:
+        scores: `METRICS` over (corruption, severity, sample), and the clean cell's over (sample,); ECE has no samples.
+        right: float (N,), by image whether it is right, or in which fraction of the corrupted cells it is.
+        details: what is kept beyond the metrics of the cells.
+    """
+
+    scores: xr.Dataset
+    right: dict[Images, Floats]
+    details: DatasetScores
+
+
+def measure(
+    logits: Logits,
+    labels: NDArray[np.int64],
+    counts: NDArray[np.float32],
+    corruptions: Sequence[str],
+    class_names: Sequence[str],
+) -> Measurement:
+    """Measure one model on one data set.
+
+    Args:
+        logits: of all its cells.
+        labels: int64 (N,).
+        counts: how often each image counts in each sample, float32 (S, N), from `metrics.bootstrap_counts`.
+        corruptions: of the data set, in the order of the cells.
+        class_names: in label order.
+    """
+    predictions = logits.argmax(axis=2)
+    hits = predictions == labels
+    probabilities = [metrics.softmax(cell) for cell in logits]
+    curves = [metrics.reliability(cell, labels) for cell in probabilities]
+    matrices = np.stack([metrics.confusion(cell, labels, len(class_names)) for cell in predictions])
+    arrays = {
+        "error": metrics.errors(hits, counts),
+        "balanced_error": metrics.balanced_errors(hits, labels, counts),
+        "auroc": np.stack([metrics.auroc(cell, labels, counts) for cell in probabilities]),
+        "ece": np.array([metrics.ece(curve) for curve in curves]),
+    }
+    grid = len(corruptions), len(SEVERITIES)
+    dims = "corruption", "severity", "sample"
+    variables = {
+        name: (dims[: values.ndim + 1], values[1:].reshape(grid + values.shape[1:])) for name, values in arrays.items()
+    }
+    clean = {f"clean_{name}": (dims[2 : values.ndim + 1], values[0]) for name, values in arrays.items()}
+    coordinates = {"corruption": list(corruptions), "severity": list(SEVERITIES), "sample": range(len(counts))}
+    confusion: dict[Images, metrics.Ints] = {"clean": matrices[0], "corrupted": matrices[1:].sum(axis=0)}
+    recall = zip(class_names, *(metrics.recalls(matrix) for matrix in confusion.values()), strict=True)
+    return Measurement(
+        xr.Dataset(variables | clean, coordinates),
+        {"clean": hits[0].astype(np.float64), "corrupted": hits[1:].mean(axis=0)},
+        DatasetScores(
+            recall={name: Recall(clean=of_clean, corrupted=of_corrupted) for name, of_clean, of_corrupted in recall},
+            confusion={images: tuple(map(tuple, matrix.tolist())) for images, matrix in confusion.items()},
+            reliability={
+                "clean": ReliabilityRecord.of(curves[0]),
+                "corrupted": ReliabilityRecord.of(metrics.pooled(curves[1:])),
+            },
+        ),
+    )
+
+
+def label_order(
+    logits: Logits, labels: NDArray[np.int64], class_names: Sequence[str], order: Sequence[str]
+) -> LabelOrder:
+    """Return the accuracies of zero-shot logits in the right class order, and in RobustMedCLIP's, `order`."""
+
+    def accuracies(columns: Sequence[int]) -> Accuracies:
+        by_cell = [metrics.accuracy(cell[:, columns].argmax(axis=1), labels) for cell in logits]
+        return Accuracies(clean=by_cell[0], corrupted=float(np.mean(by_cell[1:])))
+
+    own = accuracies(range(len(class_names)))
+    if sorted(order) != sorted(class_names):
+        return LabelOrder(own=own, theirs=None, order=None)
+    theirs = accuracies([class_names.index(name) for name in order])
+    return LabelOrder(own=own, theirs=theirs, order=tuple(order))
