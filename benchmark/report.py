@@ -13,17 +13,17 @@ from pipeline.run import command_line
 def report(workspace: Workspace) -> Path:
     """Write the report of a workspace that is scored, and return the page's path."""
     from benchmark.reporting import documents, tables  # drawing takes a while to import, and `--help` needs none
-    from benchmark.reporting.content import content
+    from benchmark.reporting.content import Content
     from benchmark.reporting.examples import examples
     from benchmark.scoring import files
     from pipeline.io.atomic import atomic_write
 
     scores = files.read_scores(workspace)
-    said = content(scores, files.read_cube(workspace, scores), examples(workspace, scores))
-    written = {f"figures/{drawing.name}.pdf": drawing.pdf for drawing in said.drawings}
-    written["report.md"] = documents.markdown(said).encode()
-    written["report.tex"] = documents.latex(said).encode()
-    written["index.html"] = documents.html(said).encode()
+    content = Content(scores, files.read_cube(workspace, scores), examples(workspace, scores))
+    written = {f"figures/{drawing.name}.pdf": drawing.pdf for drawing in content.drawings}
+    written["report.md"] = documents.markdown(content).encode()
+    written["report.tex"] = documents.latex(content).encode()
+    written["index.html"] = documents.html(content).encode()
     for name, value in written.items():
         with atomic_write(workspace.reports / name) as handle:
             handle.write(value)
@@ -35,7 +35,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the stage from a command line."""
     args = command_line.parser(__doc__).parse_args(argv)
     return command_line.run(
-        lambda: print(f"wrote {report(Workspace(args.root))}, the same in Markdown, LaTeX and CSV, and its figures as PDF")
+        lambda: print(
+            f"wrote {report(Workspace(args.root))}, the same in Markdown, LaTeX and CSV, and its figures as PDF"
+        )
     )
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,7 +14,7 @@ from matplotlib.figure import Figure
 from benchmark.reporting import figures, provenance, style, tables, tuned_grid
 from benchmark.reporting.examples import SEVERITY, Example
 from benchmark.reporting.figures import Interval, Looks
-from benchmark.reporting.tables import Cell, Table
+from benchmark.reporting.tables import Cell
 from benchmark.scoring import metrics
 from benchmark.scoring.aggregation import by_modality, defined_mean
 from benchmark.scoring.records import ScoreName, ScoresRecord
@@ -39,19 +38,14 @@ class Drawing(NamedTuple):
 
 
 def draw(name: str, caption: str, figure: Callable[..., Figure], panels: Mapping[str, Any], **options: Any) -> Drawing:
-    """Draw the panels together as a PDF, and each on its own as SVG, so that they wrap in a page."""
-    together = style.pdf(figure(panels, **options))
-    options.pop("legend", None)
-    svgs = [
-        Markup(style.svg(figure({title: panel}, **options), f"{caption}: {title}", f"{name}-{k}"))  # noqa: S704
-        for k, (title, panel) in enumerate(panels.items())
-    ]
-    return Drawing(name, caption, together, svgs, options.get("looks", {}))
+    """Draw `panels` by one of the functions of `figures`."""
+    drawn = figure(panels, **options)
+    svgs = [Markup(svg) for svg in style.svgs(drawn, caption, name)]
+    return Drawing(name, caption, style.pdf(drawn), svgs, options.get("looks", {}))
 
 
-@dataclass(frozen=True)
-class ClassDetails:
-    """One data set's figures of classes."""
+class ClassDetails(NamedTuple):
+    """One data set's figures of classes, under its name and title."""
 
     dataset: str
     title: str
@@ -61,79 +55,157 @@ class ClassDetails:
     confusion: Drawing
 
 
-@dataclass(frozen=True)
 class Content:
-    """All that the templates fill in."""
+    """All that the templates fill in.
 
-    scores: ScoresRecord
-    titles: Mapping[str, str]
-    looks: Looks
-    images: int
-    is_phantom: bool
-    order_source: str
-    main: Sequence[Table]
-    left_out: Sequence[tuple[str, str, str]]
-    paper: Sequence[Table]
-    tuned: Sequence[Table]
-    comparisons: Table
-    label_order: Table
-    models: Sequence[Table]
-    prompts: Table
-    data_sets: Table
-    forest: Drawing
-    few_shot: Sequence[Drawing]
-    heat: Sequence[Drawing]
-    error_top: float
-    severity: Sequence[Drawing]
-    radars: Drawing | None
-    calibration: Drawing
-    classes: Sequence[ClassDetails]
-    examples: Sequence[Example]
-    example_severity: int
+    Attributes:
+        titles: what each model is called.
+        looks: how each title is drawn.
+        main, paper, tuned, models: tables, as `tables`, `tuned_grid` and `provenance` say.
+        drawings: all figures, in the report's order.
+    """
 
-    @property
-    def drawings(self) -> list[Drawing]:
-        """All figures, in the report's order."""
-        classes = [drawing for part in self.classes for drawing in (part.recall, part.confusion)]
-        radars = [self.radars] if self.radars else []
-        return [self.forest, *self.few_shot, *self.heat, *self.severity, *radars, self.calibration, *classes]
+    def __init__(self, scores: ScoresRecord, cube: xr.Dataset, examples: Sequence[Example]) -> None:
+        self.scores, self.examples, self.example_severity = scores, examples, SEVERITY
+        self._cube = cube
+        self._error = tables.percentages(cube, scores.baseline)[0]
+        self.titles = _titles(scores)
+        self.looks = style.looks(list(self.titles.values()), self.titles[scores.baseline])
+        self.images = sum(dataset.count for dataset in scores.datasets.values())
+        self.is_phantom = any(dataset.source == "phantom" for dataset in scores.datasets.values())
+        self.order_source = datasets.card(datasets.DATASETS[0]).robustmedclip_source
 
+        labels = {model: Cell(title, colour=self.looks[title].colour) for model, title in self.titles.items()}
+        grid = tuned_grid.tuned_grid(cube, scores)
+        predictions = {model: found.prediction for model, found in scores.models.items()}
+        self.main = list(tables.main_tables(scores, labels))
+        self.left_out = tables.left_out(scores)
+        self.paper = list(tables.paper_tables(cube, scores, labels))
+        self.tuned = list(tuned_grid.tables_of(grid)) if grid else []
+        self.comparisons = tables.comparisons(scores, labels)
+        self.label_order = tables.label_order(scores, labels)
+        self.models = [provenance.model_table(m, self.titles[m], record) for m, record in predictions.items()]
+        self.prompts = provenance.prompts_table(predictions[scores.baseline])
+        self.data_sets = tables.data_sets(scores)
 
-def content(scores: ScoresRecord, cube: xr.Dataset, examples: Sequence[Example]) -> Content:
-    """Return all that the documents say."""
-    titles = _titles(scores)
-    looks = style.looks(list(titles.values()), titles[scores.baseline])
-    labels = {model: Cell(title, colour=looks[title].colour) for model, title in titles.items()}
-    grid = tuned_grid.tuned_grid(cube, scores)
-    error, _ = tables.percentages(cube, scores.baseline)
-    top = style.ceiling(error.values.ravel())
-    return Content(
-        scores=scores,
-        titles=titles,
-        looks=looks,
-        images=sum(dataset.count for dataset in scores.datasets.values()),
-        is_phantom=any(dataset.source == "phantom" for dataset in scores.datasets.values()),
-        order_source=datasets.card(datasets.DATASETS[0]).robustmedclip_source,
-        main=list(tables.main_tables(scores, labels)),
-        left_out=tables.left_out(scores),
-        paper=list(tables.paper_tables(cube, scores, labels)),
-        tuned=[table for table in (tuned_grid.settings_table(grid), tuned_grid.rank_table(grid)) if table] if grid else [],
-        comparisons=tables.comparisons(scores, labels),
-        label_order=tables.label_order(scores, labels),
-        models=[provenance.model_table(name, titles[name], found.prediction) for name, found in scores.models.items()],
-        prompts=provenance.prompts_table(scores.models[scores.baseline].prediction),
-        data_sets=tables.data_sets(scores),
-        forest=_forest(scores, titles, looks),
-        few_shot=list(_few_shot(grid)) if grid else [],
-        heat=list(_heat_maps(error, scores, titles, top)),
-        error_top=top,
-        severity=list(_severity(cube, scores, titles, looks)),
-        radars=_radars(error, scores, titles, looks),
-        calibration=_calibration(scores, titles),
-        classes=list(_classes(scores, titles, looks)),
-        examples=examples,
-        example_severity=SEVERITY,
-    )
+        self.error_top = style.ceiling(self._error.values.ravel())
+        self.forest = self._forest()
+        self.few_shot = list(_few_shot(grid)) if grid else []
+        self.heat = list(self._heat_maps())
+        self.severity = list(self._severity())
+        self.radars = list(self._radars())
+        self.calibration = self._calibration()
+        self.classes = list(self._classes())
+        classes = [drawing for details in self.classes for drawing in (details.recall, details.confusion)]
+        self.drawings = [
+            self.forest,
+            *self.few_shot,
+            *self.heat,
+            *self.severity,
+            *self.radars,
+            self.calibration,
+            *classes,
+        ]
+
+    def _collections(self) -> Iterator[tuple[str, list[str]]]:
+        """Yield each collection's name, empty if there is one only, and its data sets."""
+        for collection, names in self.scores.collections.items():
+            yield collection if len(self.scores.collections) > 1 else "", list(names)
+
+    def _by_model(self, values: xr.DataArray) -> dict[str, Any]:
+        """Return each model's part of an array, by its title."""
+        return {title: values.sel(model=model).values for model, title in self.titles.items()}
+
+    def _forest(self) -> Drawing:
+        panels: dict[str, dict[str, Interval]] = {}
+        for key, title in FORESTS.items():
+            estimates = {self.titles[model]: found.summary.get(key) for model, found in self.scores.models.items()}
+            known = {name: (e.value, e.low, e.high) for name, e in estimates.items() if e}
+            if len(known) == len(estimates):
+                panels[title] = {name: Interval(*np.array(ends, float)) for name, ends in known.items()}
+        marks = {title: lines[self.titles[self.scores.baseline]].value for title, lines in panels.items()}
+        return draw("scores", "Scores with 95 % intervals", figures.forest, panels, marks=marks, looks=self.looks)
+
+    def _heat_maps(self) -> Iterator[Drawing]:
+        for collection, names in self._collections():
+            error = _having(self._error, names)
+            yield draw(
+                _joined("errors", collection),
+                f"Error by data set and corruption, %{_of(collection)}",
+                figures.heat_map,
+                self._by_model(error.transpose(..., "dataset", "corruption")),
+                rows=names,
+                columns=_words(error.corruption),
+                top=self.error_top,
+            )
+
+    def _severity(self) -> Iterator[Drawing]:
+        for collection, names in self._collections():
+            errors = _having(self._cube.error, names)
+            panels = {}
+            for name, corruption in zip(_words(errors.corruption), errors.corruption.values.tolist(), strict=True):
+                having = errors.dataset[errors.present.sel(corruption=corruption).values]
+                clean = self._cube.clean_error.sel(dataset=having).expand_dims(severity=[0])
+                both = xr.concat(
+                    [clean, errors.sel(corruption=corruption, dataset=having)], "severity", coords="minimal"
+                )
+                title = f"{name} (held out)" if corruption in self.scores.held_out else name
+                panels[title] = self._by_model(100 * both.mean("dataset"))
+            yield draw(
+                _joined("severity", collection),
+                f"Error by severity, %{_of(collection)}",
+                figures.severity,
+                panels,
+                looks=self.looks,
+                top=style.ceiling(e for lines in panels.values() for line in lines.values() for e in line),
+            )
+
+    def _radars(self) -> Iterator[Drawing]:
+        modalities = list(dict.fromkeys(self._error.modality.values.tolist()))
+        spokes = {
+            "Accuracy by modality, %": by_modality(defined_mean(self._error, "corruption")).sel(modality=modalities)
+        }
+        for collection, names in self._collections():
+            error = _having(self._error, names)
+            spokes[f"Accuracy by data set, %{_of(collection)}"] = defined_mean(error, "corruption")
+            spokes[f"Accuracy by corruption, %{_of(collection)}"] = defined_mean(error, "dataset")
+        panels = {}
+        for title, values in spokes.items():
+            (axis,) = set(values.dims) - {"model"}
+            if values.sizes[axis] > 2:
+                names = _words(values[axis]) if axis == "corruption" else values[axis].values.tolist()
+                panels[title] = (names, self._by_model(100 - values))
+        if panels:
+            yield draw("radar", "Accuracy on corrupted images", figures.radar, panels, looks=self.looks)
+
+    def _calibration(self) -> Drawing:
+        panels = {
+            self.titles[model]: {
+                kind: metrics.pooled([dataset.reliability[kind].curve() for dataset in found.datasets.values()])
+                for kind in ("clean", "corrupted")
+            }
+            for model, found in self.scores.models.items()
+        }
+        return draw("calibration", "Accuracy over confidence", figures.reliability, panels)
+
+    def _classes(self) -> Iterator[ClassDetails]:
+        for name, dataset in self.scores.datasets.items():
+            classes = [tables.one_line(class_name) for class_name in dataset.class_names]
+            details = {self.titles[model]: found.datasets[name] for model, found in self.scores.models.items()}
+            recall = {
+                title: np.array([(r.clean, r.corrupted) for r in of_model.recall.values()], float)
+                for title, of_model in details.items()
+            }
+            confusion = {title: of_model.confusion["corrupted"] for title, of_model in details.items()}
+            bars = {"Recall by class": recall}
+            yield ClassDetails(
+                name,
+                datasets.card(name).title if name in datasets.DATASETS else name,
+                dataset.count,
+                classes,
+                draw(f"recall-{name}", f"Recall, {name}", figures.recall, bars, classes=classes, looks=self.looks),
+                draw(f"confusion-{name}", f"Confusion, {name}", figures.confusion, confusion, classes=classes),
+            )
 
 
 def _titles(scores: ScoresRecord) -> dict[str, str]:
@@ -143,122 +215,26 @@ def _titles(scores: ScoresRecord) -> dict[str, str]:
     return {name: title if count[title] == 1 else f"{title} ({name})" for name, title in titles.items()}
 
 
-def _collections(scores: ScoresRecord) -> Iterator[tuple[str, str, list[str]]]:
-    """Yield of each collection the end of a figure's name, the end of its caption, and its data sets."""
-    are_several = len(scores.collections) > 1
-    for collection, names in scores.collections.items():
-        yield f"-{collection}" if are_several else "", f", {collection}" if are_several else "", list(names)
-
-
 def _having(values: xr.DataArray, names: Sequence[str]) -> xr.DataArray:
     """Return the values of some data sets, and of the corruptions that any of them has."""
     of_sets = values.sel(dataset=list(names))
     return of_sets.sel(corruption=of_sets.present.any("dataset").values)
 
 
-def _forest(scores: ScoresRecord, titles: Mapping[str, str], looks: Looks) -> Drawing:
-    panels: dict[str, dict[str, Interval]] = {}
-    marks: dict[str, float] = {}
-    for key, title in FORESTS.items():
-        estimates = {titles[model]: found.summary.get(key) for model, found in scores.models.items()}
-        if all(estimates.values()):
-            panels[title] = {
-                name: Interval(*(np.nan if v is None else v for v in (e.value, e.low, e.high))) for name, e in estimates.items()
-            }
-            marks[title] = panels[title][titles[scores.baseline]].value
-    return draw("scores", "Scores with 95 % intervals", figures.forest, panels, marks=marks, looks=looks)
-
-
 def _few_shot(grid: tuned_grid.TunedGrid) -> Iterator[Drawing]:
     for amount, axis in tuned_grid.AMOUNTS.items():
         if panels := tuned_grid.few_shot(grid, amount):
             looks = style.looks(list(next(iter(panels.values()))))
-            yield draw(f"few-shot-{amount}", "Few-shot curves", figures.trend, panels, legend=True, looks=looks, x=axis)
+            yield draw(f"few-shot-{amount}", "Few-shot curves", figures.trend, panels, looks=looks, x=axis)
 
 
-def _heat_maps(
-    error: xr.DataArray, scores: ScoresRecord, titles: Mapping[str, str], top: float
-) -> Iterator[Drawing]:
-    for suffix, of, names in _collections(scores):
-        own = _having(error, names)
-        panels = {title: own.sel(model=model).values for model, title in titles.items()}
-        columns = [c.replace("_", " ") for c in own.corruption.values.tolist()]
-        caption = f"Error by data set and corruption, %{of}"
-        yield draw(f"errors{suffix}", caption, figures.heat_map, panels, rows=names, columns=columns, top=top)
+def _words(corruptions: xr.DataArray) -> list[str]:
+    return [name.replace("_", " ") for name in corruptions.values.tolist()]
 
 
-def _severity(
-    cube: xr.Dataset, scores: ScoresRecord, titles: Mapping[str, str], looks: Looks
-) -> Iterator[Drawing]:
-    for suffix, of, names in _collections(scores):
-        panels = {}
-        for corruption, errors in _having(cube.error, names).groupby("corruption", squeeze=False):
-            of_corruption = errors.sel(corruption=corruption)
-            present = of_corruption.present.values
-            clean = cube.clean_error.sel(dataset=of_corruption.dataset[present]).mean("dataset")
-            corrupted = of_corruption.isel(dataset=present).mean("dataset")
-            title = f"{corruption.replace('_', ' ')}{' (held out)' if corruption in scores.held_out else ''}"
-            panels[title] = {
-                name: 100 * np.r_[clean.sel(model=model).item(), corrupted.sel(model=model).values]
-                for model, name in titles.items()
-            }
-        top = style.ceiling(e for lines in panels.values() for line in lines.values() for e in line)
-        caption = f"Error by severity, %{of}"
-        yield draw(f"severity{suffix}", caption, figures.severity, panels, legend=True, looks=looks, top=top)
+def _joined(name: str, collection: str) -> str:
+    return f"{name}-{collection}" if collection else name
 
 
-def _radars(
-    error: xr.DataArray, scores: ScoresRecord, titles: Mapping[str, str], looks: Looks
-) -> Drawing | None:
-    by_place = by_modality(defined_mean(error, "corruption"))
-    spokes = {"Accuracy by modality, %": ("modality", by_place)}
-    for _, of, names in _collections(scores):
-        own = _having(error, names)
-        spokes[f"Accuracy by data set, %{of}"] = ("dataset", defined_mean(own, "corruption"))
-        spokes[f"Accuracy by corruption, %{of}"] = ("corruption", defined_mean(own, "dataset"))
-    panels = {
-        title: (
-            [name.replace("_", " ") if axis == "corruption" else name for name in values[axis].values.tolist()],
-            {name: 100 - values.sel(model=model).values for model, name in titles.items()},
-        )
-        for title, (axis, values) in spokes.items()
-        if values.sizes[axis] > 2
-    }
-    caption = "Accuracy on corrupted images"
-    return draw("radar", caption, figures.radar, panels, legend=True, looks=looks) if panels else None
-
-
-def _calibration(scores: ScoresRecord, titles: Mapping[str, str]) -> Drawing:
-    panels = {
-        titles[model]: {
-            kind: metrics.pooled([of_set.reliability[kind].curve() for of_set in found.datasets.values()])
-            for kind in ("clean", "corrupted")
-        }
-        for model, found in scores.models.items()
-    }
-    return draw("calibration", "Accuracy over confidence", figures.reliability, panels, legend=True)
-
-
-def _classes(
-    scores: ScoresRecord, titles: Mapping[str, str], looks: Looks
-) -> Iterator[ClassDetails]:
-    for name, dataset in scores.datasets.items():
-        classes = [tables.one_line(of_class) for of_class in dataset.class_names]
-        details = {titles[model]: found.datasets[name] for model, found in scores.models.items()}
-        recall = {
-            title: np.array([(r.clean, r.corrupted) for r in found.recall.values()], float)
-            for title, found in details.items()
-        }
-        confusion = {title: found.confusion["corrupted"] for title, found in details.items()}
-        yield ClassDetails(
-            name,
-            datasets.card(name).title if name in datasets.DATASETS else name,
-            dataset.count,
-            classes,
-            draw(
-                f"recall-{name}", f"Recall, {name}", figures.recall, {name: recall}, legend=True, classes=classes, looks=looks
-            ),
-            draw(
-                f"confusion-{name}", f"Confusion on corrupted images, {name}", figures.confusion, confusion, classes=classes
-            ),
-        )
+def _of(collection: str) -> str:
+    return f", {collection}" if collection else ""

@@ -70,7 +70,7 @@ def _render(template: str, content: Content, escaped: Callable[[str], str], **sy
 
     def finalize(value: object) -> object:
         is_done = isinstance(value, Undefined) or hasattr(value, "__html__")
-        return value if is_done else Markup(escaped(one_line(value)))  # noqa: S704  (it is escaped for its form)
+        return value if is_done else Markup(escaped(one_line(value)))
 
     environment = Environment(
         loader=FileSystemLoader(_TEMPLATES),
@@ -82,4 +82,4 @@ def _render(template: str, content: Content, escaped: Callable[[str], str], **sy
         keep_trailing_newline=True,
         **syntax,  # type: ignore[arg-type]
     )
-    return environment.get_template(template).render(vars(content) | {"drawings": content.drawings})
+    return environment.get_template(template).render(vars(content))

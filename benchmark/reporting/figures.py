@@ -1,11 +1,12 @@
 """The report's figures, from plain numbers; NaN is undefined. `panels` are a figure's parts, by title.
 
-Drawn one panel at a time they wrap in a page, and all together they stand in a paper.
+A paper has them together, with their legend; in a page they wrap.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from textwrap import fill
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,8 +18,8 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike, NDArray
 
 from benchmark.reporting import style
-from benchmark.scoring.metrics import Reliability
 from benchmark.reporting.style import CLEAN, CORRUPTED, GRID, HEAT, INK, MUTED, Look, Margins
+from benchmark.scoring.metrics import Reliability
 
 Looks = Mapping[str, Look]
 """How each model is drawn, by its title, in the order of the legend."""
@@ -45,7 +46,7 @@ def forest(panels: Mapping[str, Mapping[str, Interval]], marks: Mapping[str, flo
     """Draw every model's value with its interval on an axis from 0; a dashed line is at the panel's mark."""
     high = 30
     left = 20 + style.room(looks, 11.5)
-    figure, axes = style.panels(panels, (290, high * len(looks)), Margins(left, 62, 24, 10), columns=3)
+    figure, axes = style.panels(panels, (180, high * len(looks)), Margins(left, 52, 24, 10), columns=3)
     for ax, (title, lines) in zip(axes, panels.items(), strict=True):
         top = style.ceiling([marks[title], *(number for line in lines.values() for number in line)])
         ax.set(xlim=(0, top), ylim=(len(lines), 0), xticks=np.linspace(0, top, 5), yticks=[])
@@ -84,7 +85,8 @@ def heat_map(
     wide, high = 31, 26
     slant = 12 + 0.71 * style.room(columns, 10.5)
     left = 14 + style.room(rows, 11)
-    right = max(10.0, slant - wide / 2)
+    overhangs = [0.71 * style.text_width(name, 10.5) - wide * (k + 0.5) for k, name in enumerate(reversed(columns))]
+    right = 10 + max(0, *overhangs)
     size = (wide * len(columns), high * len(rows))
     figure, axes = style.panels(panels, size, Margins(left, right, 8, slant), columns=across)
     for ax, values in zip(axes, panels.values(), strict=True):
@@ -103,12 +105,10 @@ def heat_map(
 
 
 @style.styled
-def severity(
-    panels: Mapping[str, Mapping[str, ArrayLike]], looks: Looks, *, top: float, legend: bool = False
-) -> Figure:
+def severity(panels: Mapping[str, Mapping[str, ArrayLike]], looks: Looks, *, top: float) -> Figure:
     """Draw errors in percent by severity, the first being clean, a line a model."""
     margins = Margins(34, 12, 22, 8)
-    figure, axes = style.panels(panels, (178, 140), margins, columns=4, legend=looks if legend else None)
+    figure, axes = style.panels(panels, (178, 140), margins, columns=4, legend=looks)
     for ax, lines in zip(axes, panels.values(), strict=True):
         steps = np.arange(len(np.asarray(next(iter(lines.values())))))
         ax.set(xlim=(0, steps[-1]), ylim=(0, top), yticks=np.linspace(0, top, 5))
@@ -124,20 +124,19 @@ def severity(
 
 
 @style.styled
-def radar(
-    panels: Mapping[str, tuple[Sequence[str], Mapping[str, ArrayLike]]], looks: Looks, *, legend: bool = False
-) -> Figure:
+def radar(panels: Mapping[str, tuple[Sequence[str], Mapping[str, ArrayLike]]], looks: Looks) -> Figure:
     """Draw percentages 0 to 100, a named spoke each and a closed line a model; outwards is more."""
-    side = 34 + max(style.room(spokes, 11) for spokes, _ in panels.values())
+    folded = {title: ([fill(spoke, 18) for spoke in spokes], lines) for title, (spokes, lines) in panels.items()}
+    side = 34 + max(style.room("\n".join(spokes).split("\n"), 11) for spokes, _ in folded.values())
     figure, axes = style.panels(
         panels,
         (250, 250),
         Margins(side, side, 26, 22),
         columns=3,
-        legend=looks if legend else None,
+        legend=looks,
         projection="polar",
     )
-    for ax, (spokes, lines) in zip(axes, panels.values(), strict=True):
+    for ax, (spokes, lines) in zip(axes, folded.values(), strict=True):
         angles = 2 * np.pi * np.arange(len(spokes)) / len(spokes)
         ax.set_theta_zero_location("N")  # type: ignore[attr-defined]
         ax.set_theta_direction(-1)  # type: ignore[attr-defined]
@@ -159,10 +158,9 @@ def radar(
 
 
 @style.styled
-def trend(panels: Mapping[str, Mapping[str, Curve]], looks: Looks, *, x: str, legend: bool = False) -> Figure:
+def trend(panels: Mapping[str, Mapping[str, Curve]], looks: Looks, *, x: str) -> Figure:
     """Draw means over a logarithmic axis named `x`, with bars of one standard deviation, a line a setting."""
-    shown = looks if legend else None
-    figure, axes = style.panels(panels, (300, 190), Margins(44, 16, 40, 8), columns=3, legend=shown)
+    figure, axes = style.panels(panels, (300, 190), Margins(44, 16, 40, 8), columns=3, legend=looks)
     for ax, lines in zip(axes, panels.values(), strict=True):
         ticks = sorted({float(place) for curve in lines.values() for place in curve.x})
         ends = [end for c in lines.values() for end in np.r_[c.mean + np.nan_to_num(c.deviation)]]
@@ -182,12 +180,11 @@ def trend(panels: Mapping[str, Mapping[str, Curve]], looks: Looks, *, x: str, le
 
 
 @style.styled
-def reliability(panels: Mapping[str, Mapping[str, Reliability]], *, legend: bool = False) -> Figure:
+def reliability(panels: Mapping[str, Mapping[str, Reliability]]) -> Figure:
     """Draw accuracy over confidence for ``clean`` and ``corrupted``; a dot's area is its bin's share of the images."""
     looks = {"clean": Look(CLEAN, "o", "-"), "corrupted": Look(CORRUPTED, "o", "-")}
     ticks = np.linspace(0, 1, 5)
-    shown = looks if legend else None
-    figure, axes = style.panels(panels, (190, 190), Margins(50, 18, 38, 10), columns=3, legend=shown)
+    figure, axes = style.panels(panels, (190, 190), Margins(50, 18, 38, 10), columns=3, legend=looks)
     for ax, kinds in zip(axes, panels.values(), strict=True):
         ax.set(xlim=(0, 1), ylim=(0, 1), xlabel="confidence, %", ylabel="accuracy, %")
         ax.set_xticks(ticks, [f"{100 * tick:.0f}" for tick in ticks])
@@ -205,9 +202,7 @@ def reliability(panels: Mapping[str, Mapping[str, Reliability]], *, legend: bool
 
 
 @style.styled
-def recall(
-    panels: Mapping[str, Mapping[str, ArrayLike]], classes: Sequence[str], looks: Looks, *, legend: bool = False
-) -> Figure:
+def recall(panels: Mapping[str, Mapping[str, ArrayLike]], classes: Sequence[str], looks: Looks) -> Figure:
     """Draw each class's recall, a bar a model on corrupted images and a tick where its clean recall is.
 
     A panel has each model's (clean, corrupted) by class, fractions: (K, 2).
@@ -216,7 +211,7 @@ def recall(
     group = thick * len(looks) + gap
     margins = Margins(14 + style.room(classes, 10.5), 24, 36, 4)
     size = (420, group * len(classes))
-    figure, axes = style.panels(panels, size, margins, columns=1, legend=looks if legend else None)
+    figure, axes = style.panels(panels, size, margins, columns=1, legend=looks)
     for ax, lines in zip(axes, panels.values(), strict=True):
         ax.set(xlim=(0, 100), ylim=(size[1], 0), xticks=np.linspace(0, 100, 5), yticks=[], xlabel="recall, %")
         for c, name in enumerate(classes):
@@ -236,7 +231,7 @@ def confusion(panels: Mapping[str, ArrayLike], classes: Sequence[str]) -> Figure
 
     Classes are named by their number; right answers are blue, mistakes orange to red.
     """
-    side, size = (34, 10) if len(classes) <= 8 else (20, 8)
+    side, size = (34, 10) if len(classes) <= 8 else (18, 8)
     extent = side * len(classes)
     figure, axes = style.panels(panels, (extent, extent), Margins(42, 14, 8, 32), columns=3)
     for ax, counts in zip(axes, panels.values(), strict=True):
@@ -267,6 +262,6 @@ def _name_row(ax: Axes, y: float, words: str, size: float) -> None:
 def _cell(ax: Axes, row: int, column: int, colour: Any, words: str, shown: str, ink: str, size: float) -> None:
     """Draw one cell of a matrix, with its tooltip and the number that stands in it."""
     box = Rectangle((column + 0.03, row + 0.03), 0.94, 0.94, facecolor=colour, lw=0, clip_on=False)
-    style.tip(ax.add_patch(box), words)
+    style.tip(ax.add_artist(box), words)
     if shown:
         ax.text(column + 0.5, row + 0.53, shown, ha="center", va="center", fontsize=size, color=ink)

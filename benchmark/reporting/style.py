@@ -69,9 +69,8 @@ _STYLE = {
     "ytick.labelsize": 10,
     "ytick.major.size": 0,
 }
-_TITLE = {"fontsize": 12.5, "fontweight": "bold", "color": INK}
-_BAND = 24
-_TIP = "tip "
+_BAND = 24  # pixels for a panel's title
+_TIP, _PANEL = "tip ", "panel "  # how the ids begin that tell `svgs` what an element is
 _SVG, _XLINK = "http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink"
 
 
@@ -122,7 +121,7 @@ def panels(
     legend: Mapping[str, Look] | None = None,
     projection: str | None = None,
 ) -> tuple[Figure, list[Axes]]:
-    """Return a figure of equal panels, with room for the titles above them and for the legend at the top.
+    """Return a figure of equal panels, with their titles above them and the legend above all.
 
     Args:
         titles: of the panels, in reading order.
@@ -134,20 +133,21 @@ def panels(
     """
     titles = list(titles)
     across = min(columns, len(titles))
-    down = math.ceil(len(titles) / across)
-    wide, high = margins.left + size[0] + margins.right, margins.top + size[1] + margins.bottom + _BAND
-    width = max(across * wide, *(10 + text_width(title, 12.5, bold=True) for title in titles))
-    in_row = max(1, int(width // (50 + max(text_width(name, 11) for name in legend)))) if legend else 1
+    wide = max(margins.left + size[0] + margins.right, *(10 + text_width(title, 12.5, bold=True) for title in titles))
+    high = _BAND + margins.top + size[1] + margins.bottom
+    in_row = max(1, int(across * wide // (50 + room(legend, 11)))) if legend else 1
     head = 8 + 19 * math.ceil(len(legend) / in_row) if legend else 0
-    height = head + down * high
+    width, height = across * wide, head + high * math.ceil(len(titles) / across)
     figure = Figure(figsize=(width / 72, height / 72), dpi=72)
     axes = []
     for k, title in enumerate(titles):
         left, top = wide * (k % across), head + high * (k // across)
-        bottom = height - top - high + margins.bottom
-        box = ((left + margins.left) / width, bottom / height, size[0] / width, size[1] / height)
-        axes.append(figure.add_axes(box, projection=projection))
-        figure.text((left + 4) / width, 1 - (top + 16) / height, title, **_TITLE)
+        box = (left + margins.left, height - top - high + margins.bottom, *size)
+        ax = figure.add_axes(np.divide(box, (width, height) * 2), projection=projection)
+        ax.set_gid(f"{_PANEL}{left:.2f} {top:.2f} {wide:.2f} {high:.2f} {title}")
+        at = (4 - margins.left, margins.top + 8)
+        ax.annotate(title, (0, 1), at, "axes fraction", "offset pixels", fontsize=12.5, fontweight="bold")
+        axes.append(ax)
     if legend:
         lines = [Line2D([], [], color=look.colour, marker=look.marker, ls=look.dashes) for look in legend.values()]
         figure.legend(lines, list(legend), loc="upper left", ncols=in_row, borderaxespad=0, bbox_to_anchor=(0, 1))
@@ -181,7 +181,7 @@ def points(
 
 
 def tip(artist: Artist, words: str) -> None:
-    """Give a drawn thing a tooltip, which `svg` writes."""
+    """Give a drawn thing a tooltip, which `svgs` writes."""
     artist.set_gid(_TIP + words)
 
 
@@ -190,8 +190,8 @@ def pdf(figure: Figure) -> bytes:
     return _saved(figure, "pdf", {"CreationDate": None, "Creator": None, "Producer": None})
 
 
-def svg(figure: Figure, label: str, name: str) -> str:
-    """Return the figure as SVG to stand inside a page.
+def svgs(figure: Figure, label: str, name: str) -> list[str]:
+    """Return each panel as SVG to stand inside a page, where panels wrap; the legend is the page's.
 
     Text stays text, in the page's font. `label` says in words what is to be seen, for those who do not see it. `name`
     begins every id, so that several figures in one page do not mix up theirs.
@@ -199,15 +199,28 @@ def svg(figure: Figure, label: str, name: str) -> str:
     for prefix, uri in (("", _SVG), ("xlink", _XLINK)):
         ElementTree.register_namespace(prefix, uri)
     root = ElementTree.fromstring(_saved(figure, "svg", {"Date": None}))
-    for unneeded in (f"{{{_SVG}}}metadata", f"{{{_SVG}}}defs"):  # the style in defs would hold for the whole page
-        if (element := root.find(unneeded)) is not None:
-            root.remove(element)
-    text = ElementTree.tostring(root, encoding="unicode")
-    ids = {old: f"{name}-{k}" for k, old in enumerate(dict.fromkeys(re.findall(r'(?:href="|url\()#([\w-]+)', text)))}
+    by_id = {element.get("id"): element for element in root.iter() if element.get("id")}
+    return [
+        _panel(element, by_id, label, f"{name}-{k}")
+        for k, element in enumerate(element for key, element in by_id.items() if str(key).startswith(_PANEL))
+    ]
+
+
+def _panel(group: ElementTree.Element, by_id: Mapping[str | None, ElementTree.Element], label: str, name: str) -> str:
+    """Return one panel with what it refers to, which matplotlib writes once a figure."""
+    left, top, width, height, title = group.attrib.pop("id").removeprefix(_PANEL).split(" ", 4)
+    root = ElementTree.Element(f"{{{_SVG}}}svg", viewBox=f"{left} {top} {width} {height}", width=width, height=height)
+    root.attrib |= {"role": "img", "aria-label": f"{label}: {title}"}
+    text = ElementTree.tostring(group, encoding="unicode")
+    used = dict.fromkeys(re.findall(r'(?:href="|url\()#([\w-]+)', text))
+    own = {element.get("id") for element in group.iter()}
+    defined = ElementTree.SubElement(root, f"{{{_SVG}}}defs")
+    defined.extend(by_id[key] for key in used if key not in own)
+    root.append(group)
+    root = ElementTree.fromstring(ElementTree.tostring(root))  # a copy: other panels refer to the same elements
+    ids = {key: f"{name}-{k}" for k, key in enumerate(used)}
     for element in root.iter():
         _shorten(element, ids)
-    root.attrib = {key: value.removesuffix("pt") for key, value in root.attrib.items() if key != "version"}
-    root.attrib |= {"role": "img", "aria-label": label}
     return ElementTree.tostring(root, encoding="unicode").replace("\n", "")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from typing import Literal, NamedTuple, get_args
+from typing import Literal, NamedTuple
 
 import pandas as pd
 import xarray as xr
@@ -14,6 +14,7 @@ from benchmark.scoring.aggregation import by_modality, ce, clean_ratio, defined_
 from benchmark.scoring.records import Estimate, ScoreName, ScoresRecord, Summary
 
 UNDEFINED = "–"
+BASE = "base = 100"
 RELATIVE = ("relative_mce", "relative_mce_pooled", "mrbe")
 
 
@@ -80,21 +81,21 @@ MAIN: dict[ScoreName, Column] = {
     "clean_error": Column("Clean error", "%", "low", "Wrong top-1 answers on clean images."),
     "corrupted_error": Column("Corrupted error", "%", "low", "Wrong top-1 answers, mean over all cells."),
     "gap": Column("Gap", "points", "low", "Clean minus corrupted accuracy: what the corruptions alone cost."),
-    "mce": Column("mCE", "base = 100", "low", "Corruption error over the baseline's, mean over corruptions."),
-    "mce_pooled": Column("Pooled mCE", "base = 100", "low", "The same, errors summed over data sets first."),
-    "relative_mce": Column("Relative mCE", "base = 100", "low", "Rise of the error over clean, over the baseline's."),
+    "mce": Column("mCE", BASE, "low", "Corruption error over the baseline's, mean over corruptions."),
+    "mce_pooled": Column("Pooled mCE", BASE, "low", "The same, errors summed over data sets first."),
+    "relative_mce": Column("Relative mCE", BASE, "low", "Rise of the error over clean, over the baseline's."),
     "auroc_clean": Column("AUROC clean", "%", "high", "Area under the ROC curve, one against the rest."),
     "auroc_corrupted": Column("AUROC corrupted", "%", "high", "The same, mean over all cells."),
 }
 
 MORE: dict[ScoreName, Column] = {
-    "relative_mce_pooled": Column("Pooled relative mCE", "base = 100", "low", "Relative mCE, errors summed first."),
-    "mce_trained": Column("mCE, trained", "base = 100", "low", "Corruptions that augmentation may draw from."),
-    "mce_held_out": Column("mCE, held out", "base = 100", "low", "Corruptions that no tuning has seen."),
-    "clean_ratio": Column("Clean error ratio", "base = 100", "low", "Clean error over the baseline's."),
+    "relative_mce_pooled": Column("Pooled relative mCE", BASE, "low", "Relative mCE, errors summed first."),
+    "mce_trained": Column("mCE, trained", BASE, "low", "Corruptions that augmentation may draw from."),
+    "mce_held_out": Column("mCE, held out", BASE, "low", "Corruptions that no tuning has seen."),
+    "clean_ratio": Column("Clean error ratio", BASE, "low", "Clean error over the baseline's."),
     "clean_balanced_error": Column("Balanced error", "%", "low", "One minus the mean recall over classes, clean."),
-    "mbe": Column("BE", "base = 100", "low", "Balanced error over the baseline's (Di Salvo et al. 2024)."),
-    "mrbe": Column("rBE", "base = 100", "low", "Rise of the balanced error, over the baseline's."),
+    "mbe": Column("BE", BASE, "low", "Balanced error over the baseline's (Di Salvo et al. 2024)."),
+    "mrbe": Column("rBE", BASE, "low", "Rise of the balanced error, over the baseline's."),
     "ece_clean": Column("ECE clean", "%", "low", "Expected calibration error, 15 bins."),
     "ece_corrupted": Column("ECE corrupted", "%", "low", "The same, mean over all cells."),
 }
@@ -111,11 +112,16 @@ def one_line(text: object) -> str:
     return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in line)
 
 
-def numeric(labels: Sequence[Cell], values: Sequence[Sequence[Estimate]], columns: Sequence[Column]) -> list[list[Cell]]:
+def numeric(
+    labels: Sequence[Cell], values: Sequence[Sequence[Estimate]], columns: Sequence[Column]
+) -> list[list[Cell]]:
     """Return a row a label: its cell, then each value with its interval; the best of a column is marked."""
     best = [_best([row[k].value for row in values], column) for k, column in enumerate(columns)]
     return [
-        [label, *(Cell(number(v.value), _interval(v), number(v.value) == mark) for v, mark in zip(row, best, strict=True))]
+        [
+            label,
+            *(Cell(number(v.value), _interval(v), number(v.value) == mark) for v, mark in zip(row, best, strict=True)),
+        ]
         for label, row in zip(labels, values, strict=True)
     ]
 
@@ -157,17 +163,19 @@ def main_tables(scores: ScoresRecord, labels: Mapping[str, Cell]) -> Iterator[Ta
 
 def frame(scores: ScoresRecord) -> pd.DataFrame:
     """Return the scores with a row a model and collection, the first of which, without a name, is all of them."""
-    return pd.DataFrame(
+    undefined = Estimate(value=None)
+    rows = [
         {"model": model, "collection": collection}
         | {
-            f"{key}{end and '_'}{end}": getattr(summary.get(key, Estimate(value=None)), end or "value")
-            for key in get_args(ScoreName)
-            if key in MAIN or key in MORE
-            for end in ("", "low", "high")
+            f"{key}{suffix}": getattr(summary.get(key, undefined), end)
+            for key in MAIN | MORE
+            for suffix, end in (("", "value"), ("_low", "low"), ("_high", "high"))
         }
         for collection, models in summaries(scores).items()
         for model, summary in models.items()
-    )
+    ]
+    table = pd.DataFrame(rows)
+    return table.astype(dict.fromkeys(table.columns[2:], float))
 
 
 def paper_tables(cube: xr.Dataset, scores: ScoresRecord, labels: Mapping[str, Cell]) -> Iterator[Table]:
@@ -175,49 +183,55 @@ def paper_tables(cube: xr.Dataset, scores: ScoresRecord, labels: Mapping[str, Ce
     yield from _by_place(cube, scores, labels, "modality")
     for collection, names in scores.collections.items():
         of_collection = cube.sel(dataset=list(names))
-        title = f" of {collection}" if len(scores.collections) > 1 else ""
-        yield from _by_place(of_collection, scores, labels, "dataset", title)
-        yield from _by_corruption(of_collection, scores, labels, title)
+        suffix = f" of {collection}" if len(scores.collections) > 1 else ""
+        yield from _by_place(of_collection, scores, labels, "dataset", suffix)
+        yield from _by_corruption(of_collection, scores, labels, suffix)
 
 
 def _by_place(
-    cube: xr.Dataset, scores: ScoresRecord, labels: Mapping[str, Cell], axis: Literal["modality", "dataset"], of: str = ""
+    cube: xr.Dataset,
+    scores: ScoresRecord,
+    labels: Mapping[str, Cell],
+    axis: Literal["modality", "dataset"],
+    suffix: str = "",
 ) -> Iterator[Table]:
+    """Yield the errors in percent, then the ratios; clean and corrupted of the same place stand side by side."""
     error, ratio = percentages(cube, scores.baseline)
-    ratio = defined_mean(ratio, "corruption")
-    places = list(dict.fromkeys(cube[axis].values.tolist()))
-    word = {"modality": "modality", "dataset": "data set"}[axis]
-    for name, title, unit, (clean, corrupted), second in (
-        ("errors", f"Errors by {word}{of}", "%", (100 * cube.clean_error, defined_mean(error, "corruption")), "corrupted"),
-        ("ratios", f"Clean error and mCE by {word}{of}", "base = 100", (clean_ratio(cube, scores.baseline), ratio), "mCE"),
+    of = f" by {'data set' if axis == 'dataset' else axis}{suffix}"
+    errors = {"clean": 100 * cube.clean_error, "corrupted": defined_mean(error, "corruption")}
+    ratios = {"clean": clean_ratio(cube, scores.baseline), "mCE": defined_mean(ratio, "corruption")}
+    for name, title, kinds in (
+        ("errors", f"Errors{of}, %", errors),
+        ("ratios", f"Clean error and mCE{of}, {BASE}", ratios),
     ):
         columns, values = [], []
-        for kind, by_dataset in (("clean", clean), (second, corrupted)):
-            by_axis = by_modality(by_dataset) if axis == "modality" else by_dataset
-            values.append([*(by_axis.sel({axis: place}) for place in places), over_datasets(by_dataset)])
-            columns.append([Column(kind, unit, "low", group=place) for place in [*places, "mean"]])
-        # clean and corrupted of the same place stand side by side
-        heads = [column for pair in zip(*columns, strict=True) for column in pair]
-        cells = [value for pair in zip(*values, strict=True) for value in pair]
-        yield Table(f"{name}-by-{axis}{of.replace(' of ', '-')}", title, [MODEL, *heads], _rows(cells, heads, labels))
+        means = {kind: by_modality(value) if axis == "modality" else value for kind, value in kinds.items()}
+        for place in dict.fromkeys(cube[axis].values.tolist()):
+            columns += [Column(kind, better="low", group=place) for kind in kinds]
+            values += [mean.sel({axis: place}) for mean in means.values()]
+        columns += [Column(kind, better="low", group="mean") for kind in kinds]
+        values += [over_datasets(value) for value in kinds.values()]
+        yield Table(f"{name}-by-{axis}{_slug(suffix)}", title, [MODEL, *columns], _rows(values, columns, labels))
 
 
-def _by_corruption(cube: xr.Dataset, scores: ScoresRecord, labels: Mapping[str, Cell], of: str) -> Iterator[Table]:
-    there = cube.corruption.values[cube.present.any("dataset").values].tolist()
-    for name, title, unit, values in zip(
+def _by_corruption(cube: xr.Dataset, scores: ScoresRecord, labels: Mapping[str, Cell], suffix: str) -> Iterator[Table]:
+    names = cube.corruption.values[cube.present.any("dataset").values].tolist()
+    columns = [Column(c.replace("_", " "), "held out" if c in scores.held_out else "", "low") for c in names]
+    columns.append(Column("mean", better="low"))
+    for name, title, values in zip(
         ("errors", "ce"),
-        (f"Corrupted error by corruption{of}", f"CE by corruption{of}"),
-        ("%", "base = 100"),
+        (f"Corrupted error by corruption{suffix}, %", f"CE by corruption{suffix}, {BASE}"),
         percentages(cube, scores.baseline),
         strict=True,
     ):
-        heads = [Column(c.replace("_", " "), unit, "low", group="held out" if c in scores.held_out else "") for c in there]
-        heads.append(Column("mean", unit, "low"))
         means = defined_mean(values, "dataset")
-        cells = [*(means.sel(corruption=c) for c in there), over_datasets(defined_mean(values, "corruption"))]
-        yield Table(
-            f"{name}-by-corruption{of.replace(' of ', '-')}", title, [MODEL, *heads], _rows(cells, heads, labels)
-        )
+        shown = [*(means.sel(corruption=c) for c in names), over_datasets(defined_mean(values, "corruption"))]
+        rows = _rows(shown, columns, labels)
+        yield Table(f"{name}-by-corruption{_slug(suffix)}", title, [MODEL, *columns], rows)
+
+
+def _slug(suffix: str) -> str:
+    return suffix.replace(" of ", "-")
 
 
 def _rows(values: Sequence[xr.DataArray], columns: Sequence[Column], labels: Mapping[str, Cell]) -> list[list[Cell]]:
@@ -274,7 +288,13 @@ def label_order(scores: ScoresRecord, labels: Mapping[str, Cell]) -> Table:
             kinds = ((own.clean, theirs and theirs.clean), (own.corrupted, theirs and theirs.corrupted))
             accuracies = [Cell(number(None if value is None else 100 * value)) for pair in kinds for value in pair]
             is_same = audit.order == scores.datasets[dataset].class_names
-            said = "unknown for these classes" if audit.order is None else "the same" if is_same else ", ".join(audit.order)
+            said = (
+                "unknown for these classes"
+                if audit.order is None
+                else "the same"
+                if is_same
+                else ", ".join(audit.order)
+            )
             rows.append([labels[model], Cell(dataset), *accuracies, Cell(said)])
     heads = [Column(word, "%") for word in ("Clean", "their order", "Corrupted", "their order")]
     text = [Column(word, is_text=True) for word in ("Data set", "Their order is")]

@@ -1,8 +1,8 @@
-"""Models that were tuned on a grid of settings and seeds: the few-shot curve, the ranks, mean and deviation over seeds."""
+"""Models that were tuned on a grid: few-shot curves and ranks, mean and deviation over seeds."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -39,13 +39,12 @@ class TunedGrid:
 def tuned_grid(cube: xr.Dataset, scores: ScoresRecord) -> TunedGrid | None:
     """Return the grid of the models that were tuned here, or None if no two differ in amount, rank or seed."""
     tuned = {model: found.prediction.tuning for model, found in scores.models.items() if found.prediction.tuning}
-    settings = list(dict.fromkeys(scores.models[model].setting for model in tuned))
-    all_options = {name: _options(tuned[name].settings.model_dump()) for name in settings if name in tuned}
-    if len(all_options) < len(settings):  # the first of a setting is not scored; any other has the same options
-        all_options = {scores.models[model].setting: _options(tuned[model].settings.model_dump()) for model in tuned}
+    all_options: dict[str, Options] = {}
+    for model, tuning in tuned.items():
+        all_options.setdefault(scores.settings[model].name, _options(tuning.settings.model_dump()))
     keys = {key: None for options in all_options.values() for key in options}
     differ = [key for key in keys if len({str(options.get(key)) for options in all_options.values()}) > 1]
-    if len(tuned) == len(settings) and not {"rank", *AMOUNTS} & set(differ):
+    if len(tuned) == len(all_options) and not {"rank", *AMOUNTS} & set(differ):
         return None
     error, ce = percentages(cube, scores.baseline)
     values = {
@@ -63,7 +62,14 @@ def _options(settings: Mapping[str, Any]) -> Options:
     return {key: value for key, value in settings.items() if key not in ("seed", unused)}
 
 
-def settings_table(grid: TunedGrid) -> Table:
+def tables_of(grid: TunedGrid) -> Iterator[Table]:
+    """Yield the table of all settings, and the one of ranks if they differ."""
+    yield _settings_table(grid)
+    if len({options.get("rank") for options in grid.options.values()}) > 1:
+        yield _rank_table(grid)
+
+
+def _settings_table(grid: TunedGrid) -> Table:
     """Return a row a setting: what differs, and its scores over seeds."""
     keys = list(next(iter(grid.options.values())))
     seeds = next(iter(grid.measures.values())).seeds
@@ -77,11 +83,9 @@ def settings_table(grid: TunedGrid) -> Table:
     return Table("tuned", "Tuned models", [*heads, *measures], rows, _NOTE)
 
 
-def rank_table(grid: TunedGrid) -> Table | None:
-    """Return a row for what else differs, and side by side the scores at each rank; None if no rank differs."""
-    ranks = sorted({options["rank"] for options in grid.options.values() if "rank" in options})
-    if len(ranks) < 2:
-        return None
+def _rank_table(grid: TunedGrid) -> Table:
+    """Return a row for what else differs, and side by side the scores at each rank."""
+    ranks = sorted({options["rank"] for options in grid.options.values()})
     by_rest: dict[str, dict[int, str]] = {}
     for name, options in grid.options.items():
         rest = _words({key: value for key, value in options.items() if key != "rank"}) or "all"
