@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from benchmark.reporting import figures, provenance, style, tables, tuned_grid
 from benchmark.reporting.examples import SEVERITY, Example
 from benchmark.reporting.figures import Interval, Looks
-from benchmark.reporting.tables import Cell
+from benchmark.reporting.tables import Cell, slug
 from benchmark.scoring import metrics
 from benchmark.scoring.aggregation import by_modality, defined_mean
 from benchmark.scoring.records import ScoreName, ScoresRecord
@@ -30,14 +30,16 @@ FORESTS: dict[ScoreName, str] = {
 class Drawing(NamedTuple):
     """One figure: its caption, all of it as PDF under the name of its file, and its panels as SVG with their legend."""
 
-    name: str
+    name: Markup
     caption: str
     pdf: bytes
     panels: list[Markup]
     looks: Looks
 
 
-def draw(name: str, caption: str, figure: Callable[..., Figure], panels: Mapping[str, Any], **options: Any) -> Drawing:
+def draw(
+    name: Markup, caption: str, figure: Callable[..., Figure], panels: Mapping[str, Any], **options: Any
+) -> Drawing:
     """Draw `panels` by one of the functions of `figures`."""
     drawn = figure(panels, **options)
     svgs = [Markup(svg) for svg in style.svgs(drawn, caption, name)]
@@ -49,7 +51,7 @@ class ClassDetails(NamedTuple):
 
     dataset: str
     title: str
-    count: int
+    images: int
     class_names: Sequence[str]
     recall: Drawing
     confusion: Drawing
@@ -124,13 +126,13 @@ class Content:
             if len(known) == len(estimates):
                 panels[title] = {name: Interval(*np.array(ends, float)) for name, ends in known.items()}
         marks = {title: lines[self.titles[self.scores.baseline]].value for title, lines in panels.items()}
-        return draw("scores", "Scores with 95 % intervals", figures.forest, panels, marks=marks, looks=self.looks)
+        return draw(slug("scores"), "Scores with 95 % intervals", figures.forest, panels, marks=marks, looks=self.looks)
 
     def _heat_maps(self) -> Iterator[Drawing]:
         for collection, names in self._collections():
             error = _having(self._error, names)
             yield draw(
-                _joined("errors", collection),
+                slug("errors", collection),
                 f"Error by data set and corruption, %{_of(collection)}",
                 figures.heat_map,
                 self._by_model(error.transpose(..., "dataset", "corruption")),
@@ -152,7 +154,7 @@ class Content:
                 title = f"{name} (held out)" if corruption in self.scores.held_out else name
                 panels[title] = self._by_model(100 * both.mean("dataset"))
             yield draw(
-                _joined("severity", collection),
+                slug("severity", collection),
                 f"Error by severity, %{_of(collection)}",
                 figures.severity,
                 panels,
@@ -176,7 +178,7 @@ class Content:
                 names = _words(values[axis]) if axis == "corruption" else values[axis].values.tolist()
                 panels[title] = (names, self._by_model(100 - values))
         if panels:
-            yield draw("radar", "Accuracy on corrupted images", figures.radar, panels, looks=self.looks)
+            yield draw(slug("radar"), "Accuracy on corrupted images", figures.radar, panels, looks=self.looks)
 
     def _calibration(self) -> Drawing:
         panels = {
@@ -186,7 +188,7 @@ class Content:
             }
             for model, found in self.scores.models.items()
         }
-        return draw("calibration", "Accuracy over confidence", figures.reliability, panels)
+        return draw(slug("calibration"), "Accuracy over confidence", figures.reliability, panels)
 
     def _classes(self) -> Iterator[ClassDetails]:
         for name, dataset in self.scores.datasets.items():
@@ -203,8 +205,8 @@ class Content:
                 datasets.card(name).title if name in datasets.DATASETS else name,
                 dataset.count,
                 classes,
-                draw(f"recall-{name}", f"Recall, {name}", figures.recall, bars, classes=classes, looks=self.looks),
-                draw(f"confusion-{name}", f"Confusion, {name}", figures.confusion, confusion, classes=classes),
+                draw(slug("recall", name), f"Recall, {name}", figures.recall, bars, classes=classes, looks=self.looks),
+                draw(slug("confusion", name), f"Confusion, {name}", figures.confusion, confusion, classes=classes),
             )
 
 
@@ -225,15 +227,11 @@ def _few_shot(grid: tuned_grid.TunedGrid) -> Iterator[Drawing]:
     for amount, axis in tuned_grid.AMOUNTS.items():
         if panels := tuned_grid.few_shot(grid, amount):
             looks = style.looks(list(next(iter(panels.values()))))
-            yield draw(f"few-shot-{amount}", "Few-shot curves", figures.trend, panels, looks=looks, x=axis)
+            yield draw(slug("few-shot", amount), "Few-shot curves", figures.trend, panels, looks=looks, x=axis)
 
 
 def _words(corruptions: xr.DataArray) -> list[str]:
     return [name.replace("_", " ") for name in corruptions.values.tolist()]
-
-
-def _joined(name: str, collection: str) -> str:
-    return f"{name}-{collection}" if collection else name
 
 
 def _of(collection: str) -> str:

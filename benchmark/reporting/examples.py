@@ -71,7 +71,8 @@ def _example(workspace: Workspace, source: Workspace, dataset: str, scores: Scor
 def _image(source: Workspace, cell: Cell, index: int) -> NDArray[np.uint8]:
     """Return one image of a cell, uint8 (224, 224, C)."""
     if source.npz(cell).is_file():
-        return npz.read(source.npz(cell)).images[index]
+        image: NDArray[np.uint8] = npz.read(source.npz(cell)).images[index]
+        return image
     config = read_config(source)
     channels = manifest.read_clean(source, cell.dataset).native_channels
     clean = npz.read(source.npz(Cell(cell.dataset, cell.split))).images[index : index + 1, ..., :channels]

@@ -197,7 +197,7 @@ def reliability(panels: Mapping[str, Mapping[str, Reliability]]) -> Figure:
             ax.plot(x, y, color=look.colour, lw=1.5, clip_on=False)
             words = [f"{kind}: {n} images, {100 * right:.0f} % right" for n, right in zip(images, y, strict=True)]
             sizes = 4 + 18 * np.sqrt(images / max(1, images.sum()))
-            style.points(ax, x, y, words, sizes, look._replace(colour=to_rgba(look.colour, 0.6)))
+            style.points(ax, x, y, words, sizes, look._replace(colour=f"{look.colour}99"))
     return figure
 
 

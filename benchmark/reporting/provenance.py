@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from markupsafe import Markup
+
 from benchmark.prediction.records import ModelFile, ModelView, PredictionRecord
-from benchmark.reporting.tables import Cell, Column, Table
+from benchmark.reporting.tables import Cell, Column, Table, slug
 from benchmark.tuning.records import TuningSummary
 
 COLUMNS = (Column("What", is_text=True), Column("Value", is_text=True))
@@ -30,7 +32,7 @@ def model_table(name: str, title: str, record: PredictionRecord) -> Table:
         ("Versions", _named(record.versions)),
         ("Remarks", known.notes),
     ]
-    return _table(f"model-{name}", title, lines)
+    return _table(slug("model", name), title, lines)
 
 
 def prompts_table(record: PredictionRecord) -> Table:
@@ -42,10 +44,10 @@ def prompts_table(record: PredictionRecord) -> Table:
         )
         for dataset, prompts in record.prompts.items()
     ]
-    return _table("prompts", "Prompts", lines)
+    return _table(slug("prompts"), "Prompts", lines)
 
 
-def _table(name: str, title: str, lines: list[tuple[str, str]]) -> Table:
+def _table(name: Markup, title: str, lines: list[tuple[str, str]]) -> Table:
     return Table(name, title, COLUMNS, [[Cell(what), Cell(value)] for what, value in lines if value])
 
 

@@ -142,8 +142,9 @@ def panels(
     axes = []
     for k, title in enumerate(titles):
         left, top = wide * (k % across), head + high * (k // across)
-        box = (left + margins.left, height - top - high + margins.bottom, *size)
-        ax = figure.add_axes(np.divide(box, (width, height) * 2), projection=projection)
+        x, y = left + margins.left, height - top - high + margins.bottom
+        box = (x / width, y / height, size[0] / width, size[1] / height)
+        ax = figure.add_axes(box, projection=projection)
         ax.set_gid(f"{_PANEL}{left:.2f} {top:.2f} {wide:.2f} {high:.2f} {title}")
         at = (4 - margins.left, margins.top + 8)
         ax.annotate(title, (0, 1), at, "axes fraction", "offset pixels", fontsize=12.5, fontweight="bold")
@@ -156,7 +157,7 @@ def panels(
 
 def text_width(words: str, size: float, *, bold: bool = False) -> float:
     """Return the pixels that `words` take in the style's font."""
-    font = FontProperties("DejaVu Sans", size=size, weight="bold" if bold else "normal")
+    font = FontProperties(family="DejaVu Sans", size=size, weight="bold" if bold else "normal")
     return float(text_to_path.get_text_width_height_descent(words, font, ismath=False)[0])
 
 
@@ -227,7 +228,7 @@ def _panel(group: ElementTree.Element, by_id: Mapping[str | None, ElementTree.El
 def _shorten(element: ElementTree.Element, ids: Mapping[str, str]) -> None:
     """Rename the ids that are used, drop the others, write tooltips, and keep two decimals."""
     element.tail = None
-    if not element.tag.endswith("text"):
+    if not element.tag.endswith(("text", "title")):
         element.text = None
     old = element.attrib.pop("id", "")
     if old in ids:

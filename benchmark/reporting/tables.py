@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -9,9 +10,10 @@ from typing import Literal, NamedTuple
 
 import pandas as pd
 import xarray as xr
+from markupsafe import Markup
 
 from benchmark.scoring.aggregation import by_modality, ce, clean_ratio, defined_mean, over_datasets
-from benchmark.scoring.records import Estimate, ScoreName, ScoresRecord, Summary
+from benchmark.scoring.records import Accuracies, Estimate, ScoreName, ScoresRecord, Summary
 
 UNDEFINED = "–"
 BASE = "base = 100"
@@ -62,7 +64,7 @@ class Table:
         note: a sentence or two below it.
     """
 
-    name: str
+    name: Markup
     title: str
     columns: Sequence[Column]
     rows: Sequence[Sequence[Cell]]
@@ -112,6 +114,11 @@ def one_line(text: object) -> str:
     return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in line)
 
 
+def slug(*parts: str) -> Markup:
+    """Return a name for files and links, alike in every document."""
+    return Markup("-".join(re.sub(r"[^A-Za-z0-9_]+", "-", part) for part in parts if part))
+
+
 def numeric(
     labels: Sequence[Cell], values: Sequence[Sequence[Estimate]], columns: Sequence[Column]
 ) -> list[list[Cell]]:
@@ -154,7 +161,7 @@ def main_tables(scores: ScoresRecord, labels: Mapping[str, Cell]) -> Iterator[Ta
             kept = {key: column for key, column in columns.items() if all(key in s for s in models.values())}
             rows = numeric(list(labels.values()), [[s[key] for key in kept] for s in models.values()], [*kept.values()])
             yield Table(
-                "-".join([name, *filter(None, [collection])]),
+                slug(name, collection),
                 f"{title}, {collection}" if collection else title,
                 [MODEL, *kept.values()],
                 rows,
@@ -183,9 +190,9 @@ def paper_tables(cube: xr.Dataset, scores: ScoresRecord, labels: Mapping[str, Ce
     yield from _by_place(cube, scores, labels, "modality")
     for collection, names in scores.collections.items():
         of_collection = cube.sel(dataset=list(names))
-        suffix = f" of {collection}" if len(scores.collections) > 1 else ""
-        yield from _by_place(of_collection, scores, labels, "dataset", suffix)
-        yield from _by_corruption(of_collection, scores, labels, suffix)
+        shown = collection if len(scores.collections) > 1 else ""
+        yield from _by_place(of_collection, scores, labels, "dataset", shown)
+        yield from _by_corruption(of_collection, scores, labels, shown)
 
 
 def _by_place(
@@ -193,11 +200,11 @@ def _by_place(
     scores: ScoresRecord,
     labels: Mapping[str, Cell],
     axis: Literal["modality", "dataset"],
-    suffix: str = "",
+    collection: str = "",
 ) -> Iterator[Table]:
     """Yield the errors in percent, then the ratios; clean and corrupted of the same place stand side by side."""
     error, ratio = percentages(cube, scores.baseline)
-    of = f" by {'data set' if axis == 'dataset' else axis}{suffix}"
+    of = f" by {'data set' if axis == 'dataset' else axis}{_of(collection)}"
     errors = {"clean": 100 * cube.clean_error, "corrupted": defined_mean(error, "corruption")}
     ratios = {"clean": clean_ratio(cube, scores.baseline), "mCE": defined_mean(ratio, "corruption")}
     for name, title, kinds in (
@@ -211,27 +218,29 @@ def _by_place(
             values += [mean.sel({axis: place}) for mean in means.values()]
         columns += [Column(kind, better="low", group="mean") for kind in kinds]
         values += [over_datasets(value) for value in kinds.values()]
-        yield Table(f"{name}-by-{axis}{_slug(suffix)}", title, [MODEL, *columns], _rows(values, columns, labels))
+        yield Table(slug(f"{name}-by-{axis}", collection), title, [MODEL, *columns], _rows(values, columns, labels))
 
 
-def _by_corruption(cube: xr.Dataset, scores: ScoresRecord, labels: Mapping[str, Cell], suffix: str) -> Iterator[Table]:
+def _by_corruption(
+    cube: xr.Dataset, scores: ScoresRecord, labels: Mapping[str, Cell], collection: str
+) -> Iterator[Table]:
     names = cube.corruption.values[cube.present.any("dataset").values].tolist()
     columns = [Column(c.replace("_", " "), "held out" if c in scores.held_out else "", "low") for c in names]
     columns.append(Column("mean", better="low"))
     for name, title, values in zip(
         ("errors", "ce"),
-        (f"Corrupted error by corruption{suffix}, %", f"CE by corruption{suffix}, {BASE}"),
+        (f"Corrupted error by corruption{_of(collection)}, %", f"CE by corruption{_of(collection)}, {BASE}"),
         percentages(cube, scores.baseline),
         strict=True,
     ):
         means = defined_mean(values, "dataset")
         shown = [*(means.sel(corruption=c) for c in names), over_datasets(defined_mean(values, "corruption"))]
         rows = _rows(shown, columns, labels)
-        yield Table(f"{name}-by-corruption{_slug(suffix)}", title, [MODEL, *columns], rows)
+        yield Table(slug(f"{name}-by-corruption", collection), title, [MODEL, *columns], rows)
 
 
-def _slug(suffix: str) -> str:
-    return suffix.replace(" of ", "-")
+def _of(collection: str) -> str:
+    return f" of {collection}" if collection else ""
 
 
 def _rows(values: Sequence[xr.DataArray], columns: Sequence[Column], labels: Mapping[str, Cell]) -> list[list[Cell]]:
@@ -271,12 +280,12 @@ def comparisons(scores: ScoresRecord, labels: Mapping[str, Cell]) -> Table:
             Cell(line.images),
             Cell(number(line.difference, "+.1f"), f"{number(line.low, '+.1f')} to {number(line.high, '+.1f')}"),
             Cell(f"{line.p:.4f}"),
-            Cell(f"{line.p_holm:.4f}", is_best=line.p_holm < 0.05),
+            Cell(f"{line.p_holm:.4f}", is_best=(line.p_holm or 0) < 0.05),
         ]
         for line in scores.comparisons
     ]
     heads = [*columns, Column("Difference", "points"), Column("p"), Column("p (Holm)")]
-    return Table("comparisons", "Paired comparisons", heads, rows)
+    return Table(slug("comparisons"), "Paired comparisons", heads, rows)
 
 
 def label_order(scores: ScoresRecord, labels: Mapping[str, Cell]) -> Table:
@@ -284,9 +293,11 @@ def label_order(scores: ScoresRecord, labels: Mapping[str, Cell]) -> Table:
     rows = []
     for model, found in scores.models.items():
         for dataset, audit in found.label_order.items():
-            own, theirs = audit.own, audit.theirs
-            kinds = ((own.clean, theirs and theirs.clean), (own.corrupted, theirs and theirs.corrupted))
-            accuracies = [Cell(number(None if value is None else 100 * value)) for pair in kinds for value in pair]
+            own, theirs = audit.own, audit.theirs or Accuracies(clean=None, corrupted=None)
+            accuracies = [
+                Cell(number(None if value is None else 100 * value))
+                for value in (own.clean, theirs.clean, own.corrupted, theirs.corrupted)
+            ]
             is_same = audit.order == scores.datasets[dataset].class_names
             said = (
                 "unknown for these classes"
@@ -298,7 +309,7 @@ def label_order(scores: ScoresRecord, labels: Mapping[str, Cell]) -> Table:
             rows.append([labels[model], Cell(dataset), *accuracies, Cell(said)])
     heads = [Column(word, "%") for word in ("Clean", "their order", "Corrupted", "their order")]
     text = [Column(word, is_text=True) for word in ("Data set", "Their order is")]
-    return Table("label-order", "Label order", [MODEL, text[0], *heads, text[1]], rows)
+    return Table(slug("label-order"), "Label order", [MODEL, text[0], *heads, text[1]], rows)
 
 
 def data_sets(scores: ScoresRecord) -> Table:
@@ -308,4 +319,4 @@ def data_sets(scores: ScoresRecord) -> Table:
         for name, d in scores.datasets.items()
     ]
     text = [Column(word, is_text=True) for word in ("Data set", "Modality", "Source", "Images, SHA-256")]
-    return Table("data-sets", "Data sets", [*text[:3], Column("Seed"), Column("Images"), text[3]], rows)
+    return Table(slug("data-sets"), "Data sets", [*text[:3], Column("Seed"), Column("Images"), text[3]], rows)

@@ -10,7 +10,7 @@ import numpy as np
 import xarray as xr
 
 from benchmark.reporting.figures import Curve
-from benchmark.reporting.tables import Cell, Column, Table, number, percentages
+from benchmark.reporting.tables import Cell, Column, Table, number, percentages, slug
 from benchmark.scoring.aggregation import defined_mean, over_datasets, over_seeds
 from benchmark.scoring.records import ScoresRecord
 
@@ -80,7 +80,7 @@ def _settings_table(grid: TunedGrid) -> Table:
         for name, options in grid.options.items()
     ]
     measures = [Column(title, unit, "low") for title, unit in grid.measures]
-    return Table("tuned", "Tuned models", [*heads, *measures], rows, _NOTE)
+    return Table(slug("tuned"), "Tuned models", [*heads, *measures], rows, _NOTE)
 
 
 def _rank_table(grid: TunedGrid) -> Table:
@@ -100,7 +100,7 @@ def _rank_table(grid: TunedGrid) -> Table:
         for rest, names in by_rest.items()
     ]
     columns = [Column(title, unit, "low", group=f"rank {rank}") for rank in ranks for title, unit in grid.measures]
-    return Table("ranks", "Ranks", [Column("Tuned with", is_text=True), *columns], rows, _NOTE)
+    return Table(slug("ranks"), "Ranks", [Column("Tuned with", is_text=True), *columns], rows, _NOTE)
 
 
 def few_shot(grid: TunedGrid, amount: str) -> dict[str, dict[str, Curve]]:
