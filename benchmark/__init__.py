@@ -1,5 +1,1 @@
 """Tune, predict, score and report on a release, read as a stranger would read it."""
-
-from pipeline.run import interrupts
-
-interrupts.command(__name__)

@@ -1,21 +1,23 @@
-"""The corruptions as the literature states them, in floating point: the yardstick of the exact kernels, and a backend.
+"""The backend ``literature``: the published formulas in floating point, which the exact kernels are compared with.
 
 The definitions are those of ImageNet-C [HD] (Hendrycks & Dietterich, ICLR 2019, section 4 and its released code) and
 MedMNIST-C [MM] (Di Salvo et al., 2024), each with the library that its authors used. Two things differ from them on
-purpose: results are rounded to the nearest level, where theirs are cut off, and chance comes in as an argument, from
-the same draws as for the other backends. Images are uint8 (N, H, W, C), values 0 to 255, C = 1 or 3. The bytes depend
-on the libraries' versions, so they are no benchmark's.
+purpose: results are rounded to the nearest level, where theirs are truncated, and random numbers are an argument, the
+same as for the other backends. Images are uint8 (N, H, W, C), levels 0 to 255, C = 1 or 3; every kernel returns a new
+array of that shape. The bytes depend on the libraries' versions, so they never enter a release.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from corruptions import BackendUnavailable
+from corruptions.cpu.draws import draw
+from corruptions.draws import PhiloxKey
+from corruptions.spec import BackendUnavailable, Images, Indices, Strength, find_kernel
 
 try:
     from PIL import Image, ImageStat
@@ -23,32 +25,45 @@ try:
     from skimage import color
 except ImportError as missing:
     raise BackendUnavailable(
-        f"backend 'literature' needs SciPy, scikit-image and Pillow ({missing}); install them with:"
-        " pip install 'medimeta-c[literature]'"
+        f"backend 'literature' needs SciPy, scikit-image and Pillow ({missing}); install them from a checkout of this"
+        " project: pip install '.[literature]'"
     ) from missing
 
-Images = NDArray[np.uint8]
 Floats = NDArray[np.float64]
 
 
+def run(images: Images, strengths: Sequence[Strength], key: PhiloxKey, indices: Indices) -> Iterator[Images]:
+    """Yield the images at each of `strengths`, which are of one kernel; the random numbers are drawn once."""
+    kernel = find_kernel("literature", strengths[0].kernel)
+    drawn = draw(strengths[0], key, indices, images.shape)
+    return (kernel(images, *drawn, **strength.parameters) for strength in strengths)
+
+
 def gaussian_noise(images: Images, uniforms: NDArray[np.uint16], *, std: float) -> Images:
-    """Add normal noise of standard deviation `std`, a fraction of the full range [HD]."""
+    """Add normal noise of standard deviation `std`, a fraction of the full range [HD].
+
+    `images` uint8 (N, H, W, C); `uniforms` uint16 of the same shape.
+    """
     normal = special.ndtri((uniforms + 0.5) / 65536)
-    return _levels(images / 255 + std * normal)
+    return _to_levels(images / 255 + std * normal)
 
 
 def impulse_noise(images: Images, uniforms: NDArray[np.uint16], *, amount: float) -> Images:
-    """Replace a fraction `amount` of the elements, salt and pepper alike [HD]; scikit-image's random_noise."""
-    chance = (uniforms + 0.5) / 65536
-    return np.where(chance < amount / 2, 0, np.where(chance > 1 - amount / 2, 255, images)).astype(np.uint8)
+    """Set a fraction `amount` of the elements to 0 or 255, half of them each: scikit-image's random_noise [HD].
+
+    `images` uint8 (N, H, W, C); `uniforms` uint16 of the same shape.
+    """
+    uniform = (uniforms + 0.5) / 65536
+    return np.where(uniform < amount / 2, 0, np.where(uniform > 1 - amount / 2, 255, images)).astype(np.uint8)
 
 
 def motion_blur(images: Images, angles: NDArray[np.uint8], *, radius: int, sigma: float) -> Images:
     """Blur with ImageMagick's motion blur, in its 16-bit arithmetic; `radius` and `sigma` in pixels [HD].
 
-    [HD] draws the angle evenly from -45 to 45 degrees; here it is one of 256 in the middle of as many steps.
+    `images` uint8 (N, H, W, C); `angles` uint8 (N,). [HD] draws the angle evenly from -45 to 45 degrees; here it is the
+    middle of one of 256 equal steps.
     """
-    magick = _wand()
+    magick = _wand_image()
     out = np.empty_like(images)
     for image, angle, blurred in zip(images, angles, out, strict=True):
         with magick.from_array(image.squeeze(-1) if image.shape[-1] == 1 else image) as picture:
@@ -56,7 +71,7 @@ def motion_blur(images: Images, angles: NDArray[np.uint8], *, radius: int, sigma
             picture.motion_blur(radius=radius, sigma=sigma, angle=direction(int(angle)))
             height, width, channels = image.shape
             exported = picture.export_pixels(0, 0, width, height, "RGB" if channels == 3 else "R", "short")
-            blurred[...] = _levels(np.asarray(exported).reshape(image.shape) / 65535)
+            blurred[...] = _to_levels(np.asarray(exported).reshape(image.shape) / 65535)
     return out
 
 
@@ -65,23 +80,24 @@ def direction(angle: int) -> float:
     return (2 * angle + 1 - 256) * 45 / 256
 
 
-def _wand() -> Any:
+def _wand_image() -> Any:
     try:
         from wand.image import Image as Picture
     except ImportError as missing:
         # Wand is a Python package, and raises the same error if the ImageMagick library beneath is not there.
         raise BackendUnavailable(
             "motion_blur of backend 'literature' needs Wand and ImageMagick's library; install them with: pip install"
-            " 'medimeta-c[literature]' and apt-get install libmagickwand-6.q16-6"
+            " '.[literature]' in a checkout of this project, and apt-get install libmagickwand-6.q16-6"
         ) from missing
     return Picture
 
 
 def motion_blur_in_float(images: Images, angles: NDArray[np.uint8], *, radius: int, sigma: float) -> Images:
-    """Do what `motion_blur` does in double precision: the arithmetic of ImageMagick without any build's rounding.
+    """Blur as `motion_blur` does, but in double precision: ImageMagick's arithmetic without any build's rounding [HD].
 
-    A one-sided Gaussian of 2 * radius + 1 weights, laid along the direction in steps of one pixel, each step rounded
-    to the pixel grid (MotionBlurImage and GetMotionBlurKernel of ImageMagick 6); edges are replicated.
+    `images` uint8 (N, H, W, C); `angles` uint8 (N,); `radius` and `sigma` in pixels. A one-sided Gaussian of
+    2 * radius + 1 weights is laid along the direction in steps of one pixel, each step rounded to the pixel grid
+    (MotionBlurImage and GetMotionBlurKernel of ImageMagick 6); edges are replicated.
     """
     steps = np.arange(2 * radius + 1)
     weights = np.exp(-(steps**2) / (2 * sigma**2))
@@ -95,18 +111,21 @@ def motion_blur_in_float(images: Images, angles: NDArray[np.uint8], *, radius: i
             rows = np.clip(np.arange(image.shape[0]) + down, 0, image.shape[0] - 1)
             columns = np.clip(np.arange(image.shape[1]) + right, 0, image.shape[1] - 1)
             total += weight * image[rows][:, columns]
-        blurred[...] = _levels(total / 255)
+        blurred[...] = _to_levels(total / 255)
     return out
 
 
 def zoom_blur(images: Images, *, percents: Sequence[int]) -> Images:
-    """Average the image with itself zoomed about the centre, by scipy.ndimage.zoom of order 1 [HD]."""
+    """Average each image with its enlargements by `percents` about the centre, by scipy.ndimage.zoom of order 1 [HD].
+
+    `images` uint8 (N, H, W, C).
+    """
     scaled = images / 255
     total = scaled.copy()
     for percent in percents:
         for image, summed in zip(scaled, total, strict=True):
             summed += _zoomed(image, percent / 100)
-    return _levels(total / (len(percents) + 1))
+    return _to_levels(total / (len(percents) + 1))
 
 
 def _zoomed(image: Floats, factor: float) -> Floats:
@@ -121,51 +140,66 @@ def _zoomed(image: Floats, factor: float) -> Floats:
 
 
 def add_value(images: Images, *, delta: float) -> Images:
-    """Add `delta`, a fraction of the full range, to the value of scikit-image's HSV [HD]."""
+    """Add `delta`, a fraction of the full range, to the value of scikit-image's HSV [HD].
+
+    `images` uint8 (N, H, W, C).
+    """
     if images.shape[-1] == 1:
-        return _levels(images / 255 + delta)
+        return _to_levels(images / 255 + delta)
     hsv = color.rgb2hsv(images / 255)
     hsv[..., 2] = np.clip(hsv[..., 2] + delta, 0, 1)
-    return _levels(color.hsv2rgb(hsv))
+    return _to_levels(color.hsv2rgb(hsv))
 
 
 def channel_mean(images: Images, *, percent: int) -> Images:
-    """Scale each channel's distance to its mean [HD]."""
+    """Keep `percent` percent of each level's distance to the mean of its channel over the image [HD].
+
+    `images` uint8 (N, H, W, C).
+    """
     scaled = images / 255
     means = scaled.mean(axis=(1, 2), keepdims=True)
-    return _levels((scaled - means) * (percent / 100) + means)
+    return _to_levels((scaled - means) * (percent / 100) + means)
 
 
 def scale(images: Images, *, percent: int) -> Images:
-    """Scale the levels: Pillow's ImageEnhance.Brightness, blending with black [MM]."""
-    return _levels(images / 255 * (percent / 100))
+    """Scale every level to `percent` percent: Pillow's ImageEnhance.Brightness, blending with black [MM].
+
+    `images` uint8 (N, H, W, C).
+    """
+    return _to_levels(images / 255 * (percent / 100))
 
 
 def luma_mean(images: Images, *, percent: int) -> Images:
-    """Blend with the image's mean grey: Pillow's ImageEnhance.Contrast [MM]."""
+    """Keep `percent` percent of each level's distance to the image's mean grey: Pillow's ImageEnhance.Contrast [MM].
+
+    `images` uint8 (N, H, W, C).
+    """
     out = np.empty_like(images)
     for image, blended in zip(images, out, strict=True):
-        mean = int(ImageStat.Stat(_picture(image).convert("L")).mean[0] + 0.5)
-        blended[...] = _levels((mean + (image.astype(np.float64) - mean) * (percent / 100)) / 255)
+        mean = int(ImageStat.Stat(_pillow_image(image).convert("L")).mean[0] + 0.5)
+        blended[...] = _to_levels((mean + (image.astype(np.float64) - mean) * (percent / 100)) / 255)
     return out
 
 
 def pixelate(images: Images, *, percent: int) -> Images:
-    """Shrink with Pillow's box filter, and enlarge with its nearest one [HD], [MM]."""
+    """Shrink to `percent` percent with Pillow's box filter, and enlarge with its nearest one [HD], [MM].
+
+    `images` uint8 (N, H, W, C).
+    """
     out = np.empty_like(images)
     height, width = images.shape[1:3]
     size = (max(1, width * percent // 100), max(1, height * percent // 100))
     for image, coarse in zip(images, out, strict=True):
-        small = _picture(image).resize(size, Image.Resampling.BOX)
+        small = _pillow_image(image).resize(size, Image.Resampling.BOX)
         coarse[...] = np.asarray(small.resize((width, height), Image.Resampling.NEAREST)).reshape(image.shape)
     return out
 
 
-def _picture(image: Images) -> Image.Image:
+def _pillow_image(image: Images) -> Image.Image:
     return Image.fromarray(image.squeeze(-1) if image.shape[-1] == 1 else image)
 
 
-def _levels(scaled: NDArray[np.floating[Any]]) -> Images:
-    """Return values from 0 to 1 as levels 0 to 255, the nearest, halves up."""
+def _to_levels(scaled: NDArray[np.floating[Any]]) -> Images:
+    """Return the level, 0 to 255, that is nearest to each value from 0 to 1; halves go up."""
     levels: Images = np.floor(np.clip(scaled, 0, 1) * 255 + 0.5).astype(np.uint8)
     return levels

@@ -1,25 +1,35 @@
-"""What the kernels look up: integer tables made once from a kernel's parameters, the same for every backend.
+"""The integer tables of the kernels, computed once from a kernel's parameters and the same for every backend.
 
-All pixels go through these integers, so a backend cannot differ from another by a rounding. Illegal parameters raise
-ValueError here. Every returned array is read-only and cached.
+All pixels go through these integers, so no two backends can differ by a rounding. Illegal parameters raise ValueError
+here. Every returned array is read-only and cached.
 """
 
 from __future__ import annotations
 
 import functools
 import math
+import statistics
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from corruptions import draws
-
 Ints = NDArray[np.int32]
 
 
+@functools.cache
+def normal_table() -> NDArray[np.int16]:
+    """Return the standard normal quantile of each 16-bit uniform, in units of 1/4096; int16 (65536,), odd-symmetric."""
+    quantile = statistics.NormalDist().inv_cdf
+    half = np.array([quantile((u + 0.5) / 65536) for u in range(32768)])
+    table = np.empty(65536, np.int16)
+    table[:32768] = -np.floor(-4096 * half + 0.5)
+    table[32768:] = -table[:32768][::-1]
+    return constant(table)
+
+
 def noise_scale(std: float) -> int:
-    """Return A, what `gaussian_noise` multiplies a normal deviate by, in units of 1/256 grey level."""
+    """Return the factor A by which `gaussian_noise` multiplies a normal deviate, in units of 1/256 grey level."""
     if not 0 <= std <= 1:
         raise ValueError(f"gaussian_noise needs a std from 0 to 1, a fraction of the full range, not {std}")
     return math.floor(65280 * std + 0.5)
@@ -28,7 +38,7 @@ def noise_scale(std: float) -> int:
 @functools.lru_cache(maxsize=16)
 def noise_levels(std: float) -> NDArray[np.int16]:
     """Return the grey levels that `gaussian_noise` adds for each 16-bit uniform; int16 (65536,), within +-1103."""
-    levels = (noise_scale(std) * draws.normal_table().astype(np.int64) + 2**19) >> 20
+    levels = (noise_scale(std) * normal_table().astype(np.int64) + 2**19) >> 20
     return constant(levels.astype(np.int16))
 
 
@@ -46,8 +56,8 @@ def motion_weights(radius: int, sigma: float) -> Ints:
         raise ValueError(
             f"motion_blur needs a radius from 0 to 1000 and a sigma above 0, in pixels, not {radius}, {sigma}"
         )
-    shares = [math.exp(-(i**2) / (2 * sigma**2)) for i in range(2 * radius + 1)]
-    exact = [65536 * share / math.fsum(shares) for share in shares]
+    bell = [math.exp(-(i**2) / (2 * sigma**2)) for i in range(2 * radius + 1)]
+    exact = [65536 * height / math.fsum(bell) for height in bell]
     weights = np.array([math.floor(x) for x in exact], np.int32)
     by_remainder = sorted(range(len(exact)), key=lambda i: (weights[i] - exact[i], i))
     weights[by_remainder[: 65536 - int(weights.sum())]] += 1
@@ -66,7 +76,7 @@ def motion_offsets(count: int) -> Ints:
 
 
 class Taps(NamedTuple):
-    """Where each zoom percent reads along one axis: `first` and the next pixel, the latter weighing `weight` / 512.
+    """Where each zoom reads along one axis: pixel `first` and the one after it, which has the weight `weight` / 512.
 
     Both are int32 (percents, n). Where `first` is the last pixel of the cut, `weight` is 0.
     """
@@ -79,28 +89,28 @@ class Taps(NamedTuple):
 def zoom_taps(n: int, percents: tuple[int, ...]) -> Taps:
     """Return the taps of `zoom_blur` along an axis of `n` pixels, for any number of percents."""
     taps = Taps(np.empty((len(percents), n), np.int32), np.empty((len(percents), n), np.int32))
-    place = np.arange(n)
+    position = np.arange(n)
     for row, z in enumerate(percents):
         kept = -(-100 * n // z)
         size = (2 * kept * z + 100) // 200
         trim = (size - n) // 2
-        index, rest = np.divmod((place + trim) * (kept - 1), size - 1)
+        index, rest = np.divmod((position + trim) * (kept - 1), size - 1)
         taps.first[row] = (n - kept) // 2 + index
         taps.weight[row] = (2 * 512 * rest + size - 1) // (2 * (size - 1))
     return Taps(*map(constant, taps))
 
 
 def check_zooms(percents: tuple[int, ...]) -> None:
-    """Raise ValueError unless `percents` are such that `zoom_blur` takes."""
+    """Raise ValueError unless `zoom_blur` can take `percents`."""
     if not 1 <= len(percents) <= 31 or min(percents) < 100:
         raise ValueError(f"zoom_blur needs 1 to 31 percents, each 100 or more, not {list(percents)}")
 
 
 @functools.lru_cache(maxsize=16)
 def value_table(delta: float) -> NDArray[np.uint8]:
-    """Return what `add_value` makes of level c in a pixel of HSV value v; uint8 (256 v, 256 c), meant for c <= v.
+    """Return the result of `add_value` for level c in a pixel of HSV value v; uint8 (256 v, 256 c), valid for c <= v.
 
-    A grey pixel is its own value, so the diagonal is the grey table.
+    A grey pixel is its own value, so the diagonal is the table of grey images.
     """
     if not -1 <= delta <= 1:
         raise ValueError(f"add_value needs a delta from -1 to 1, a fraction of the full range, not {delta}")
@@ -112,13 +122,13 @@ def value_table(delta: float) -> NDArray[np.uint8]:
 
 
 def check_scale(percent: int) -> None:
-    """Raise ValueError unless `percent` is one that `scale` takes."""
+    """Raise ValueError unless `scale` can take `percent`."""
     if not 0 <= percent <= 256:
         raise ValueError(f"scale needs a percent from 0 to 256, not {percent}")
 
 
-def check_kept(kernel: str, percent: int) -> None:
-    """Raise ValueError unless `percent` is one that `channel_mean` and `luma_mean` take."""
+def check_contrast(kernel: str, percent: int) -> None:
+    """Raise ValueError unless `kernel`, one of `channel_mean` and `luma_mean`, can take `percent`."""
     if not 0 <= percent <= 100:
         raise ValueError(f"{kernel} needs a percent from 0 to 100, not {percent}")
 

@@ -1,7 +1,7 @@
-"""What is done, how strongly, and on whose authority: the severities of every corruption.
+"""The severities of every corruption, with the source of each number, and the kernels.
 
-Plain literals only, because DVC reads this file as parameters: a changed row reruns the stages of its
-own corruption and no others. Five strengths a row, for severity 1 to 5. Units:
+Plain literals only, because DVC reads this file as parameters: a changed row reruns the stages of its own corruption
+and no others. A row names its kernel and has one strength for each severity, 1 to 5. Units:
 
 - ``std``: standard deviation, fraction of the full range        - ``amount``: fraction of the pixels
 - ``radius``, ``sigma``: pixels                                  - ``percents``, ``percent``: percent
@@ -12,105 +12,107 @@ Sources: [HD] Hendrycks & Dietterich, ICLR 2019 (ImageNet-C). [MM] Di Salvo et a
 """
 
 BYTES_VERSION = 1
-"""Version of the bytes. A change of any result is a new version, with new golden checksums."""
+"""Format version of the corrupted images. If any byte of a result changes, raise it and remake the golden checksums."""
 
-IMAGENET_C = {
-    "gaussian_noise": {"kernel": "gaussian_noise", "std": [0.08, 0.12, 0.18, 0.26, 0.38], "source": "HD"},
-    "impulse_noise": {"kernel": "impulse_noise", "amount": [0.03, 0.06, 0.09, 0.17, 0.27], "source": "HD"},
-    "motion_blur": {
-        "kernel": "motion_blur",
-        "radius": [10, 15, 15, 15, 20],
-        "sigma": [3, 5, 8, 12, 15],
-        "source": "HD",
-    },
-    "zoom_blur": {
-        "kernel": "zoom_blur",
-        "percents": [
-            [100, 101, 102, 103, 104, 105, 106, 107, 108, 109, 110, 111],
-            [100, 101, 102, 103, 104, 105, 106, 107, 108, 109, 110, 111, 112, 113, 114, 115],
-            [100, 102, 104, 106, 108, 110, 112, 114, 116, 118, 120],
-            [100, 102, 104, 106, 108, 110, 112, 114, 116, 118, 120, 122, 124],
-            [100, 103, 106, 109, 112, 115, 118, 121, 124, 127, 130],
-        ],
-        "source": "HD",
-    },
-    "brightness": {"kernel": "add_value", "delta": [0.1, 0.2, 0.3, 0.4, 0.5], "source": "HD"},
-    "contrast": {"kernel": "channel_mean", "percent": [40, 30, 20, 10, 5], "source": "HD"},
-    "pixelate": {"kernel": "pixelate", "percent": [60, 50, 40, 30, 25], "source": "HD"},
-}
-"""Profile ``imagenet-c``: the same strengths for every data set."""
-
-MODALITY = {
-    "gaussian_noise": {
-        "microscopy": {"kernel": "gaussian_noise", "std": [0.04, 0.08, 0.12, 0.18, 0.26], "source": "MM:derma"},
-        "fundus": {"kernel": "gaussian_noise", "std": [0.04, 0.08, 0.12, 0.16, 0.20], "source": "MM"},
-        "mammography": {"kernel": "gaussian_noise", "std": [0.04, 0.08, 0.12, 0.18, 0.26], "source": "MM:chest"},
-        "oct": {"kernel": "gaussian_noise", "std": [0.04, 0.08, 0.12, 0.16, 0.20], "source": "new"},
-        "xray": {"kernel": "gaussian_noise", "std": [0.04, 0.05, 0.06, 0.07, 0.08], "source": "MM"},
-    },
-    "impulse_noise": {
-        "microscopy": {"kernel": "impulse_noise", "amount": [0.01, 0.03, 0.06, 0.09, 0.17], "source": "MM:derma"},
-        "fundus": {"kernel": "impulse_noise", "amount": [0.01, 0.03, 0.06, 0.09, 0.17], "source": "MM:derma"},
-        "mammography": {"kernel": "impulse_noise", "amount": [0.01, 0.03, 0.06, 0.09, 0.17], "source": "MM:chest"},
-        "oct": {"kernel": "impulse_noise", "amount": [0.01, 0.02, 0.03, 0.05, 0.08], "source": "MM:organ"},
-        "xray": {"kernel": "impulse_noise", "amount": [0.005, 0.01, 0.013, 0.017, 0.02], "source": "MM"},
-    },
-    "motion_blur": {
-        "microscopy": {
-            "kernel": "motion_blur",
-            "radius": [3, 5, 10, 10, 15],
-            "sigma": [3, 5, 7, 9, 12],
-            "source": "MM and new",
-        },
-        "fundus": {
+STRENGTHS = {
+    # The same strengths for every data set.
+    "imagenet-c": {
+        "gaussian_noise": {"kernel": "gaussian_noise", "std": [0.08, 0.12, 0.18, 0.26, 0.38], "source": "HD"},
+        "impulse_noise": {"kernel": "impulse_noise", "amount": [0.03, 0.06, 0.09, 0.17, 0.27], "source": "HD"},
+        "motion_blur": {
             "kernel": "motion_blur",
             "radius": [10, 15, 15, 15, 20],
             "sigma": [3, 5, 8, 12, 15],
             "source": "HD",
         },
-        "mammography": {
-            "kernel": "motion_blur",
-            "radius": [5, 9, 13, 17, 20],
-            "sigma": [5, 7, 10, 12, 15],
-            "source": "MM and new",
+        "zoom_blur": {
+            "kernel": "zoom_blur",
+            "percents": [
+                [100, 101, 102, 103, 104, 105, 106, 107, 108, 109, 110, 111],
+                [100, 101, 102, 103, 104, 105, 106, 107, 108, 109, 110, 111, 112, 113, 114, 115],
+                [100, 102, 104, 106, 108, 110, 112, 114, 116, 118, 120],
+                [100, 102, 104, 106, 108, 110, 112, 114, 116, 118, 120, 122, 124],
+                [100, 103, 106, 109, 112, 115, 118, 121, 124, 127, 130],
+            ],
+            "source": "HD",
         },
-        "oct": {
-            "kernel": "motion_blur",
-            "radius": [10, 15, 15, 15, 20],
-            "sigma": [3, 5, 8, 12, 15],
-            "source": "MM, equal to HD",
+        "brightness": {"kernel": "add_value", "delta": [0.1, 0.2, 0.3, 0.4, 0.5], "source": "HD"},
+        "contrast": {"kernel": "channel_mean", "percent": [40, 30, 20, 10, 5], "source": "HD"},
+        "pixelate": {"kernel": "pixelate", "percent": [60, 50, 40, 30, 25], "source": "HD"},
+    },
+    # Strengths tuned to each kind of image; "imagenet-c" stands for the row above.
+    "modality": {
+        "gaussian_noise": {
+            "microscopy": {"kernel": "gaussian_noise", "std": [0.04, 0.08, 0.12, 0.18, 0.26], "source": "MM:derma"},
+            "fundus": {"kernel": "gaussian_noise", "std": [0.04, 0.08, 0.12, 0.16, 0.20], "source": "MM"},
+            "mammography": {"kernel": "gaussian_noise", "std": [0.04, 0.08, 0.12, 0.18, 0.26], "source": "MM:chest"},
+            "oct": {"kernel": "gaussian_noise", "std": [0.04, 0.08, 0.12, 0.16, 0.20], "source": "new"},
+            "xray": {"kernel": "gaussian_noise", "std": [0.04, 0.05, 0.06, 0.07, 0.08], "source": "MM"},
         },
-        "xray": {
-            "kernel": "motion_blur",
-            "radius": [5, 9, 13, 17, 20],
-            "sigma": [5, 7, 10, 12, 15],
-            "source": "new",
+        "impulse_noise": {
+            "microscopy": {"kernel": "impulse_noise", "amount": [0.01, 0.03, 0.06, 0.09, 0.17], "source": "MM:derma"},
+            "fundus": {"kernel": "impulse_noise", "amount": [0.01, 0.03, 0.06, 0.09, 0.17], "source": "MM:derma"},
+            "mammography": {"kernel": "impulse_noise", "amount": [0.01, 0.03, 0.06, 0.09, 0.17], "source": "MM:chest"},
+            "oct": {"kernel": "impulse_noise", "amount": [0.01, 0.02, 0.03, 0.05, 0.08], "source": "MM:organ"},
+            "xray": {"kernel": "impulse_noise", "amount": [0.005, 0.01, 0.013, 0.017, 0.02], "source": "MM"},
         },
-    },
-    "zoom_blur": "imagenet-c",
-    "brightness": {
-        "microscopy": {"kernel": "scale", "percent": [110, 120, 130, 135, 140], "source": "MM"},
-        "fundus": {"kernel": "scale", "percent": [90, 80, 70, 60, 50], "source": "MM"},
-        "mammography": {"kernel": "scale", "percent": [110, 120, 130, 140, 150], "source": "MM:chest"},
-        "oct": {"kernel": "scale", "percent": [120, 130, 140, 150, 160], "source": "new"},
-        "xray": {"kernel": "scale", "percent": [110, 120, 130, 140, 150], "source": "MM"},
-    },
-    "contrast": {
-        "microscopy": {"kernel": "luma_mean", "percent": [90, 80, 70, 60, 50], "source": "MM"},
-        "fundus": {"kernel": "luma_mean", "percent": [90, 80, 70, 60, 40], "source": "MM"},
-        "mammography": {"kernel": "luma_mean", "percent": [90, 80, 70, 60, 40], "source": "MM"},
-        "oct": {"kernel": "luma_mean", "percent": [60, 40, 30, 20, 15], "source": "MM"},
-        "xray": {"kernel": "luma_mean", "percent": [90, 80, 70, 60, 40], "source": "MM"},
-    },
-    "pixelate": {
-        "microscopy": {"kernel": "pixelate", "percent": [60, 50, 40, 30, 25], "source": "MM"},
-        "fundus": {"kernel": "pixelate", "percent": [80, 60, 50, 40, 35], "source": "MM"},
-        "mammography": {"kernel": "pixelate", "percent": [30, 25, 20, 15, 10], "source": "MM"},
-        "oct": {"kernel": "pixelate", "percent": [30, 25, 20, 15, 10], "source": "MM"},
-        "xray": {"kernel": "pixelate", "percent": [80, 70, 60, 50, 40], "source": "MM"},
+        "motion_blur": {
+            "microscopy": {
+                "kernel": "motion_blur",
+                "radius": [3, 5, 10, 10, 15],
+                "sigma": [3, 5, 7, 9, 12],
+                "source": "MM and new",
+            },
+            "fundus": {
+                "kernel": "motion_blur",
+                "radius": [10, 15, 15, 15, 20],
+                "sigma": [3, 5, 8, 12, 15],
+                "source": "HD",
+            },
+            "mammography": {
+                "kernel": "motion_blur",
+                "radius": [5, 9, 13, 17, 20],
+                "sigma": [5, 7, 10, 12, 15],
+                "source": "MM and new",
+            },
+            "oct": {
+                "kernel": "motion_blur",
+                "radius": [10, 15, 15, 15, 20],
+                "sigma": [3, 5, 8, 12, 15],
+                "source": "MM, equal to HD",
+            },
+            "xray": {
+                "kernel": "motion_blur",
+                "radius": [5, 9, 13, 17, 20],
+                "sigma": [5, 7, 10, 12, 15],
+                "source": "new",
+            },
+        },
+        "zoom_blur": "imagenet-c",
+        "brightness": {
+            "microscopy": {"kernel": "scale", "percent": [110, 120, 130, 135, 140], "source": "MM"},
+            "fundus": {"kernel": "scale", "percent": [90, 80, 70, 60, 50], "source": "MM"},
+            "mammography": {"kernel": "scale", "percent": [110, 120, 130, 140, 150], "source": "MM:chest"},
+            "oct": {"kernel": "scale", "percent": [120, 130, 140, 150, 160], "source": "new"},
+            "xray": {"kernel": "scale", "percent": [110, 120, 130, 140, 150], "source": "MM"},
+        },
+        "contrast": {
+            "microscopy": {"kernel": "luma_mean", "percent": [90, 80, 70, 60, 50], "source": "MM"},
+            "fundus": {"kernel": "luma_mean", "percent": [90, 80, 70, 60, 40], "source": "MM"},
+            "mammography": {"kernel": "luma_mean", "percent": [90, 80, 70, 60, 40], "source": "MM"},
+            "oct": {"kernel": "luma_mean", "percent": [60, 40, 30, 20, 15], "source": "MM"},
+            "xray": {"kernel": "luma_mean", "percent": [90, 80, 70, 60, 40], "source": "MM"},
+        },
+        "pixelate": {
+            "microscopy": {"kernel": "pixelate", "percent": [60, 50, 40, 30, 25], "source": "MM"},
+            "fundus": {"kernel": "pixelate", "percent": [80, 60, 50, 40, 35], "source": "MM"},
+            "mammography": {"kernel": "pixelate", "percent": [30, 25, 20, 15, 10], "source": "MM"},
+            "oct": {"kernel": "pixelate", "percent": [30, 25, 20, 15, 10], "source": "MM"},
+            "xray": {"kernel": "pixelate", "percent": [80, 70, 60, 50, 40], "source": "MM"},
+        },
     },
 }
-"""Profile ``modality``: tuned to each kind of image; ``"imagenet-c"`` takes the row above as it is."""
+"""Profile to corruption to its row, or to its rows by column."""
 
 COLUMNS = {
     "aml": "microscopy",
@@ -121,7 +123,21 @@ COLUMNS = {
     "oct": "oct",
     "pneumonia": "xray",
 }
-"""Column of the ``modality`` profile that each data set takes."""
+"""Column of the ``modality`` profile for each data set."""
 
-DRAWS = {"gaussian_noise": "uniforms", "impulse_noise": "uniforms", "motion_blur": "angles"}
-"""What each kernel draws, by the name of the function in ``draws``; a kernel not listed draws nothing."""
+KERNELS = {
+    "gaussian_noise": {"module": "levels", "draws": "uniforms", "identity": {"std": 0.0}},
+    "impulse_noise": {"module": "levels", "draws": "uniforms", "identity": {"amount": 0.0}},
+    "add_value": {"module": "levels", "draws": None, "identity": {"delta": 0.0}},
+    "scale": {"module": "levels", "draws": None, "identity": {"percent": 100}},
+    "channel_mean": {"module": "levels", "draws": None, "identity": {"percent": 100}},
+    "luma_mean": {"module": "levels", "draws": None, "identity": {"percent": 100}},
+    "motion_blur": {"module": "motion", "draws": "angles", "identity": {"radius": 0}},
+    "zoom_blur": {"module": "zoom", "draws": None, "identity": {"percents": [100]}},
+    "pixelate": {"module": "pixelate", "draws": None, "identity": {"percent": 100}},
+}
+"""Every kernel: a function of this name in that module of ``cpu`` and of ``gpu``, and in ``literature``.
+
+``draws`` is what it takes beside the images: a 16-bit uniform for each element, an angle for each image, or nothing.
+``identity`` are the parameters that leave the images as they are; any that it does not name may have any legal value.
+"""

@@ -23,6 +23,7 @@ from pipeline.io.checksums import file_checksum
 from pipeline.manifest import ArraysEntry, CleanManifest, CorruptionManifest
 from pipeline.paths import Workspace
 from pipeline.run import command_line
+from pipeline.run.progress import progress
 from pipeline.sources import Clean, medmnist
 
 SOURCE = "medmnist-c"
@@ -48,9 +49,7 @@ def adopt(workspace: Workspace, dataset: str) -> None:
             )
     clean = medmnist.load(dataset, SPLIT, root=workspace.raw("medmnist"))
     raw, names = workspace.raw(SOURCE), medmnist.CORRUPTED[dataset]
-    with command_line.progress(
-        total=len(clean.labels) * (1 + len(names) * len(SEVERITIES)), unit="img", desc=dataset
-    ) as bar:
+    with progress(total=len(clean.labels) * (1 + len(names) * len(SEVERITIES)), unit="img", desc=dataset) as bar:
         clean_entry = _write(workspace.npz(Cell(dataset, SPLIT)), clean, bar)
         for name in names:
             released = medmnist.corrupted_file(raw, dataset, name)
@@ -91,7 +90,7 @@ def _write(path: Path, images: Clean, bar: Any) -> ArraysEntry:
         for start in range(0, count, _BATCH):
             writer.append(images.read(range(start, min(start + _BATCH, count))))
             bar.update(min(_BATCH, count - start))
-    return manifest.clean_entry(images.labels, images.class_names, writer.sha256)
+    return manifest.clean_entry(images.labels, images.class_names, writer.checksums)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -16,7 +16,7 @@ from pydantic_core import PydanticCustomError
 
 import corruptions
 from corruptions import CORRUPTIONS
-from corruptions.table import COLUMNS, DRAWS
+from corruptions.table import COLUMNS
 from pipeline.errors import UserError
 from pipeline.io.records import Record, explain
 from pipeline.paths import Workspace, checked_name
@@ -254,7 +254,7 @@ class Config(Record):
         """
         if self.compression != "mixed":
             return self.compression
-        is_noise = corruption is not None and DRAWS.get(corruptions.strength(corruption, 1).kernel) == "uniforms"
+        is_noise = corruption is not None and corruptions.strength(corruption, 1).draws == "uniforms"
         return "stored" if is_noise else "deflated"
 
     def check_dataset(self, dataset: str) -> None:

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 import corruptions
 from corruptions import CORRUPTIONS, SEVERITIES
+from corruptions.spec import DrawKey
 from corruptions.table import BYTES_VERSION
 from pipeline import manifest
 from pipeline.cell import RELEASED, Cell
@@ -33,6 +34,7 @@ from pipeline.manifest import ArraysEntry, CleanManifest, CorruptionManifest, St
 from pipeline.paths import Workspace
 from pipeline.run import cluster, command_line
 from pipeline.run.parallel import ordered
+from pipeline.run.progress import progress
 
 BACKENDS = ("cpu", "gpu")
 """Backends that make the benchmark's bytes; ``literature`` does not, so nothing of it enters a release."""
@@ -101,7 +103,7 @@ def _compile(kernel: str) -> None:
     """Show on the progress bar what would look like a stop: the compiler, once a machine."""
     from corruptions import cpu  # compiled for this backend alone
 
-    deque(command_line.progress(cpu.warm(kernel), total=1, unit="kernel", desc=f"compiling {kernel}", leave=False), 0)
+    deque(progress(cpu.warm(kernel), total=1, unit="kernel", desc=f"compiling {kernel}", leave=False), 0)
 
 
 def _corrupt_split(
@@ -116,13 +118,7 @@ def _corrupt_split(
     source = npz.Npz(workspace.npz(Cell(dataset, split)))
     count, height, width, channels = source.shape
     native, digest = clean.native_channels, hashlib.sha256()
-    draw: dict[str, Any] = {
-        "dataset": dataset,
-        "split": split,
-        "seed": config.seed,
-        "profile": config.profile,
-        "column": config.column(dataset),
-    }
+    key = DrawKey(dataset=dataset, split=split, seed=config.seed, profile=config.profile, column=config.column(dataset))
 
     def chunks() -> Iterator[tuple[int, NDArray[np.uint8]]]:
         """Yield the clean images with the index of the first of each chunk; their checksum is taken on the way."""
@@ -138,14 +134,14 @@ def _corrupt_split(
     def sweep(chunk: tuple[int, NDArray[np.uint8]]) -> list[NDArray[np.uint8]]:
         start, images = chunk
         indices = range(start, start + len(images))
-        severities = corruptions.sweep(images[..., :native], corruption, indices=indices, backend="cpu", **draw)
+        severities = corruptions.sweep(images[..., :native], corruption, indices=indices, **asdict(key))
         return in_release_channels(images for _, images in severities)
 
     def stream() -> Iterator[list[NDArray[np.uint8]]]:
         from corruptions import gpu  # torch is loaded for this backend alone
 
         native_chunks = (images[..., :native] for _, images in chunks())
-        return map(in_release_channels, gpu.stream(native_chunks, corruption, device=execution.device, **draw))
+        return map(in_release_channels, gpu.stream(native_chunks, corruption, key, device=execution.device))
 
     with ExitStack() as stack:
         writers = [
@@ -160,7 +156,7 @@ def _corrupt_split(
             for severity in SEVERITIES
         ]
         bar = stack.enter_context(
-            command_line.progress(total=count * len(SEVERITIES), unit="img", desc=f"{dataset} {split} {corruption}")
+            progress(total=count * len(SEVERITIES), unit="img", desc=f"{dataset} {split} {corruption}")
         )
         files = stack.enter_context(ThreadPoolExecutor(min(execution.workers, len(writers)), "files"))
         sweeps = stream() if execution.backend == "gpu" else ordered(sweep, chunks(), workers=execution.workers)
@@ -171,7 +167,9 @@ def _corrupt_split(
         if (digest.hexdigest(), labels_checksum(source.labels)) != (expected.images, expected.labels):
             raise UserError(f"{source.path} is not what its manifest says: delete it and run `dvc repro`")
         deque(files.map(npz.Writer.sync, writers), 0)
-    return {k: ArraysEntry(count=count, **writer.sha256) for k, writer in zip(SEVERITIES, writers, strict=True)}
+    return {
+        k: ArraysEntry(count=count, **writer.checksums._asdict()) for k, writer in zip(SEVERITIES, writers, strict=True)
+    }
 
 
 def task(root: str, dataset: str, corruption: str, options: dict[str, Any]) -> dict[str, Any]:
@@ -184,15 +182,17 @@ def task(root: str, dataset: str, corruption: str, options: dict[str, Any]) -> d
 def _corrupt_all(workspace: Workspace, scheduler: str | None, execution: Execution) -> None:
     config = read_config(workspace)
     tasks = [(dataset, corruption) for dataset in config.datasets for corruption in CORRUPTIONS]
-    with command_line.progress(total=len(tasks), unit="task", desc="corrupt") as bar:
+    with progress(total=len(tasks), unit="task", desc="corrupt") as bar:
         if scheduler is None:
             for dataset, corruption in tasks:
                 corrupt(workspace, dataset, corruption, config, execution)
                 bar.update()
             return
-        for (dataset, corruption), result in cluster.everywhere(
+        results = cluster.everywhere(
             "pipeline.corrupt:task", tasks, asdict(execution), root=workspace.root, scheduler=scheduler
-        ):
+        )
+        for task_done, result in results:
+            dataset, corruption = map(str, task_done)
             if manifest.read_corruption(workspace, dataset, corruption).model_dump(mode="json") != result:
                 raise UserError(f"a worker's manifest of {dataset}, {corruption} is not the one on this disk")
             bar.update()

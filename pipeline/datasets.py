@@ -1,27 +1,33 @@
-"""Facts of the seven data sets: class names, licences, caveats. One small file a data set in the folder ``cards/``."""
+"""Facts of data sets that stand in files: one card each in the folder ``cards/``. Adding the card adds the data set."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+import datetime
+import json
 from functools import cache
 from pathlib import Path
-from types import MappingProxyType
-from typing import Any
+from typing import Any, Self, TypeVar
 
 import yaml
+from pydantic import ValidationError, model_validator
 
-from corruptions.table import COLUMNS
+from pipeline.errors import UserError
+from pipeline.io.records import Record, explain
+from pipeline.paths import Workspace
 
-DATASETS = tuple(sorted(COLUMNS))
-"""The seven data sets of MediMeta-C."""
+R = TypeVar("R", bound=Record)
 
 # The other two sets of MedMNIST-C; Yang et al. 2023, "MedMNIST v2", section "Details for each dataset".
 _MEDMNIST = {"breastmnist": "breast ultrasound", "retinamnist": "retinal fundus photography"}
 
+_NO_DATASETS = ("changes", "collections", "own")
+"""Files in ``cards/`` that are no data set's card."""
 
-@dataclass(frozen=True)
-class Origin:
+_YAML_ERRORS = (yaml.YAMLError, ValueError, TypeError, AttributeError, RecursionError)
+"""What PyYAML raises beside its own errors: for impossible dates and numbers, unhashable keys and deep nesting."""
+
+
+class Origin(Record):
     """Where images come from, and what whoever uses them has to name.
 
     Attributes:
@@ -37,43 +43,82 @@ class Origin:
     citation: str
 
 
-@dataclass(frozen=True)
-class Card:
-    """What is known of one data set before any of its files is read.
+class Mirror(Record):
+    """Whether an image mirrored left to right, or top to bottom, is still a plausible one."""
+
+    horizontal: bool
+    vertical: bool
+
+
+class Card(Record):
+    """What is known of one of MedIMeta's data sets before any of its files is read.
 
     Attributes:
-        dataset: its name in the benchmark.
         title: a line for people.
         modality: how such images are called in a sentence, for prompts.
         grey: whether its images have one channel.
-        mirror_horizontal: whether an image mirrored left to right is still a plausible one.
-        mirror_vertical: whether an image mirrored top to bottom is still a plausible one.
+        mirror: which mirrorings keep an image plausible.
         classes: names in MedIMeta's label order.
         classes_source: where that order is written.
         task: name of the MedIMeta task that the labels come from.
         medmnist: name of the MedMNIST set made from the same images, if there is one.
         counts: images of MedIMeta's train, val and test split.
-        origin: the original data set. MedIMeta redistributes all seven, see `collection`.
+        origin: the original data set. MedIMeta redistributes it, see `collection`.
         caveats: what a reader of scores should know.
-        robustmedclip_order: the order that RobustMedCLIP's code gives the same classes.
+        robustmedclip_order: the order that RobustMedCLIP's code gives the same classes, if it has them.
         robustmedclip_source: where that order is written.
     """
 
-    dataset: str
     title: str
     modality: str
     grey: bool
-    mirror_horizontal: bool
-    mirror_vertical: bool
+    mirror: Mirror
     classes: tuple[str, ...]
     classes_source: str
     task: str
-    medmnist: str | None
-    counts: Mapping[str, int]
+    medmnist: str | None = None
+    counts: dict[str, int]
     origin: Origin
     caveats: tuple[str, ...]
-    robustmedclip_order: tuple[str, ...]
-    robustmedclip_source: str
+    robustmedclip_order: tuple[str, ...] = ()
+    robustmedclip_source: str = ""
+
+
+class OwnCard(Record):
+    """What somebody says of their own images in the workspace's ``cards/own.yaml``; the keys are the Hub's words.
+
+    Attributes:
+        title: a line for people.
+        license: the Hub's identifier, such as ``cc-by-4.0``; ``other`` needs `license_name`.
+        license_name, license_link: of a licence that the Hub has no identifier for.
+        citation: BibTeX.
+        contact: whom to write to.
+        homepage: address of the images' own page.
+        caveats: what a reader of scores should know.
+    """
+
+    title: str | None = None
+    license: str | None = None
+    license_name: str | None = None
+    license_link: str | None = None
+    citation: str | None = None
+    contact: str | None = None
+    homepage: str | None = None
+    caveats: tuple[str, ...] = ()
+
+    @model_validator(mode="after")
+    def _check_license(self) -> Self:
+        if (self.license == "other") != (self.license_name is not None):
+            raise ValueError("license_name goes with `license: other`, and only with that")
+        return self
+
+
+class Change(Record):
+    """A version of the published data: its date, and what is new in it for those who use the data."""
+
+    version: str
+    date: datetime.date
+    changes: tuple[str, ...]
 
 
 def folder() -> Path:
@@ -82,32 +127,34 @@ def folder() -> Path:
     return installed if installed.is_dir() else Path(__file__).parents[1] / "cards"
 
 
-def card(dataset: str) -> Card:
-    """Return the facts of one of `DATASETS`.
+DATASETS = tuple(sorted(path.stem for path in folder().glob("*.yaml") if path.stem not in _NO_DATASETS))
+"""The data sets that have a card."""
 
-    Raises:
-        ValueError: there is no such data set.
-    """
+
+@cache
+def card(dataset: str) -> Card:
+    """Return the facts of one of `DATASETS`; ValueError if there is no such data set."""
     if dataset not in DATASETS:
         raise ValueError(f"no card for the data set {dataset!r}; have {', '.join(DATASETS)}")
-    facts = _read(f"{dataset}.yaml")
-    return Card(
-        dataset=dataset,
-        title=facts["title"],
-        modality=facts["modality"],
-        grey=facts["grey"],
-        mirror_horizontal=facts["mirror"]["horizontal"],
-        mirror_vertical=facts["mirror"]["vertical"],
-        classes=tuple(facts["classes"]),
-        classes_source=facts["classes_source"],
-        task=facts["medimeta"]["task"],
-        medmnist=facts["medmnist"]["name"] if "medmnist" in facts else None,
-        counts=MappingProxyType(facts["counts"]),
-        origin=Origin(**facts["origin"]),
-        caveats=tuple(facts["caveats"]),
-        robustmedclip_order=tuple(facts["robustmedclip_order"]),
-        robustmedclip_source=facts["robustmedclip_source"],
-    )
+    path = folder() / f"{dataset}.yaml"
+    return _record(path, _read(path), Card)
+
+
+def card_from(dataset: str, source: str) -> Card | None:
+    """Return the card of a data set whose images come from `source`, or None.
+
+    The cards speak of MedIMeta's images and of the phantom that is drawn after them. Somebody's own folder may have
+    the same name and is something else.
+    """
+    return card(dataset) if source in ("medimeta", "phantom") and dataset in DATASETS else None
+
+
+def origin(dataset: str, source: str) -> Origin | None:
+    """Return where the images of a data set were taken from that comes through `source`, if a card says so."""
+    if source == "medmnist":
+        return next((card(name).origin for name in DATASETS if card(name).medmnist == dataset), None)
+    known = card_from(dataset, source)
+    return known.origin if known else None
 
 
 def modality(dataset: str) -> str:
@@ -119,18 +166,44 @@ def modality(dataset: str) -> str:
 
 
 def collection(name: str) -> Origin:
-    """Return name, licence and citation of ``medimeta`` or ``medmnist``.
-
-    Raises:
-        ValueError: there is no such collection.
-    """
-    collections = _read("collections.yaml")
+    """Return name, licence and citation of ``medimeta`` or ``medmnist``; ValueError if there is no such collection."""
+    path = folder() / "collections.yaml"
+    collections = _read(path)
     if name not in collections:
         raise ValueError(f"no collection {name!r}; have {', '.join(collections)}")
-    return Origin(**collections[name])
+    return _record(path, collections[name], Origin, name)
 
 
-@cache
-def _read(name: str) -> dict[str, Any]:
-    facts: dict[str, Any] = yaml.safe_load((folder() / name).read_text(encoding="utf-8"))
-    return facts
+def changes() -> list[Change]:
+    """Return the versions of the published data, newest first."""
+    path = folder() / "changes.yaml"
+    return [_record(path, entry, Change) for entry in _read(path)["versions"]]
+
+
+def own_card(workspace: Workspace, dataset: str) -> OwnCard:
+    """Return what the workspace's ``cards/own.yaml`` says of a data set: nothing if it is not there.
+
+    Raises:
+        UserError: it is not YAML, or has a key or value that it must not have.
+    """
+    path = workspace.root / "cards" / "own.yaml"
+    entries = _read(path) if path.exists() else {}
+    return _record(path, entries.get(dataset, {}), OwnCard, dataset)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        value = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except _YAML_ERRORS as broken:
+        raise UserError(f"{path} is not YAML: {' '.join(str(broken).split())}") from None
+    if not isinstance(value, dict):
+        raise UserError(f"{path} must hold names and values, such as `mine: {{title: My images}}`")
+    return value
+
+
+def _record(path: Path, value: Any, kind: type[R], name: str = "") -> R:
+    try:
+        return kind.model_validate_json(json.dumps(value, default=str))
+    except ValidationError as wrong:
+        where = f"{path}, {name}" if name else str(path)
+        raise UserError(f"{where}: {explain(wrong.errors()[0], kind)}") from None

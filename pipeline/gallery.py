@@ -19,6 +19,7 @@ from pipeline.io import npz
 from pipeline.io.atomic import atomic_write
 from pipeline.paths import Workspace
 from pipeline.run import command_line
+from pipeline.run.progress import progress
 
 _GAP = 4
 _HEAD = 24  # height of the column titles, pixels
@@ -30,7 +31,7 @@ _OVERVIEW_SIDE = 128  # the sheets of single data sets are not scaled: half size
 
 def gallery(workspace: Workspace, datasets: Sequence[str]) -> None:
     """Write data/gallery/<dataset>.png for each data set, and docs/gallery.png."""
-    for dataset in command_line.progress(datasets, unit="picture", desc="gallery"):
+    for dataset in progress(datasets, unit="picture", desc="gallery"):
         rows = [
             [
                 _picture(workspace, Cell(dataset, "test")),

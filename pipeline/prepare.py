@@ -27,6 +27,7 @@ from pipeline.manifest import ArraysEntry, CleanManifest
 from pipeline.paths import Workspace
 from pipeline.run import command_line
 from pipeline.run.parallel import ordered
+from pipeline.run.progress import progress
 from pipeline.sources import Clean
 
 _BATCH = 32
@@ -78,8 +79,8 @@ def _load(workspace: Workspace, dataset: str, split: str, config: Config) -> Cle
             f"{source}, {dataset}, {source_split}: labels {clean.labels.min()}..{clean.labels.max()}"
             f" for {len(clean.class_names)} class names"
         )
-    if len(set(clean.ids)) < len(clean.ids):
-        twice = next(image_id for image_id, count in Counter(clean.ids).items() if count > 1)
+    if len(set(clean.image_ids)) < len(clean.image_ids):
+        twice = next(image_id for image_id, count in Counter(clean.image_ids).items() if count > 1)
         raise UserError(f"{source}, {dataset}, {source_split}: image {twice!r} is there twice")
     return clean
 
@@ -102,17 +103,17 @@ def _write(workspace: Workspace, dataset: str, split: str, clean: Clean, config:
     path, shape = workspace.npz(Cell(dataset, split)), (SIZE, SIZE, channels)
     with (
         npz.write(path, clean.labels, shape, compression=config.compression_of()) as writer,
-        command_line.progress(total=len(clean.labels), unit="img", desc=f"prepare {dataset} {split}") as bar,
+        progress(total=len(clean.labels), unit="img", desc=f"prepare {dataset} {split}") as bar,
     ):
         for images in ordered(read, starts, workers=workers):
             writer.append(images)
             bar.update(len(images))
-    return manifest.clean_entry(clean.labels, clean.class_names, writer.sha256)
+    return manifest.clean_entry(clean.labels, clean.class_names, writer.checksums)
 
 
 def _rows(splits: dict[str, Clean]) -> Iterable[Sequence[object]]:
     for split, clean in splits.items():
-        for index, (label, image_id) in enumerate(zip(clean.labels.tolist(), clean.ids, strict=True)):
+        for index, (label, image_id) in enumerate(zip(clean.labels.tolist(), clean.image_ids, strict=True)):
             yield split, index, label, image_id
 
 

@@ -8,99 +8,96 @@ HF_TOKEN or of the stored login. Writes metrics/publish.json.
 
 from __future__ import annotations
 
+import argparse
 import hashlib
-import json
+import re
 import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from huggingface_hub.utils.tqdm import disable_progress_bars
+import yaml
 
 from pipeline import manifest
 from pipeline.config import read_config
 from pipeline.errors import UserError
 from pipeline.hub import card
-from pipeline.hub import repository as hub
 from pipeline.hub.build import SYNTHETIC, Build, local_path, read_build
-from pipeline.hub.repository import File, Plan, Repository
+from pipeline.hub.plan import File, Remote, changes, check_tag, check_tag_name
+from pipeline.hub.records import AdapterConfig, ExportRecord, FileEntry, PublishRecord, VerifyRecord
 from pipeline.io.checksums import file_checksum
-from pipeline.io.records import write_json
+from pipeline.io.records import read_record, write_record
 from pipeline.paths import Workspace
 from pipeline.run import command_line
 from pipeline.run.parallel import ordered
+from pipeline.run.progress import progress
 
-METRICS = Path("metrics") / "publish.json"
-ADAPTER_METRICS = Path("metrics") / "publish-adapter.json"
+if TYPE_CHECKING:
+    from pipeline.hub.repository import Repository
 
-_RECORD = "tune.json"
-_TEXTS = ("README.md", "croissant.json")  # where the repository's name is filled in
+_TUNE_RECORD = "tune.json"
+_TEXTS = ("README.md", "croissant.json")  # where names are filled in
 
 
-def dataset_files(workspace: Workspace, names: tuple[str, ...], repo: str, *, workers: int) -> list[File]:
+def dataset_files(workspace: Workspace, build: Build, repo: str, *, workers: int) -> list[File]:
     """Return the files of the data-set repository, each compared with metrics/export.json on the way."""
-    recorded = _json(workspace.export_record, "nothing is exported yet: run `dvc repro export` first")
-    if recorded["build"] != manifest.build_checksum(workspace):
+    recorded = read_record(workspace.export_record, ExportRecord, remedy="run `dvc repro export` first")
+    if recorded.build != manifest.build_checksum(workspace):
         raise UserError("data/export is not of these manifests, or is unfinished: run `dvc repro export`")
-    build = read_build(workspace, names)
-    entries: dict[str, dict[str, Any]] = recorded["files"]
-
-    def proven(path: str) -> File:
-        return _proven(local_path(workspace, path), path, entries[path])
-
+    entries = recorded.files
+    missing = {cell.path for _, cell in build.cells()} - entries.keys()
+    if missing:
+        raise UserError(f"metrics/export.json lacks {min(missing)}: run `dvc repro export`")
+    names = {card.REPO: repo, card.CODE: _code(workspace)}
     files = []
-    with command_line.progress(
-        total=sum(e["size"] for e in entries.values()), unit="B", unit_scale=True, desc="check"
-    ) as bar:
-        for file in ordered(proven, sorted(entries), workers=workers):
-            files.append(_named(file, repo) if file.path in _TEXTS else file)
+    with progress(total=sum(entry.size for entry in entries.values()), unit="B", unit_scale=True, desc="check") as bar:
+        for file in ordered(lambda path: _checked(workspace, path, entries[path]), sorted(entries), workers=workers):
+            files.append(_filled(file, names) if file.path in _TEXTS else file)
             bar.update(file.size)
-    missing = {p.relative_to(workspace.release).as_posix() for _, c in build.cells() for p in [workspace.npz(c)]}
-    if missing - entries.keys():
-        raise UserError(f"metrics/export.json lacks {min(missing - entries.keys())}: run `dvc repro export`")
     return files
 
 
 def adapter_files(folder: Path, repo: str, *, source: str) -> tuple[list[File], str, bool]:
-    """Return the files of an adapter's folder with a card, its name, and whether it was tuned on synthetic images.
+    """Return the files of an adapter's folder, its name, and whether it was tuned on synthetic images.
 
     The folder is one that PEFT saved. If tune.json is in it or beside it, the adapter was tuned here on images from
-    `source`, and the record becomes a file of the repository.
+    `source`: the record becomes a file of the repository, and the card is the one that tune wrote. Any other adapter
+    gets a card made from its configuration.
     """
-    config = _json(folder / "adapter_config.json", f"{folder} holds no adapter that PEFT saved")
-    found = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()}
-    found = {name: path for name, path in found.items() if not any(part.startswith(".") for part in Path(name).parts)}
-    beside = folder.parent / _RECORD
-    if _RECORD not in found and beside.is_file():
-        found[_RECORD] = beside
-    record = _json(found[_RECORD], "") if _RECORD in found else {}
-    synthetic = bool(record) and source == SYNTHETIC
+    config = read_record(
+        folder / "adapter_config.json", AdapterConfig, remedy="--adapter takes a folder that PEFT saved"
+    )
+    paths = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()}
+    paths = {name: path for name, path in paths.items() if not any(part.startswith(".") for part in Path(name).parts)}
+    beside = folder.parent / _TUNE_RECORD
+    if _TUNE_RECORD not in paths and beside.is_file():
+        paths[_TUNE_RECORD] = beside
     name = folder.resolve().parent.name if folder.resolve().name == "adapter" else folder.resolve().name
-    described = found.pop("README.md", None)
-    head = card.head(described.read_text(encoding="utf-8")) if described else {}
-    text = card.adapter_card(name, config, record, head, {*found, "README.md"}, synthetic=synthetic).encode()
-    files = [File(where, path, path.stat().st_size, file_checksum(path)) for where, path in found.items()]
-    return [*files, _named(File("README.md", text, len(text), ""), repo)], name, synthetic
+    readme = paths.pop("README.md", None)
+    text = readme.read_text(encoding="utf-8", errors="replace") if readme else ""
+    tuned_here = _TUNE_RECORD in paths
+    if not tuned_here:
+        text = _adapter_card(name, config, _head(text))
+    elif not text:
+        raise UserError(f"{folder} has no README.md, which tune writes: run `dvc repro` for this model again")
+    files = [File(name, path, path.stat().st_size, file_checksum(path)) for name, path in paths.items()]
+    described = _filled(File.of_text("README.md", text.encode()), {card.ADAPTER_REPO: repo})
+    return [*files, described], name, tuned_here and source == SYNTHETIC
 
 
 def check_verified(workspace: Workspace) -> None:
     """Raise UserError unless verify has passed for the manifests as they are, and git holds them as they are."""
-    path = workspace.root / "metrics" / "verify.json"
-    verified = _json(path, f"no {path}: only what `python -m pipeline.verify` has passed is published")
-    if verified.get("findings") != 0:
-        raise UserError(f"verify has {verified.get('findings')} findings: only what it has passed is published")
-    if verified.get("manifests") != manifest.build_checksum(workspace):
+    remedy = "only what `python -m pipeline.verify` has passed is published"
+    verified = read_record(workspace.metrics / "verify.json", VerifyRecord, remedy=remedy)
+    if verified.findings:
+        raise UserError(f"verify has {verified.findings} findings: only what it has passed is published")
+    if verified.manifests != manifest.build_checksum(workspace):
         raise UserError("the manifests are not those that verify has passed: run `python -m pipeline.verify` again")
-    git = ["git", "-C", str(workspace.root), "status", "--porcelain", "--untracked-files=all", "--"]
-    git += ["manifests", str(Workspace("").export_record)]
-    try:
-        status = subprocess.run(git, capture_output=True, text=True, check=True).stdout
-    except (FileNotFoundError, subprocess.CalledProcessError):
-        raise UserError(f"{workspace.root} is in no git repository, so nobody could say what was published") from None
-    if status:
-        changed = ", ".join(line[3:] for line in status.splitlines()[:3])
-        raise UserError(f"git does not hold the manifests as they are ({changed}): commit them, then publish")
+    changed = _git(workspace, "status", "--porcelain", "--untracked-files=all", "--", *_recorded_paths()).splitlines()
+    if changed:
+        listed = ", ".join(line[3:] for line in changed[:3])
+        raise UserError(f"git does not hold the manifests as they are ({listed}): commit them, then publish")
 
 
 def check_name(repo: str, *, synthetic: bool, force: bool) -> None:
@@ -118,102 +115,154 @@ def check_name(repo: str, *, synthetic: bool, force: bool) -> None:
 def publish(
     repository: Repository, files: list[File], message: str, *, push: bool, tag: str | None, public: bool, create: bool
 ) -> str | None:
-    """Print what would change and, if `push`, change it; return the commit pushed."""
+    """Print what would change and, if `push`, change it; return the commit pushed.
+
+    A new repository is private until the commit and the tag are done.
+    """
     remote = repository.look()
-    plan = hub.changes(files, remote)
-    listed = plan.total if push else str(plan)
-    print(f"{repository.name} holds all {plan.same} files already" if plan.empty else listed)
+    plan = changes(files, remote)
+    print(f"{repository.name} holds all {plan.same} files already" if plan.empty else plan.total if push else plan)
     if tag:
-        hub.check_tag(tag, plan, remote, repository.name)
+        check_tag(tag, plan, remote, repository.name)
     if not push:
-        _print_dry(repository, plan, remote, tag)
+        _print_dry(repository, remote, tag)
         return None
     if not remote.exists:
         if not create:
             raise UserError(f"no {repository.kind} repository {repository.name}, or the token may not see it; --create")
-        repository.create(public=public)
+        repository.create()
         remote = repository.look()
-        plan = hub.changes(files, remote)
+        plan = changes(files, remote)
     commit = remote.head if plan.empty and remote.head else repository.push(plan, files, remote.head, message)
     if tag:
         repository.tag(tag, commit)
     if public:
-        repository.publish()
+        repository.make_public()
     print(f"{repository.name} is at {commit}" + (f", tag {tag}" if tag else ""))
     return commit
 
 
-def _print_dry(repository: Repository, plan: Plan, remote: hub.Remote, tag: str | None) -> None:
+def _print_dry(repository: Repository, remote: Remote, tag: str | None) -> None:
     if not remote.exists:
         print(f"{repository.name} is not there, or not to be seen: --push --create makes it")
     print("dry run: nothing was changed" + (f"; with --push, tag {tag} would be set" if tag else ""))
 
 
-def _json(path: Path, otherwise: str) -> dict[str, Any]:
-    try:
-        value: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise UserError(otherwise) from None
-    except ValueError as broken:
-        raise UserError(f"{path} is not JSON ({broken})") from None
-    if not isinstance(value, dict):
-        raise UserError(f"{path} holds no record: make it anew")
-    return value
-
-
-def _proven(local: Path, path: str, entry: dict[str, Any]) -> File:
+def _checked(workspace: Workspace, path: str, entry: FileEntry) -> File:
+    local = local_path(workspace, path)
     if not local.is_file():
         raise UserError(f"{local} is not there: run `dvc repro export`, or `dvc pull`")
-    if file_checksum(local) != entry["sha256"]:
+    if file_checksum(local) != entry.sha256:
         raise UserError(f"{local} is not what metrics/export.json says: run `dvc repro export`")
-    return File(path, local, entry["size"], entry["sha256"])
+    return File(path, local, entry.size, entry.sha256)
 
 
-def _named(file: File, repo: str) -> File:
-    """Return a text with the repository's name in it."""
-    content = file.read().replace(card.REPO.encode(), repo.encode())
-    return File(file.path, content, len(content), hashlib.sha256(content).hexdigest())
+def _filled(file: File, names: dict[str, str]) -> File:
+    """Return a text with the names in it that are known now."""
+    content = file.read().decode()
+    for placeholder, name in names.items():
+        content = content.replace(placeholder, name)
+    return File.of_text(file.path, content.encode())
 
 
-def _message(build: Build, tag: str | None) -> str:
-    shared = build.settings
-    return (
-        f"MediMeta-C{f' {tag}' if tag else ''}: {len(build.datasets)} data sets from {build.source}, profile"
-        f" {shared['profile']}, seed {shared['seed']}, bytes {shared['bytes_version']}"
+def _code(workspace: Workspace) -> str:
+    """Return the address of the code's repository and the commit of the manifests, for the card.
+
+    That commit, and not the last one of all, since the card must not change with each commit beside it.
+    """
+    commit = _git(workspace, "log", "-1", "--format=%H", "--", *_recorded_paths()).strip()
+    remote = _git(workspace, "config", "--default", "", "--get", "remote.origin.url").strip()
+    address = re.sub(r"^(?:ssh://)?git@([^:/]+)[:/]", r"https://\1/", remote).removesuffix(".git")
+    address = re.sub(r"^(https?://)[^/@]*@", r"\1", address)  # without a password
+    public = re.match(r"https?://", address)
+    return f"[{address}]({address}) at commit `{commit}`" if public else f"commit `{commit}` of a checkout"
+
+
+def _recorded_paths() -> list[str]:
+    return ["manifests", str(Workspace("").export_record)]
+
+
+def _git(workspace: Workspace, *arguments: str) -> str:
+    try:
+        return subprocess.run(
+            ["git", "-C", str(workspace.root), *arguments], capture_output=True, text=True, check=True
+        ).stdout
+    except (FileNotFoundError, subprocess.CalledProcessError):
+        raise UserError(f"{workspace.root} is in no git repository, so nobody could say what was published") from None
+
+
+def _head(text: str) -> dict[str, Any]:
+    """Return the metadata block of a card that others wrote; empty if it has none."""
+    parts = text.split("---\n", 2)
+    try:
+        head = yaml.safe_load(parts[1]) if len(parts) == 3 and not parts[0] else None
+    except (yaml.YAMLError, ValueError, RecursionError):
+        return {}  # the card is made anew, and only loses what cannot be read
+    return head if isinstance(head, dict) else {}
+
+
+def _adapter_card(name: str, config: AdapterConfig, head: dict[str, Any]) -> str:
+    base = str(head.get("base_model") or config.base_model_name_or_path or "its base model")
+    return card.adapter_card(
+        name,
+        base=base,
+        base_model=base if re.fullmatch(r"[\w.-]+/[\w.-]+", base) else None,
+        licence=str(head.get("license", "other")),
+        facts={"rank, alpha": f"{config.r}, {config.lora_alpha}"},
     )
 
 
-def _run(given: Any) -> None:
-    workspace = Workspace(given.root)
-    options = {"push": given.push, "tag": given.tag, "public": given.public, "create": given.create}
+def _message(build: Build, tag: str | None) -> str:
+    return (
+        f"{card.title(build)}{f', {tag}' if tag else ''}: {len(build.datasets)} data sets from {build.source}, profile"
+        f" {build.profile}, seed {build.seed}, bytes {build.bytes_version}"
+    )
+
+
+def _run(args: argparse.Namespace) -> None:
+    from huggingface_hub.utils import logging
+    from huggingface_hub.utils.tqdm import disable_progress_bars
+
+    from pipeline.hub.repository import Repository, check_token
+
+    workspace = Workspace(args.root)
     disable_progress_bars()  # the client's; there is one bar for the whole upload
-    if given.push:
-        hub.check_token()
-    if given.adapter:
-        files, name, synthetic = adapter_files(
-            given.adapter, given.repo, source=read_config(Workspace(given.root)).source
-        )
-        check_name(given.repo, synthetic=synthetic, force=given.force)
-        message, kind, metrics = f"{name}{f' {given.tag}' if given.tag else ''}", "model", ADAPTER_METRICS
+    logging.set_verbosity_error()  # type: ignore[no-untyped-call]  # its warnings of retries have signed addresses in them
+    if args.tag is not None:
+        check_tag_name(args.tag)
+    if args.push:
+        check_token()
+    config = read_config(workspace)
+    if args.adapter:
+        files, name, synthetic = adapter_files(args.adapter, args.repo, source=config.source)
+        check_name(args.repo, synthetic=synthetic, force=args.force)
+        message, kind, record_name = f"{name}{f', {args.tag}' if args.tag else ''}", "model", "publish-adapter.json"
     else:
         check_verified(workspace)
-        names = read_config(Workspace(given.root)).datasets
-        build = read_build(workspace, names)
-        check_name(given.repo, synthetic=build.synthetic, force=given.force)
-        files = dataset_files(workspace, names, given.repo, workers=given.workers)
-        message, kind, metrics = _message(build, given.tag), "dataset", METRICS
-    commit = publish(Repository(given.repo, kind), files, message, **options)
+        build = read_build(workspace, config.datasets)
+        check_name(args.repo, synthetic=build.synthetic, force=args.force)
+        files = dataset_files(workspace, build, args.repo, workers=args.workers)
+        message, kind, record_name = _message(build, args.tag), "dataset", "publish.json"
+    commit = publish(
+        Repository(args.repo, kind),
+        files,
+        message,
+        push=args.push,
+        tag=args.tag,
+        public=args.public,
+        create=args.create,
+    )
     if commit:
-        sums = "".join(f"{file.sha256}  {file.path}\n" for file in sorted(files, key=lambda one: one.path))
-        record = {
-            "repo": given.repo,
-            "tag": given.tag,
-            "commit": commit,
-            "files": len(files),
-            "bytes": sum(file.size for file in files),
-            "checksums": hashlib.sha256(sums.encode()).hexdigest(),
-        }
-        write_json(workspace.root / metrics, record)
+        sums = "".join(f"{file.sha256}  {file.path}\n" for file in sorted(files, key=lambda file: file.path))
+        record = PublishRecord(
+            repo=args.repo,
+            tag=args.tag,
+            commit=commit,
+            files=len(files),
+            bytes=sum(file.size for file in files),
+            checksums=hashlib.sha256(sums.encode()).hexdigest(),
+        )
+        write_record(workspace.metrics / record_name, record)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -227,8 +276,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--force", action="store_true", help="phantom images into a repository not named so")
     parser.add_argument("--adapter", type=Path, metavar="FOLDER", help="publish this adapter, not the data set")
     command_line.add_workers(parser)
-    given = parser.parse_args(argv)
-    return command_line.run(lambda: _run(given))
+    args = parser.parse_args(argv)
+    return command_line.run(lambda: _run(args))
 
 
 if __name__ == "__main__":

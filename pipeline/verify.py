@@ -1,13 +1,15 @@
 """Read the whole released tree back and list everything that is not as its manifests say.
 
-Exit code 0 and metrics/verify.json if there is no finding, else 1 with one line for each.
+Every file is compared with its manifest, and images of every cell are corrupted anew and compared: some of each, and
+all that are constant or equal to their clean image. Exit code 0 and metrics/verify.json if there is no finding, else 1
+with one line for each. What only looks odd, such as similarity that rises with severity, is a warning.
 """
 
 from __future__ import annotations
 
 import hashlib
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -15,28 +17,31 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from skimage.metrics import structural_similarity
 
 import corruptions
-from corruptions import BYTES_VERSION, CORRUPTIONS, SEVERITIES
+from corruptions import CORRUPTIONS, SEVERITIES
+from corruptions.table import BYTES_VERSION
 from pipeline import manifest
-from pipeline.cell import CLEAN, RELEASED, SIZE, Cell
+from pipeline.cell import CLEAN, RELEASED, SIZE, Cell, cells_of
 from pipeline.config import Config, read_config
 from pipeline.errors import UserError
+from pipeline.hub.build import source_ids
+from pipeline.hub.records import VerifyRecord
 from pipeline.io import npz
 from pipeline.io.atomic import is_temporary
 from pipeline.io.checksums import labels_checksum
-from pipeline.io.records import write_json
+from pipeline.io.records import write_record
 from pipeline.manifest import ArraysEntry, Manifest, StrengthEntry
 from pipeline.paths import Workspace
 from pipeline.run import command_line
 from pipeline.run.parallel import ordered
-
-METRICS = Path("metrics") / "verify.json"
+from pipeline.run.progress import progress
 
 _BATCH = 32
-_SLACK = 0.02  # rise of SSIM to the next severity that is no finding: zoom_blur's on photographs reaches 0.015
-_SAMPLE = 8  # images whose SSIM is taken, spread over the split
+_SLACK = 0.02  # rise of SSIM to the next severity that is not named: zoom_blur's on photographs reaches 0.015
+_SAMPLE = 8  # images of a cell whose SSIM is taken and that are corrupted anew, spread over the split
+
+Images = NDArray[np.uint8]
 
 
 @dataclass
@@ -44,61 +49,68 @@ class Checked:
     """What was read of one data set's split under one corruption (or clean), and what was found."""
 
     findings: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
     files: int = 0
     images: int = 0
 
+    def add(self, other: Checked) -> None:
+        """Add what another check found, each sentence once."""
+        self.findings += [sentence for sentence in other.findings if sentence not in self.findings]
+        self.warnings += [sentence for sentence in other.warnings if sentence not in self.warnings]
+        self.files += other.files
+        self.images += other.images
 
-def findings(workspace: Workspace, chosen: Config, *, workers: int) -> Checked:
-    """Check every file of the release against its manifest and its clean images; never stops at a finding."""
-    total = Checked()
-    total.findings += _strangers(workspace, chosen)
-    parts = [
-        partial(_check_clean if name == CLEAN else _check_corruption, workspace, chosen, dataset, name, split)
-        for dataset in chosen.datasets
-        for name in (CLEAN, *CORRUPTIONS)
-        for split in RELEASED
-    ]
-    with command_line.progress(total=len(parts), unit="part", desc="verify") as bar:
-        for checked in ordered(lambda part: part(), parts, workers=workers):
-            total.findings += checked.findings
-            total.files += checked.files
-            total.images += checked.images
+
+def verify(workspace: Workspace, config: Config, *, workers: int) -> Checked:
+    """Check every file of the release against its manifest and its clean images; never stop at a finding."""
+    total = _check_tree(workspace, config)
+    checks: list[Callable[[], Checked]] = []
+    for dataset in config.datasets:
+        for split in RELEASED:
+            checks.append(partial(_check_clean, workspace, config, dataset, split))
+            checks += [partial(_check_corruption, workspace, config, dataset, split, name) for name in CORRUPTIONS]
+    with progress(total=len(checks), unit="part", desc="verify") as bar:
+        for checked in ordered(lambda check: check(), checks, workers=workers):
+            total.add(checked)
             bar.update()
     return total
 
 
-def _strangers(workspace: Workspace, chosen: Config) -> Iterator[str]:
-    names = {"clean.npz", *(workspace.npz(Cell("x", "val", c, k)).name for c in CORRUPTIONS for k in SEVERITIES)}
+def _check_tree(workspace: Workspace, config: Config) -> Checked:
+    """Name what lies in the released tree and is not part of it."""
+    checked = Checked()
+    expected = {cell.path for dataset in config.datasets for split in RELEASED for cell in cells_of(dataset, split)}
+    folders = {str(parent) for path in expected for parent in Path(path).parents}
+    earlier = set()
     for path in sorted(workspace.release.rglob("*")):
-        parts = path.relative_to(workspace.release).parts
-        place = len(parts)
-        known = (
-            (parts[0] in chosen.datasets if place == 1 else True)
-            and (place != 2 or parts[1] in RELEASED)
-            and (place != 3 or parts[2] in names)
-            and place <= 3
-            and path.is_dir() == (place < 3)
-        )
+        name = path.relative_to(workspace.release).as_posix()
+        dataset = name.partition("/")[0]
         if is_temporary(path):
-            yield f"{path}: left by an interrupted run; delete it"
-        elif not known and (place == 1 or parts[0] in chosen.datasets):
-            yield f"{path}: not part of the release; delete it, since readers list the folders"
+            checked.findings.append(f"{path}: left by an interrupted run; delete it")
+        elif dataset not in config.datasets and (workspace.manifests / dataset / f"{CLEAN}.json").is_file():
+            earlier.add(dataset)
+        elif name not in (folders if path.is_dir() else expected) and (name == dataset or dataset in config.datasets):
+            checked.findings.append(f"{path}: not part of the release; delete it, since readers list the folders")
+    checked.warnings += [
+        f"{workspace.release / dataset}: not among params.yaml's data sets, and left alone; readers list it"
+        for dataset in sorted(earlier)
+    ]
+    return checked
 
 
-def _check_clean(workspace: Workspace, chosen: Config, dataset: str, name: str, split: str) -> Checked:
+def _check_clean(workspace: Workspace, config: Config, dataset: str, split: str) -> Checked:
     checked = Checked()
     try:
-        clean = manifest.read_clean(workspace, dataset)
-        entry = clean.split(split)
+        recorded = manifest.read_clean(workspace, dataset)
+        entry = recorded.split(split)
     except UserError as missing:
         checked.findings.append(str(missing))
         return checked
-    expected = {"source": chosen.source, "seed": chosen.seed, "bytes_version": BYTES_VERSION}
-    checked.findings += _stale(workspace, dataset, name, clean, expected)
+    expected = {"source": config.source, "seed": config.seed, "bytes_version": BYTES_VERSION}
+    checked.findings += _stale(workspace.manifest(dataset, CLEAN), recorded, expected)
     path = workspace.npz(Cell(dataset, split))
-    labels = _check_file(path, entry, clean.channels, None, [], checked)
+    labels, classes = _read_back(path, entry, recorded.channels, checked), len(recorded.class_names)
     if labels is not None and len(labels):
-        classes = len(clean.class_names)
         if labels.min() < 0 or labels.max() >= classes:
             checked.findings.append(f"{path}: labels {labels.min()}..{labels.max()} for {classes} classes")
         elif tuple(np.bincount(labels, minlength=classes).tolist()) != entry.per_class:
@@ -106,132 +118,159 @@ def _check_clean(workspace: Workspace, chosen: Config, dataset: str, name: str, 
     return checked
 
 
-def _check_corruption(workspace: Workspace, chosen: Config, dataset: str, corruption: str, split: str) -> Checked:
+def _check_corruption(workspace: Workspace, config: Config, dataset: str, split: str, corruption: str) -> Checked:
     checked = Checked()
+    cells = [Cell(dataset, split, corruption, severity) for severity in SEVERITIES]
     try:
+        native_channels = manifest.read_clean(workspace, dataset).native_channels
         recorded = manifest.read_corruption(workspace, dataset, corruption)
+        entries = [recorded.cell(cell) for cell in cells]
     except UserError as missing:
         checked.findings.append(str(missing))
         return checked
-    column = chosen.column(dataset)
-    strengths = tuple(
-        StrengthEntry.at(k, corruptions.strength(corruption, k, profile=chosen.profile, column=column))
-        for k in SEVERITIES
-    )
+    column = config.column(dataset)
+    strengths = [corruptions.strength(corruption, k, profile=config.profile, column=column) for k in SEVERITIES]
     expected = {
-        "profile": chosen.profile,
-        "seed": chosen.seed,
+        "profile": config.profile,
+        "seed": config.seed,
         "bytes_version": BYTES_VERSION,
-        "strengths": strengths,
+        "strengths": tuple(map(StrengthEntry.at, SEVERITIES, strengths)),
     }
-    checked.findings += _stale(workspace, dataset, corruption, recorded, expected)
+    checked.findings += _stale(workspace.manifest(dataset, corruption), recorded, expected)
     try:
         clean = npz.Npz(workspace.npz(Cell(dataset, split)))
     except npz.NpzError:
-        clean = None  # reported by the clean split's own check
-    similarities: list[NDArray[np.float64]] = []
-    for severity in SEVERITIES:
-        cell = Cell(dataset, split, corruption, severity)
+        clean = None  # named by the check of the clean split
+    similarities = []
+    for cell, entry in zip(cells, entries, strict=True):
         path = workspace.npz(cell)
-        sampled: list[NDArray[np.float64]] = []
-        try:
-            entry = recorded.cell(cell)
-        except UserError as missing:
-            checked.findings.append(str(missing))
+        comparison = None if clean is None else _Comparison(config, cell, clean, native_channels)
+        labels = _read_back(path, entry, recorded.channels, checked, comparison)
+        if labels is None or clean is None or comparison is None:
             continue
-        labels = _check_file(path, entry, recorded.channels or 3, clean, sampled, checked)
-        if labels is not None and clean is not None and not np.array_equal(labels, clean.labels):
+        if not np.array_equal(labels, clean.labels):
             checked.findings.append(f"{path}: labels are not those of clean.npz")
-        if sampled:
-            similarities.append(np.mean(sampled, axis=0))
-    if len(similarities) == len(SEVERITIES) and _out_of_order(np.array(similarities)):
+        if comparison.different:
+            names = _names(workspace, cell, comparison.different)
+            checked.findings.append(f"{path}: not what {corruption} makes of the clean images: {names}")
+        if comparison.similarities:
+            similarities.append(np.mean(comparison.similarities, axis=0))
+    if len(similarities) == len(SEVERITIES) and is_out_of_order(np.array(similarities)):
         listed = ", ".join(f"{full:.4f}" for full, _ in similarities)
-        checked.findings.append(
-            f"{workspace.release / dataset / split}: {corruption} does not grow with severity (mean SSIM {listed})"
-        )
+        folder = workspace.release / dataset / split
+        checked.warnings.append(f"{folder}: {corruption} does not grow with severity (mean SSIM {listed})")
     return checked
 
 
-def _stale(
-    workspace: Workspace, dataset: str, name: str, recorded: Manifest, expected: dict[str, Any]
-) -> Iterator[str]:
+def _stale(path: Path, recorded: Manifest, expected: dict[str, Any]) -> Iterator[str]:
     for key, value in expected.items():
         if getattr(recorded, key) != value:
-            path = workspace.manifest(dataset, name)
             yield f"{path}: {key} is not that of params.yaml and the table; run `dvc repro`"
-
-
-def _check_file(
-    path: Path,
-    entry: ArraysEntry,
-    channels: int,
-    clean: npz.Npz | None,
-    similarities: list[NDArray[np.float64]],
-    checked: Checked,
-) -> NDArray[np.int64] | None:
-    """Add what is wrong with one file to `checked`; return its labels unless it cannot be read."""
-    try:
-        opened = npz.Npz(path)
-        checked.files += 1
-        checked.images += opened.shape[0]
-        found = list(_read_back(path, opened, entry, channels, clean, similarities))
-    except npz.NpzError as broken:
-        checked.findings.append(str(broken))
-        return None
-    checked.findings += found
-    return opened.labels
 
 
 def _read_back(
     path: Path,
-    opened: npz.Npz,
     entry: ArraysEntry,
-    channels: int,
-    clean: npz.Npz | None,
-    similarities: list[NDArray[np.float64]],
-) -> Iterator[str]:
+    channels: int | None,
+    checked: Checked,
+    comparison: _Comparison | None = None,
+) -> NDArray[np.int64] | None:
+    """Read one file and compare it with its manifest's entry; return its labels, or None if it cannot be read."""
+    digest, start = hashlib.sha256(), 0
+    try:
+        opened = npz.Npz(path)
+        checked.files += 1
+        checked.images += opened.shape[0]
+        for images in opened.chunks(_BATCH):
+            digest.update(np.ascontiguousarray(images).reshape(-1).data)
+            if comparison is not None:
+                comparison.add(start, images)
+            start += len(images)
+    except npz.NpzError as broken:
+        checked.findings.append(str(broken))
+        return None
     expected = (entry.count, SIZE, SIZE, channels)
     if opened.shape != expected:
-        yield f"{path}: images have shape {opened.shape}, the manifest says {expected}"
-    compared = clean.chunks(_BATCH) if clean is not None and clean.shape == opened.shape else None
-    sample = set(np.linspace(0, opened.shape[0] - 1, _SAMPLE, dtype=int).tolist())
-    digest, start, constant, unchanged = hashlib.sha256(), 0, 0, 0
-    for images in opened.chunks(_BATCH):
-        originals = None if compared is None else next(compared)
-        digest.update(np.ascontiguousarray(images).reshape(-1).data)
-        for index, image in enumerate(images, start):
-            constant += bool(image.min() == image.max())
-            if originals is not None:
-                original = originals[index - start]
-                unchanged += np.array_equal(image, original)
-                if index in sample:
-                    similarities.append(_ssim(original, image))
-        start += len(images)
-    if constant:
-        yield f"{path}: {constant} images are constant"
-    if unchanged:
-        yield f"{path}: {unchanged} images equal their clean image"
+        checked.findings.append(f"{path}: images have shape {opened.shape}, the manifest says {expected}")
     if digest.hexdigest() != entry.images:
-        yield f"{path}: images have another checksum than the manifest's"
+        checked.findings.append(f"{path}: images have another checksum than the manifest's")
     if labels_checksum(opened.labels) != entry.labels:
-        yield f"{path}: labels have another checksum than the manifest's"
+        checked.findings.append(f"{path}: labels have another checksum than the manifest's")
+    return opened.labels
 
 
-def _ssim(clean: NDArray[np.uint8], image: NDArray[np.uint8]) -> NDArray[np.float64]:
+class _Comparison:
+    """Compares images of one cell with what its corruption makes of the clean ones.
+
+    What a corruption can change depends on the image: a black one stays black under contrast. So an image is judged by
+    corrupting it anew, which is done for a sample and for all that are constant or equal to their clean image.
+
+    Attributes:
+        different: indices of the images that are not what they should be.
+        similarities: SSIM to the clean image of each image of the sample, at full and at half size.
+    """
+
+    def __init__(self, config: Config, cell: Cell, clean: npz.Npz, native_channels: int) -> None:
+        self._config, self._cell, self._native_channels = config, cell, native_channels
+        self._clean = clean.chunks(_BATCH)
+        self._sample = np.linspace(0, clean.shape[0] - 1, _SAMPLE, dtype=int)
+        self.different: list[int] = []
+        self.similarities: list[NDArray[np.float64]] = []
+
+    def add(self, start: int, images: Images) -> None:
+        """Compare the next batch, which begins at index `start` of the cell."""
+        clean = next(self._clean, None)
+        if clean is None or clean.shape != images.shape:
+            return  # the shape is a finding of its own
+        indices = np.arange(start, start + len(images))
+        in_sample = np.isin(indices, self._sample)
+        flat = images.reshape(len(images), -1)
+        suspect = in_sample | (flat.min(1) == flat.max(1)) | (flat == clean.reshape(flat.shape)).all(1)
+        if suspect.any():
+            anew = corruptions.corrupt(
+                clean[suspect][..., : self._native_channels],
+                self._cell.corruption,
+                self._cell.severity,
+                dataset=self._cell.dataset,
+                split=self._cell.split,
+                indices=indices[suspect],
+                seed=self._config.seed,
+                profile=self._config.profile,
+                column=self._config.column(self._cell.dataset),
+            )
+            equal = (anew == images[suspect]).reshape(len(anew), -1).all(1)  # one channel equals its three copies
+            self.different += indices[suspect][~equal].tolist()
+        self.similarities += [_ssim(clean[k], images[k]) for k in np.flatnonzero(in_sample)]
+
+
+def _names(workspace: Workspace, cell: Cell, indices: Sequence[int]) -> str:
+    """Return images by index and, where the table of prepared images can be read, by where they came from."""
+    try:
+        ids = source_ids(workspace, cell.dataset)[cell.split]
+    except UserError:
+        ids = []
+    listed = [f"image {k} ({ids[k]})" if k < len(ids) else f"image {k}" for k in indices[:3]]
+    return ", ".join(listed) + (f" and {len(indices) - 3} more" if len(indices) > 3 else "")
+
+
+def _ssim(clean: Images, image: Images) -> NDArray[np.float64]:
     """Return the structural similarity (Wang et al. 2004) of two images' channel means, at full and at half size.
 
     One size alone misjudges the order of severities: at full size grain does, since zoom_blur averages 16 copies at
     severity 2 and 11 at severity 3; at half size a pixelation to 50 percent cannot be seen.
     """
+    from skimage.metrics import structural_similarity  # takes a while to import
+
     pairs = [(clean.mean(-1), image.mean(-1))]
     pairs.append((_halved(pairs[0][0]), _halved(pairs[0][1])))
     return np.array([structural_similarity(a, b, data_range=255) for a, b in pairs])
 
 
-def _out_of_order(similarities: NDArray[np.float64]) -> bool:
+def is_out_of_order(similarities: NDArray[np.float64]) -> bool:
     """Say whether severity 5 is no stronger than 1, or a severity is clearly weaker than the one before, at both sizes.
 
-    ImageNet-C's own zoom_blur rises a little from 2 to 3 and from 4 to 5, where it averages fewer copies.
+    `similarities` is float (5, 2), by severity and size. ImageNet-C's own zoom_blur rises a little from 2 to 3 and from
+    4 to 5, where it averages fewer copies.
     """
     ends = similarities[-1] >= similarities[0]
     steps = np.diff(similarities, axis=0) >= _SLACK
@@ -244,36 +283,31 @@ def _halved(plane: NDArray[np.float64]) -> NDArray[np.float64]:
     return halved
 
 
+def _print_errors(sentences: Iterable[str]) -> None:
+    for sentence in sentences:
+        print(sentence, file=sys.stderr)
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the stage from a command line."""
     parser = command_line.parser(__doc__)
     command_line.add_workers(parser)
-    given = parser.parse_args(argv)
+    args = parser.parse_args(argv)
 
-    def work() -> int:
-        workspace = Workspace(given.root)
-        checked = findings(workspace, read_config(Workspace(given.root)), workers=given.workers)
-        _report(checked.findings)
+    def run() -> int:
+        workspace = Workspace(args.root)
+        checked = verify(workspace, read_config(workspace), workers=args.workers)
+        _print_errors(f"warning: {sentence}" for sentence in checked.warnings)
+        _print_errors(checked.findings)
         print(f"verify: {checked.files} files, {checked.images} images, {len(checked.findings)} findings")
         if checked.findings:
             return 1
-        write_json(
-            workspace.root / METRICS,
-            {
-                "files": checked.files,
-                "images": checked.images,
-                "findings": 0,
-                "manifests": manifest.build_checksum(workspace),
-            },
-        )
+        build = manifest.build_checksum(workspace)
+        record = VerifyRecord(files=checked.files, images=checked.images, findings=0, manifests=build)
+        write_record(workspace.metrics / "verify.json", record)
         return 0
 
-    return command_line.run(work)
-
-
-def _report(found: Iterable[str]) -> None:
-    for sentence in found:
-        print(sentence, file=sys.stderr)
+    return command_line.run(run)
 
 
 if __name__ == "__main__":

@@ -67,8 +67,7 @@ def open_cell(
     if not from_file:
         if seed is None:
             raise ValueError(f"backend {backend!r} needs the seed of the draws")
-        named = cell.dataset if column is None else column
-        corruptions.strength(cell.corruption, cell.severity, profile=profile, column=named)
+        corruptions.strength(cell.corruption, cell.severity, profile=profile, column=column or cell.dataset)
         recipe = {"name": cell.corruption, "severity": cell.severity, "dataset": cell.dataset, "split": cell.split}
         recipe |= {"seed": seed, "profile": profile, "column": column}
     source = Npz(workspace.npz(cell if from_file else Cell(cell.dataset, cell.split)))
@@ -80,7 +79,7 @@ def open_cell(
 def _device(device: str | None) -> torch.device:
     from corruptions import gpu  # kornia takes a while to import, and only this way of making needs it
 
-    return gpu.chosen_device(device)
+    return gpu.select_device(device)
 
 
 class CellImages(Dataset[tuple[Tensor, int]]):
@@ -97,7 +96,7 @@ class CellImages(Dataset[tuple[Tensor, int]]):
         self, source: Npz, recipe: dict[str, Any] | None, native_channels: int, device: torch.device | None
     ) -> None:
         self._source, self._recipe = source, recipe
-        self._native, self._device = native_channels, device
+        self._native_channels, self._device = native_channels, device
         self._opened: NDArray[np.uint8] | None = None
         self.labels = source.labels
 
@@ -110,17 +109,17 @@ class CellImages(Dataset[tuple[Tensor, int]]):
         return self.__getitems__([index % len(self)])[0]
 
     def __getitems__(self, indices: Sequence[int]) -> list[tuple[Tensor, int]]:
-        places = np.asarray(indices, np.int64)
-        return list(zip(self._made(self._images()[places], places), self.labels[places].tolist(), strict=True))
+        rows = np.asarray(indices, np.int64)
+        return list(zip(self._corrupt(self._images()[rows], rows), self.labels[rows].tolist(), strict=True))
 
     def batches(self, size: int) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield all in order, `size` at a time: images uint8 (n, H, W, C), labels int64 (n,), on the cell's device."""
         start = 0
         for chunk in self._source.chunks(size):
-            places = np.arange(start, start + len(chunk))
+            rows = np.arange(start, start + len(chunk))
             start += len(chunk)
-            images = self._made(chunk, places)
-            yield images, torch.from_numpy(self.labels[places]).to(images.device)
+            images = self._corrupt(chunk, rows)
+            yield images, torch.from_numpy(self.labels[rows]).to(images.device)
 
     def _images(self) -> NDArray[np.uint8]:
         if self._opened is None:
@@ -131,18 +130,19 @@ class CellImages(Dataset[tuple[Tensor, int]]):
         # A memory map would be pickled as a copy of all pixels; workers open their own.
         return self.__dict__ | {"_opened": None}
 
-    def _made(self, clean: NDArray[np.uint8], places: NDArray[np.int64]) -> Tensor:
-        channels = clean.shape[-1]
-        native = clean[..., : self._native] if self._recipe is not None else clean
-        if self._device is None:
-            if self._recipe is not None:
-                native = corruptions.corrupt(native, **self._recipe, indices=places.tolist())
-            made = torch.from_numpy(np.array(native))
+    def _corrupt(self, images: NDArray[np.uint8], rows: NDArray[np.int64]) -> Tensor:
+        """Return images as they stand in the cell; those read from its file stay as they are."""
+        channels = images.shape[-1]
+        native = images[..., : self._native_channels] if self._recipe is not None else images
+        if self._device is not None:
+            result = self._corrupt_on(self._device, native, rows)
+        elif self._recipe is not None:
+            result = torch.from_numpy(np.array(corruptions.corrupt(native, **self._recipe, indices=rows.tolist())))
         else:
-            made = self._made_on(self._device, native, places)
-        return made if channels == made.shape[-1] else made.repeat(1, 1, 1, channels)
+            result = torch.from_numpy(np.array(native))
+        return result if channels == result.shape[-1] else result.repeat(1, 1, 1, channels)
 
-    def _made_on(self, device: torch.device, native: NDArray[np.uint8], places: NDArray[np.int64]) -> Tensor:
+    def _corrupt_on(self, device: torch.device, native: NDArray[np.uint8], rows: NDArray[np.int64]) -> Tensor:
         if get_worker_info() is not None:
             raise RuntimeError("a cell made by 'gpu' is for the main process; use its batches(), or num_workers=0")
         from corruptions import gpu
@@ -152,4 +152,4 @@ class CellImages(Dataset[tuple[Tensor, int]]):
             images = images.pin_memory().to(device, non_blocking=True)
         if self._recipe is None:
             return images
-        return gpu.corrupt(images, **self._recipe, indices=places.tolist())
+        return gpu.corrupt(images, **self._recipe, indices=rows.tolist())

@@ -1,14 +1,47 @@
-"""The classes of all data sets side by side: their text features, and which an image is compared with."""
+"""The classes of several data sets side by side, a column each: their text features and the loss over them."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from benchmark.data.prompts import Prompts
-from benchmark.models import Model
+from benchmark.models.model import Model
+
+
+@dataclass(frozen=True)
+class ClassColumns:
+    """Which of all K classes belong to each of D data sets.
+
+    Attributes:
+        starts: column of each data set's first class, int64 (D,).
+        own: a data set's own classes, bool (D, K).
+        distinct: all classes but other data sets' whose sentence is one of its own, bool (D, K).
+    """
+
+    starts: Tensor
+    own: Tensor
+    distinct: Tensor
+
+
+def class_columns(prompts: Sequence[Prompts], *, template: int = 0) -> ClassColumns:
+    """Lay the classes of data sets out side by side; two classes are told apart by their sentences of `template`."""
+    sentences = [[group[template] for group in of_dataset.sentences] for of_dataset in prompts]
+    sizes = torch.tensor([len(group) for group in sentences])
+    owner = torch.repeat_interleave(torch.arange(len(sizes)), sizes)
+    own = owner == torch.arange(len(sizes))[:, None]
+    flat = [sentence for group in sentences for sentence in group]
+    shared = torch.tensor([[sentence in group for sentence in flat] for group in sentences])
+    return ClassColumns(starts=sizes.cumsum(0) - sizes, own=own, distinct=own | ~shared)
+
+
+def masked_cross_entropy(logits: Tensor, columns: Tensor, targets: Tensor) -> Tensor:
+    """Return the mean cross entropy among each image's `columns`, bool (N, K), of logits (N, K)."""
+    return functional.cross_entropy(logits.masked_fill(~columns, -1e4), targets)
 
 
 def class_features(model: Model, prompts: Prompts) -> Tensor:
@@ -16,33 +49,4 @@ def class_features(model: Model, prompts: Prompts) -> Tensor:
     with torch.inference_mode():
         flat = model.encode_texts([sentence for sentences in prompts.sentences for sentence in sentences])
         means = flat.reshape(len(prompts.class_names), -1, flat.shape[1]).mean(dim=1)
-        return torch.nn.functional.normalize(means, dim=-1)
-
-
-def class_columns(class_names: Sequence[Sequence[str]], sentences: Sequence[Sequence[str]]) -> tuple[Tensor, Tensor]:
-    """Lay the classes of all data sets out side by side.
-
-    Args:
-        class_names: of each data set, in label order.
-        sentences: one of each class, per data set; equal ones in two data sets say the same.
-
-    Returns:
-        The column at which each data set begins, int64 (D,), and which columns an image of each data set is compared
-        with, bool (D, K): all but other data sets' classes whose sentence is one of its own.
-    """
-    sizes = [len(names) for names in class_names]
-    starts = torch.tensor([sum(sizes[:k]) for k in range(len(sizes))])
-    flat = [sentence for group in sentences for sentence in group]
-    allowed = torch.ones((len(sizes), len(flat)), dtype=torch.bool)
-    for k, group in enumerate(sentences):
-        for column, sentence in enumerate(flat):
-            elsewhere = not starts[k] <= column < starts[k] + sizes[k]
-            allowed[k, column] = not (elsewhere and sentence in group)
-    return starts, allowed
-
-
-def own_columns(starts: Tensor, columns: int) -> Tensor:
-    """Return which of all classes are a data set's own, bool (D, columns)."""
-    ends = torch.cat([starts[1:], torch.tensor([columns])])
-    column = torch.arange(columns)
-    return (column >= starts[:, None]) & (column < ends[:, None])
+        return functional.normalize(means, dim=-1)

@@ -6,14 +6,22 @@
     texts = model.encode_texts(["a photo of .."])  # float32 (K, D), unit length
     logits = model.logit_scale * features @ texts.T
 
-A family is a module here with ``build(record, files, *, random_init) -> Towers``; it alone knows its architecture, file
-format and tokenizer. LoRA goes on ``model.image_tower``, which may be replaced by its PEFT wrapping.
+A family is a module of `families`: its records stand beside the code that builds them, and the registry finds both.
+LoRA goes on ``model.image_tower``, which may be replaced by its PEFT wrapping.
 """
 
 from __future__ import annotations
 
-from benchmark.models.model import Model, Towers, load
-from benchmark.models.record import File, ModelError, Record, View
-from benchmark.models.zoo import NAMES, PINNED, RECORDS, record
+from benchmark.models.record import AdapterRecord, Bert, ModelFile, ModelRecord, Preprocessing
+from benchmark.models.registry import find_record, load, records
 
-__all__ = ["NAMES", "PINNED", "RECORDS", "File", "Model", "ModelError", "Record", "Towers", "View", "load", "record"]
+__all__ = [
+    "AdapterRecord",
+    "Bert",
+    "ModelFile",
+    "ModelRecord",
+    "Preprocessing",
+    "find_record",
+    "load",
+    "records",
+]

@@ -1,61 +1,49 @@
-"""The table of docs/models.md, from the records: `python -m benchmark.models.listing` prints it."""
+"""The tables of docs/models.md, from the records: `python -m benchmark.models.listing` prints them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
-from benchmark.models.record import File, Record, View
-from benchmark.models.zoo import RECORDS
+from benchmark.models.record import ModelFile, ModelRecord
+from benchmark.models.registry import records
 
-HEAD = ("model", "in tables", "preprocessing", "prompt", "licence", "paper")
+MODELS = ("model", "in tables", "preprocessing", "prompt", "licence", "paper")
 FILES = ("model", "file", "from", "SHA-256")
 
 
 def tables() -> str:
-    """Return the models and their files as two tables of Markdown."""
-    models = [_model(record) for record in RECORDS.values()]
-    files = [_file(record, file) for record in RECORDS.values() if record.base is None for file in record.files]
-    notes = [f"- `{record.name}`: {record.notes}" for record in RECORDS.values() if record.notes]
-    return "\n".join([*_rows(HEAD, models), "", *notes, "", *_rows(FILES, files)])
+    """Return the models, their notes and their files as Markdown."""
+    models = records().values()
+    files = [_file(record, file) for record in models if record.base is None for file in record.files]
+    notes = [f"- `{record.name}`: {record.notes}" for record in models if record.notes]
+    return "\n".join([*_table(MODELS, [_model(record) for record in models]), "", *notes, "", *_table(FILES, files)])
 
 
-def _rows(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> Iterator[str]:
-    yield f"| {' | '.join(head)} |"
-    yield f"|{'---|' * len(head)}"
+def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    yield f"| {' | '.join(header)} |"
+    yield f"|{'---|' * len(header)}"
     for row in rows:
         yield f"| {' | '.join(row)} |"
 
 
-def _model(record: Record) -> tuple[str, ...]:
+def _model(record: ModelRecord) -> tuple[str, ...]:
     return (
         f"`{record.name}`",
         record.title,
-        seen(record.view),
+        record.preprocessing.in_words(),
         f"{record.context_length} tokens",
         record.licence,
         record.citation,
     )
 
 
-def seen(view: View) -> str:
-    """Return a view in words."""
-    fit = {"shortest": "shorter side, centre crop", "squash": "both sides", "pad": "on a black square"}[view.resize]
-    colour = "grey, " if view.grey else ""
-    if view.mean == (0, 0, 0) and view.std == (1, 1, 1):
-        numbers = "values 0 to 1"
+def _file(record: ModelRecord, file: ModelFile) -> tuple[str, ...]:
+    if file.repo is not None:
+        origin = f"`{file.repo}` at `{file.revision}`"
     else:
-        numbers = f"mean {_numbers(view.mean)}, sd {_numbers(view.std)}"
-    return f"{colour}{view.size} px {view.interpolation}, {fit}; {numbers}"
-
-
-def _numbers(values: tuple[float, ...]) -> str:
-    distinct = values[:1] if len(set(values)) == 1 else values
-    return " ".join(f"{value:.4f}" for value in distinct)
-
-
-def _file(record: Record, file: File) -> tuple[str, ...]:
-    where = f"`{file.repo}` at `{file.revision}`" if file.repo else f"[not on the Hub]({file.url})"
-    return f"`{record.name}`", f"`{file.name}`", where, f"`{file.sha256}`" if file.sha256 else "not published"
+        is_address = (file.origin or "").startswith("https://")
+        origin = f"[not on the Hub]({file.origin})" if is_address else str(file.origin)
+    return f"`{record.name}`", f"`{file.name}`", origin, f"`{file.sha256}`" if file.sha256 else "not published"
 
 
 if __name__ == "__main__":

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-import importlib
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -14,12 +12,15 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from benchmark.models import pixels, weights
-from benchmark.models.record import ModelError, Record
-from benchmark.models.zoo import record as find
+from benchmark.models.components.preprocessing import preprocess
+from benchmark.models.record import ModelRecord
+from pipeline.errors import UserError
 
-TEXTS_AT_ONCE = 64
-"""Prompts that one forward pass of a text tower takes; only memory depends on it."""
+TEXT_BATCH = 64
+"""Prompts of one forward pass of a text tower; only memory depends on it."""
+
+Tokenizer = Callable[[list[str]], Mapping[str, Tensor]]
+"""From K prompts to the text tower's arguments, tensors whose first axis is K."""
 
 
 class Towers(NamedTuple):
@@ -28,18 +29,18 @@ class Towers(NamedTuple):
     Attributes:
         image: float32 (N, 3, S, S) -> features (N, D), of any length.
         text: keyword arguments from `tokenize` -> features (K, D), of any length.
-        tokenize: K prompts -> the text tower's arguments, tensors whose first axis is K.
+        tokenize: K prompts -> the text tower's arguments.
         logit_scale: what cosines are multiplied by.
     """
 
     image: nn.Module
     text: nn.Module
-    tokenize: Callable[[list[str]], Mapping[str, Tensor]]
+    tokenize: Tokenizer
     logit_scale: float
 
 
 class Model:
-    """A pair of towers behind three methods. The caller says whether gradients are kept (`torch.inference_mode`).
+    """An image tower and a text tower behind three methods; gradients are kept unless the caller turns them off.
 
     Attributes:
         record: what is known of the model.
@@ -49,7 +50,7 @@ class Model:
         device: where the towers are.
     """
 
-    def __init__(self, record: Record, towers: Towers, *, device: torch.device | str = "cpu") -> None:
+    def __init__(self, record: ModelRecord, towers: Towers, *, device: torch.device | str = "cpu") -> None:
         self.record = record
         self.device = torch.device(device)
         self.image_tower = towers.image.to(self.device).eval()
@@ -74,62 +75,26 @@ class Model:
 
     def preprocess(self, images: NDArray[np.uint8] | Tensor) -> Tensor:
         """Return uint8 (N, H, W, 3) images as the image tower takes them: float32 (N, 3, S, S) on its device."""
-        return pixels.prepare(images, self.record.view, device=self.device)
+        return preprocess(images, self.record.preprocessing, device=self.device)
 
-    def encode_images(self, prepared: Tensor) -> Tensor:
-        """Return the unit-length float32 (N, D) features of what `preprocess` gave.
+    def encode_images(self, pixels: Tensor) -> Tensor:
+        """Return the unit-length float32 (N, D) features of what `preprocess` returned.
 
-        Raise ModelError for another height or width than the model's own.
+        Raises:
+            UserError: another height or width than the model's own.
         """
-        size = self.record.view.size
-        if prepared.ndim != 4 or prepared.shape[1:] != (3, size, size):
-            raise ModelError(f"{self.record.name} takes (N, 3, {size}, {size}), not {tuple(prepared.shape)}")
-        return functional.normalize(self.image_tower(prepared).float(), dim=-1)
+        size = self.record.preprocessing.size
+        if pixels.ndim != 4 or pixels.shape[1:] != (3, size, size):
+            raise UserError(f"{self.record.name} takes (N, 3, {size}, {size}), not {tuple(pixels.shape)}")
+        return functional.normalize(self.image_tower(pixels).float(), dim=-1)
 
     def encode_texts(self, texts: Sequence[str]) -> Tensor:
-        """Return the unit-length float32 (K, D) features of K prompts; a longer one than the context is cut."""
+        """Return the unit-length float32 (K, D) features of K prompts; cut those that are longer than the context."""
         if isinstance(texts, str) or not texts:
-            raise ModelError(f"encode_texts takes a list of at least one prompt, not {texts!r}")
+            raise UserError(f"encode_texts takes a list of at least one prompt, not {texts!r}")
         features = []
-        for start in range(0, len(texts), TEXTS_AT_ONCE):
-            tokens = self._tokenize(list(texts[start : start + TEXTS_AT_ONCE]))
-            raw = self.text_tower(**{name: tensor.to(self.device) for name, tensor in tokens.items()})
-            features.append(functional.normalize(raw.float(), dim=-1))
+        for start in range(0, len(texts), TEXT_BATCH):
+            tokens = self._tokenize(list(texts[start : start + TEXT_BATCH]))
+            output = self.text_tower(**{name: tensor.to(self.device) for name, tensor in tokens.items()})
+            features.append(functional.normalize(output.float(), dim=-1))
         return torch.cat(features)
-
-
-def load(
-    name: str | Record,
-    *,
-    weights_dir: Path | str | None = None,
-    adapter: Path | str | None = None,
-    device: torch.device | str = "cpu",
-    random_init: bool = False,
-    offline: bool = False,
-) -> Model:
-    """Make a model. The files of its record are those that it was made from, with their checksums.
-
-    Args:
-        name: as for `record`; or a record.
-        weights_dir: a folder that holds the model's files under the names in its record; if not given they come from
-            the Hub's cache, or from the Hub.
-        adapter: a folder with a PEFT adapter for the image tower (``tune`` and ``robustmedclip`` write such).
-        device: where to put it.
-        random_init: leave the weights as the architecture starts out with them, reading tokenizer files only.
-        offline: never ask the network.
-
-    Raises:
-        ModelError: one sentence: no such model, a missing package, file or network, a wrong checksum, weights of
-            another architecture.
-    """
-    folder = None if weights_dir is None else Path(weights_dir)
-    chosen = find(name, folder=folder, offline=offline) if isinstance(name, str) else name
-    if chosen.base is not None and adapter is None and not random_init:
-        raise ModelError(f"{chosen.name} is {chosen.base} with an adapter: say which folder holds it (adapter=)")
-    family: Any = importlib.import_module(f"benchmark.models.{chosen.family}")
-    files = weights.Files(chosen, folder=folder, offline=offline)
-    towers = family.build(chosen, files, random_init=random_init)
-    model = Model(chosen.but(files=files.taken()), towers, device=device)
-    if adapter is not None:
-        weights.put_adapter(model, Path(adapter))
-    return model

@@ -1,74 +1,94 @@
-"""What is known of a model before its weights are read: one frozen record a model, every number with its source."""
+"""What is known of a model before its weights are read; importing this imports no torch."""
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Annotated, Literal, Self
 
-_COMMIT = re.compile(r"[0-9a-f]{40}")
+from pydantic import Field, model_validator
+
+from pipeline.errors import UserError
+from pipeline.io.records import Record
+
+CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
+CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
+"""openai/CLIP, clip/clip.py, `_transform`; BiomedCLIP's open_clip_config.json and UniMedCLIP's transform.py agree."""
+
+COMMIT = r"^[0-9a-f]{40}$"
+
+Commit = Annotated[str, Field(pattern=COMMIT)]
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Channels = tuple[float, float, float]
 
 
-class ModelError(ValueError):
-    """A model, its weights or its packages are not there or not what they should be; one sentence says what to do."""
-
-
-@dataclass(frozen=True)
-class File:
+class ModelFile(Record):
     """One file of a model.
 
     Attributes:
         name: the file's name, in a local folder and in the Hub repository.
-        sha256: of the whole file; None where nobody has published it, which docs/models.md says.
-        repo: Hub repository, ``owner/name``; None where the file is only ever local.
-        revision: commit of `repo`, 40 hexadecimal digits.
-        otherwise: name of the file that is taken where `name` is not there, as older repositories have it.
-        url: where a person finds the file, if it is not on the Hub.
+        sha256: of the whole file; None if nobody has published it, which docs/models.md says.
+        repo: Hub repository, ``owner/name``; None if the file is not on the Hub.
+        revision: commit of `repo`.
+        older_name: file that is read if `name` is not there, as in older repositories.
+        origin: where a file comes from that is not on the Hub: an address, or the command that makes it.
     """
 
     name: str
-    sha256: str | None = None
+    sha256: Sha256 | None = None
     repo: str | None = None
-    revision: str | None = None
-    otherwise: str | None = None
-    url: str | None = None
+    revision: Commit | None = None
+    older_name: str | None = None
+    origin: str | None = None
 
-    def __post_init__(self) -> None:
-        if self.repo is not None and not _COMMIT.fullmatch(self.revision or ""):
-            raise ModelError(
-                f"{self.repo} needs a pinned revision, the 40 hexadecimal digits of a commit, not {self.revision!r}"
-            )
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if (self.repo is None) != (self.revision is None):
+            raise ValueError("a repository needs a pinned revision, and a revision its repository")
+        return self
 
 
-@dataclass(frozen=True)
-class View:
-    """How a model wants to see an image: what happens between uint8 pixels and the tensor that its tower takes.
+class Preprocessing(Record):
+    """What happens between uint8 pixels and the tensor that an image tower takes.
 
     Attributes:
         size: height and width of the tower's input, pixels.
         mean, std: of each channel, of values scaled to 0..1.
         interpolation: of the resize, antialiased.
-        resize: ``shortest`` brings the shorter side to `size` and crops the centre; ``squash`` brings both sides to it;
-            ``pad`` puts the image in the middle of a black square first.
+        resize: ``shortest`` brings the shorter side to `size` and crops the centre; ``squash`` brings both sides to
+            it; ``pad`` puts the image in the middle of a black square first.
         grey: take the luma before anything else (Pillow's ``L``) and repeat it three times.
     """
 
-    size: int
-    mean: tuple[float, float, float]
-    std: tuple[float, float, float]
+    size: Annotated[int, Field(ge=1)]
+    mean: Channels
+    std: Channels
     interpolation: Literal["bicubic", "bilinear"] = "bicubic"
     resize: Literal["shortest", "squash", "pad"] = "shortest"
     grey: bool = False
 
+    def in_words(self) -> str:
+        """Return all of it in one line, for tables."""
+        fit = {"shortest": "shorter side, centre crop", "squash": "both sides", "pad": "on a black square"}[self.resize]
+        colour = "grey, " if self.grey else ""
+        if self.mean == (0, 0, 0) and self.std == (1, 1, 1):
+            values = "values 0 to 1"
+        else:
+            values = f"mean {_in_words(self.mean)}, sd {_in_words(self.std)}"
+        return f"{colour}{self.size} px {self.interpolation}, {fit}; {values}"
 
-@dataclass(frozen=True)
-class Bert:
+
+def _in_words(channels: Channels) -> str:
+    distinct = channels[:1] if len(set(channels)) == 1 else channels
+    return " ".join(f"{value:.4f}" for value in distinct)
+
+
+class Bert(Record):
     """Size of a BERT text encoder and how its tokenizer reads.
 
     Attributes:
         vocabulary: rows of the table of word vectors, if no weights say otherwise.
         width, layers: of the encoder; heads are 64 wide.
-        lowercase: whether text is lowercased before it is cut into words.
+        lowercase: put text into small letters before it is cut into words.
     """
 
     vocabulary: int
@@ -77,25 +97,24 @@ class Bert:
     lowercase: bool = True
 
 
-@dataclass(frozen=True)
-class Record:
+class ModelRecord(Record):
     """One model.
 
     Attributes:
         name: what params.yaml and the command line call it.
         title: what tables and figures call it.
-        family: module of `benchmark.models` that builds it.
+        family: module of `benchmark.models.families` that builds it.
         architecture: the family's own name of it.
         files: every file that it is made from, the weights first.
-        view: its preprocessing.
+        preprocessing: of images.
         context_length: tokens of a prompt at most; longer ones are cut.
         embedding: length of its feature vectors.
         lora_targets: modules of its image tower that LoRA is put on: a regular expression over their whole names.
-        bert: its text encoder, if that is one.
-        base: the record whose towers this one is an adapter on.
         licence: of the weights, an SPDX name where there is one.
         citation: the paper, in one line.
         sources: where the numbers above come from.
+        bert: its text encoder, if that is a BERT.
+        base: the model that it is an adapter on, if it is one.
         notes: what a reader of the table should know, in a sentence.
     """
 
@@ -103,8 +122,8 @@ class Record:
     title: str
     family: str
     architecture: str
-    files: tuple[File, ...]
-    view: View
+    files: Annotated[tuple[ModelFile, ...], Field(min_length=1)]
+    preprocessing: Preprocessing
     context_length: int
     embedding: int
     lora_targets: str
@@ -115,6 +134,34 @@ class Record:
     base: str | None = None
     notes: str = ""
 
-    def but(self, **changes: object) -> Record:
-        """Return a copy with some attributes changed."""
-        return replace(self, **changes)  # type: ignore[arg-type]
+
+class AdapterRecord(Record):
+    """A model that is an adapter on the image tower of another one, `base`; fields as in `ModelRecord`.
+
+    What is not given is the base's. `sources` are added to the base's own.
+    """
+
+    name: str
+    title: str
+    base: str
+    citation: str
+    notes: str
+    sources: tuple[str, ...] = ()
+    preprocessing: Preprocessing | None = None
+    licence: str | None = None
+
+    def on(self, base: ModelRecord) -> ModelRecord:
+        """Return the record of the adapted model."""
+        own = {name: getattr(self, name) for name in self.model_fields_set}
+        return base.changed(**own | {"sources": (*base.sources, *self.sources)})
+
+
+def pinned(repo: str, commit: str) -> dict[str, str]:
+    """Return the fields `repo` and `revision` of a file on the Hub, none of them without a commit.
+
+    Raises:
+        UserError: `commit` is something else, such as a branch.
+    """
+    if commit and not re.fullmatch(COMMIT, commit):
+        raise UserError(f"{repo} needs a pinned revision, the 40 hexadecimal digits of a commit, not {commit!r}")
+    return {"repo": repo, "revision": commit} if commit else {}

@@ -19,33 +19,49 @@ adapter. Everything else in it is frozen, and is compared with the base model.
 from __future__ import annotations
 
 import argparse
-import os
 import re
-import shutil
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from benchmark.models import weights
-from benchmark.models.extras import package
-from benchmark.models.model import Model, load
-from benchmark.models.record import ModelError
-from pipeline.run import interrupts
+from benchmark.models.components.checkpoints import read_tensors
+from benchmark.models.components.packages import package
+from benchmark.models.model import Model
+from benchmark.models.registry import load
+from pipeline.errors import UserError
+from pipeline.io.atomic import atomic_folder
+from pipeline.run import command_line
 
-VIT, RESNET = "lora_vit.lora_vit.", "lora_resnet.lora_medclip."
-"""What an image tower's names begin with in model.pth; models.py, `BiomedCLIPViT_LoRA` and `MedCLIPResnet_LoRA`."""
 
-BASES = {VIT: "biomedclip", RESNET: "medclip-resnet"}
-NAMES = {VIT: "robustmedclip", RESNET: "robustmedclip-resnet"}
-"""The records that score what `convert` writes, from data/models/<name>/adapter."""
+@dataclass(frozen=True)
+class Backbone:
+    """One of the two image towers that are published.
+
+    Attributes:
+        prefix: what its names begin with in model.pth; models.py, `BiomedCLIPViT_LoRA` and `MedCLIPResnet_LoRA`.
+        base: record of the model that it was tuned from.
+        name: record that scores what `convert` writes, from data/models/<name>/adapter.
+    """
+
+    prefix: str
+    base: str
+    name: str
+
+
+VIT = Backbone("lora_vit.lora_vit.", base="biomedclip", name="robustmedclip")
+RESNET = Backbone("lora_resnet.lora_medclip.", base="medclip-resnet", name="robustmedclip-resnet")
+BACKBONES = (VIT, RESNET)
 
 TEXT = "text_encoder."
 STATISTICS = ("running_mean", "running_var", "num_batches_tracked")
-BESIDE = "lora_weights.safetensors"
-PARTS = ("q", "k", "v")
+LORA_WEIGHTS = "lora_weights.safetensors"
+PROJECTIONS = ("q", "k", "v")
+
+Tensors = dict[str, Tensor]
 
 
 def convert(checkpoint: Path, out: Path, *, base: Model) -> None:
@@ -57,69 +73,84 @@ def convert(checkpoint: Path, out: Path, *, base: Model) -> None:
         base: the model that it was tuned from, ``biomedclip`` or ``medclip-resnet``; left as it is.
 
     Raises:
-        ModelError: not such a checkpoint, a frozen weight that is not the base's, or a size at which the two forms of
+        UserError: not such a checkpoint, a frozen weight that is not the base's, or a size at which the two forms of
             LoRA differ.
     """
     if out.exists():
-        raise ModelError(f"{out} is there already; conversion never overwrites")
-    state = weights.read(checkpoint)
-    kind = kind_of(state, checkpoint)
-    if base.record.name != BASES[kind]:
-        raise ModelError(f"{checkpoint} was tuned from {BASES[kind]}, not from {base.record.name}")
-    _agree(state, kind, checkpoint.parent / BESIDE)
-    tower = {name.removeprefix(kind): tensor for name, tensor in state.items() if name.startswith(kind)}
-    adapter, rest = _vit(tower) if kind == VIT else _resnet(tower, base.record.view.size)
-    saved = _frozen(rest, base.image_tower, kind)
-    text = {name.removeprefix(TEXT): tensor for name, tensor in state.items() if name.startswith(TEXT)}
-    _same(text, base.text_tower.state_dict(), "text tower")
+        raise UserError(f"{out} is there already; conversion never overwrites")
+    state = read_tensors(checkpoint)
+    backbone = find_backbone(state, checkpoint)
+    if base.record.name != backbone.base:
+        raise UserError(f"{checkpoint} was tuned from {backbone.base}, not from {base.record.name}")
+    _check_lora_weights(state, backbone, checkpoint.parent / LORA_WEIGHTS)
+    tower = _below(backbone.prefix, state)
+    size = base.record.preprocessing.size
+    adapter, frozen = _split_vit(tower) if backbone is VIT else _split_resnet(tower, size)
+    norms = [name.rpartition(".")[0] for name in frozen if name.endswith("running_mean")]
+    own = base.image_tower.state_dict()
+    _check_frozen({n: t for n, t in frozen.items() if not n.endswith(STATISTICS)}, own, "image tower")
+    _check_frozen(_below(TEXT, state), base.text_tower.state_dict(), "text tower")
     rank = max(len(tensor) for name, tensor in adapter.items() if name.endswith("lora_A.weight"))
     config = package("peft").LoraConfig(
         r=rank,
         lora_alpha=rank,
         lora_dropout=0.0,
         target_modules=base.record.lora_targets,
-        modules_to_save=sorted({name.rpartition(".")[0] for name in saved}) or None,
+        modules_to_save=norms or None,
         base_model_name_or_path=base.record.name,
         inference_mode=True,
     )
-    _write({**adapter, **saved}, config, out)
+    statistics = {name: tensor for name, tensor in frozen.items() if name.rpartition(".")[0] in norms}
+    tensors = {f"base_model.model.{n}": tensor.contiguous() for n, tensor in (adapter | statistics).items()}
+    with atomic_folder(out) as folder:
+        package("safetensors.torch").save_file(tensors, str(folder / "adapter_model.safetensors"))
+        config.save_pretrained(str(folder))
 
 
-def kind_of(state: Mapping[str, Tensor], checkpoint: Path) -> str:
-    """Return `VIT` or `RESNET`, whichever a full state dict is, or raise ModelError."""
-    for kind in BASES:
-        if any(name.startswith(kind) for name in state):
-            return kind
+def find_backbone(state: Mapping[str, Tensor], checkpoint: Path) -> Backbone:
+    """Return which of `BACKBONES` a full state dict is of.
+
+    Raises:
+        UserError: none of them.
+    """
+    for backbone in BACKBONES:
+        if any(name.startswith(backbone.prefix) for name in state):
+            return backbone
     if any(name.startswith("w_a_") for name in state):
-        raise ModelError(
+        raise UserError(
             f"{checkpoint} holds no matrices for k and no batch-norm statistics: convert the model.pth beside it"
         )
-    raise ModelError(f"{checkpoint} is no RobustMedCLIP checkpoint: no name begins with {' or '.join(BASES)}")
+    prefixes = " or ".join(backbone.prefix for backbone in BACKBONES)
+    raise UserError(f"{checkpoint} is no RobustMedCLIP checkpoint: no name begins with {prefixes}")
 
 
-def _vit(tower: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+def _below(prefix: str, state: Mapping[str, Tensor]) -> Tensors:
+    return {name.removeprefix(prefix): tensor for name, tensor in state.items() if name.startswith(prefix)}
+
+
+def _split_vit(tower: Tensors) -> tuple[Tensors, Tensors]:
     """Split an image tower into a PEFT adapter on the joint qkv layers and the frozen rest under timm's names."""
-    adapter, rest = {}, {}
+    adapter, frozen = Tensors(), Tensors()
     for name, tensor in tower.items():
         if name.endswith("linear_a_q.weight"):
             layer = name.removesuffix(".linear_a_q.weight")
-            down = [tower[f"{layer}.linear_a_{part}.weight"] for part in PARTS]
-            up = [tower[f"{layer}.linear_b_{part}.weight"] for part in PARTS]
+            down = [tower[f"{layer}.linear_a_{part}.weight"] for part in PROJECTIONS]
+            up = [tower[f"{layer}.linear_b_{part}.weight"] for part in PROJECTIONS]
             adapter[f"{layer}.lora_A.weight"] = torch.cat(down)
             adapter[f"{layer}.lora_B.weight"] = torch.block_diag(*up)  # type: ignore[no-untyped-call]
         elif not re.search(r"\.linear_[ab]_[qkv]\.weight$", name):
-            rest[re.sub(r"\.qkv\.qkv\.(weight|bias)$", r".qkv.\1", name)] = tensor
-    return adapter, rest
+            frozen[re.sub(r"\.qkv\.qkv\.(weight|bias)$", r".qkv.\1", name)] = tensor
+    return adapter, frozen
 
 
-def _resnet(tower: Mapping[str, Tensor], size: int) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+def _split_resnet(tower: Tensors, size: int) -> tuple[Tensors, Tensors]:
     """Split an image tower into a PEFT adapter on the convolutions and the frozen rest under torchvision's names."""
     if size % 32:  # the stem divides by 4, and three stages by 2 each
-        raise ModelError(
+        raise UserError(
             f"RobustMedCLIP's ResNet at {size} pixels halves an odd size, where taking the nearest pixel is no"
             " convolution: only multiples of 32 can be converted"
         )
-    adapter, rest = {}, {}
+    adapter, frozen = Tensors(), Tensors()
     for name, tensor in tower.items():
         if name.endswith(".linear_a.weight"):
             layer = name.removesuffix(".linear_a.weight")
@@ -128,63 +159,40 @@ def _resnet(tower: Mapping[str, Tensor], size: int) -> tuple[dict[str, Tensor], 
             adapter[f"{layer}.lora_A.weight"] = down
             adapter[f"{layer}.lora_B.weight"] = tower[f"{layer}.linear_b.weight"][:, :, None, None].clone()
         elif not name.endswith(".linear_b.weight"):
-            rest[re.sub(r"\.conv2\.conv\.weight$", ".conv2.weight", name)] = tensor
-    return adapter, rest
+            frozen[re.sub(r"\.conv2\.conv\.weight$", ".conv2.weight", name)] = tensor
+    return adapter, frozen
 
 
-def _frozen(rest: Mapping[str, Tensor], tower: nn.Module, kind: str) -> dict[str, Tensor]:
-    """Return what is saved beside LoRA, every tensor of each batch norm, once the rest is the base's own."""
-    own = tower.state_dict()
-    if kind == VIT:
-        _same(rest, own, "image tower")
-        return {}
-    _same({name: tensor for name, tensor in rest.items() if not name.endswith(STATISTICS)}, own, "image tower")
-    norms = [name.rpartition(".")[0] for name in rest if name.endswith("running_mean")]
-    return {name: tensor for name, tensor in rest.items() if name.rpartition(".")[0] in norms}
-
-
-def _same(have: Mapping[str, Tensor], own: Mapping[str, Tensor], what: str) -> None:
-    """Raise ModelError unless `have` is what the base has, but for buffers that are computed or tracked."""
+def _check_frozen(tensors: Tensors, own: Mapping[str, Tensor], tower: str) -> None:
+    """Raise UserError unless `tensors` are the base's `own`, but for buffers that are computed or tracked."""
     ignored = (*STATISTICS, "position_ids")
-    missing = [name for name in own if name not in have and not name.endswith(ignored)]
-    other = [name for name, tensor in have.items() if name in own and not torch.equal(tensor, own[name])]
-    unknown = [name for name in have if name not in own and not name.endswith(ignored)]
+    missing = [name for name in own if name not in tensors and not name.endswith(ignored)]
+    unknown = [name for name in tensors if name not in own and not name.endswith(ignored)]
+    other = [name for name, tensor in tensors.items() if name in own and not torch.equal(tensor, own[name])]
     for names, problem in ((missing, "is missing"), (unknown, "is unknown"), (other, "is not the base model's")):
         if names:
-            raise ModelError(f"in the checkpoint's {what}, {names[0]} {problem} ({len(names)} such in all)")
+            raise UserError(f"in the checkpoint's {tower}, {names[0]} {problem} ({len(names)} such in all)")
 
 
-def _agree(state: Mapping[str, Tensor], kind: str, beside: Path) -> None:
-    """Raise ModelError if lora_weights.safetensors is there and says other than the full state dict."""
-    if not beside.is_file():
+def _check_lora_weights(state: Mapping[str, Tensor], backbone: Backbone, path: Path) -> None:
+    """Raise UserError if lora_weights.safetensors is there and says other than the full state dict."""
+    if not path.is_file():
         return
-    parts = weights.read(beside)
-    if kind == VIT:
-        first = [name for name in state if name.endswith(".linear_a_q.weight")]
-        first.sort(key=lambda name: [int(number) for number in re.findall(r"\d+", name)])
-        forms = [name.replace("_a_q", f"_{{}}_{part}") for name in first for part in ("q", "v")]
-        letters = {"a": "a", "b": "b"}
+    saved = read_tensors(path)
+    if backbone is VIT:
+        layers = [name for name in state if name.endswith(".linear_a_q.weight")]
+        layers.sort(key=lambda name: [int(number) for number in re.findall(r"\d+", name)])
+        pairs = [
+            tuple(layer.replace("_a_q", f"_{matrix}_{part}") for matrix in "ab") for layer in layers for part in "qv"
+        ]
     else:
         count = sum(name.startswith("lora_resnet.w_As.") for name in state)
-        forms = [f"lora_resnet.w_{{}}s.{position}.weight" for position in range(count)]
-        letters = {"a": "A", "b": "B"}
-    for position, form in enumerate(forms):
-        for letter, full in letters.items():
-            key, name = f"w_{letter}_{position:03d}", form.format(full)
-            if key not in parts or not torch.equal(parts[key], state[name]):
-                raise ModelError(f"{beside} contradicts model.pth: its {key} is not {name}")
-
-
-def _write(tensors: Mapping[str, Tensor], config: object, out: Path) -> None:
-    out.parent.mkdir(parents=True, exist_ok=True)
-    partial = out.with_name(out.name + ".partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    named = {f"base_model.model.{name}": tensor.contiguous() for name, tensor in tensors.items()}
-    with interrupts.unfinished(partial):
-        partial.mkdir()
-        package("safetensors.torch").save_file(named, str(partial / "adapter_model.safetensors"))
-        config.save_pretrained(str(partial))  # type: ignore[attr-defined]
-        os.replace(partial, out)
+        pairs = [tuple(f"lora_resnet.w_{matrix}s.{k}.weight" for matrix in "AB") for k in range(count)]
+    for k, pair in enumerate(pairs):
+        for matrix, name in zip("ab", pair, strict=True):
+            key = f"w_{matrix}_{k:03d}"
+            if key not in saved or not torch.equal(saved[key], state[name]):
+                raise UserError(f"{path} contradicts model.pth: its {key} is not {name}")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -195,23 +203,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, required=True, help="folder for the adapter, not there yet")
     parser.add_argument("--weights", type=Path, help="folder of the base model's files, if not from the Hub")
     parser.add_argument("--offline", action="store_true", help="never ask the network")
-    options = parser.parse_args(argv)
-    try:
-        kind = kind_of(weights.read(options.checkpoint), options.checkpoint)
-        convert(
-            options.checkpoint,
-            options.out,
-            base=load(BASES[kind], weights_dir=options.weights, offline=options.offline),
-        )
-    except ModelError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    name = NAMES[kind]
+    args = parser.parse_args(argv)
+    return command_line.run(lambda: _convert_file(args.checkpoint, args.out, args.weights, offline=args.offline))
+
+
+def _convert_file(checkpoint: Path, out: Path, weights_dir: Path | None, *, offline: bool) -> None:
+    backbone = find_backbone(read_tensors(checkpoint), checkpoint)
+    convert(checkpoint, out, base=load(backbone.base, weights_dir=weights_dir, offline=offline))
     print(
-        f"wrote {options.out}: an adapter on {BASES[kind]}; `python -m benchmark.predict --model {name}` takes it"
-        f" from data/models/{name}/adapter"
+        f"wrote {out}: an adapter on {backbone.base}; `python -m benchmark.predict --model {backbone.name}` takes it"
+        f" from data/models/{backbone.name}/adapter"
     )
-    return 0
 
 
 if __name__ == "__main__":

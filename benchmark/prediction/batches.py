@@ -1,12 +1,11 @@
-"""What a data set's cells depend on, and their images in batches, read or made ahead of the model."""
+"""What a data set's cells depend on, and their images in batches, read or made."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 from torch import Tensor
 
@@ -19,10 +18,6 @@ from pipeline.errors import UserError
 from pipeline.io import npz
 from pipeline.io.checksums import labels_checksum
 from pipeline.paths import Workspace
-
-T = TypeVar("T")
-AHEAD = 3
-"""Batches that are read or made while the model works on one."""
 
 
 class Batch(NamedTuple):
@@ -42,35 +37,29 @@ class Cells:
     """
 
     def __init__(
-        self,
-        workspace: Workspace,
-        dataset: str,
-        split: str,
-        *,
-        backend: str = "files",
-        device: str | None = None,
+        self, workspace: Workspace, dataset: str, split: str, *, backend: str = "files", device: str | None = None
     ) -> None:
         """Open the cells; those of an adopted data set, which no backend can make, are read from its files.
 
         The parameters of the draws stand in the params.yaml beside the data.
         """
-        recorded = manifest.read_clean(workspace, dataset)
-        entry = recorded.split(split)
+        clean = manifest.read_clean(workspace, dataset)
+        entry = clean.split(split)
         self._workspace, self.dataset, self.split = workspace, dataset, split
         self._options: dict[str, Any] = {"backend": "files"}
-        if backend != "files" and not recorded.is_adopted:
+        if backend != "files" and not clean.is_adopted:
             config = read_config(workspace)
             self._options = {"backend": backend, "device": device, "seed": config.seed, "profile": config.profile}
             self._options["column"] = config.column(dataset)
-        clean = workspace.npz(Cell(dataset, split))
-        self.labels = npz.Npz(clean).labels
+        path = workspace.npz(Cell(dataset, split))
+        self.labels = npz.Npz(path).labels
         if labels_checksum(self.labels) != entry.labels:
-            raise UserError(f"{clean} has other labels than its manifest; make it anew")
+            raise UserError(f"{path} has other labels than its manifest; make it anew")
         manifests = {}
         if self._options["backend"] == "files":
-            manifests = {name: manifest.read_corruption(workspace, dataset, name) for name in recorded.corruption_names}
+            manifests = {name: manifest.read_corruption(workspace, dataset, name) for name in clean.corruption_names}
         self.checksums: dict[Cell, str] = {}
-        for cell in cells_of(dataset, split, recorded.corruption_names):
+        for cell in cells_of(dataset, split, clean.corruption_names):
             if cell.is_clean:
                 self.checksums[cell] = entry.images
             elif manifests:
@@ -79,9 +68,8 @@ class Cells:
                 self.checksums[cell] = self._recipe(cell, entry.images)
 
     def _recipe(self, cell: Cell, clean: str) -> str:
-        strength_at = strength(
-            cell.corruption, cell.severity, profile=self._options["profile"], column=self._options["column"]
-        )
+        profile, column = self._options["profile"], self._options["column"]
+        strength_at = strength(cell.corruption, cell.severity, profile=profile, column=column)
         parts = [clean, BYTES_VERSION, self._options["seed"], self.dataset, self.split, cell.corruption, strength_at]
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
@@ -95,17 +83,3 @@ class Cells:
             for images, _ in images_of_cell.batches(size):
                 yield Batch(cell, start, images if images.shape[-1] == 3 else images.repeat(1, 1, 1, 3))
                 start += len(images)
-
-
-def ahead(items: Iterator[T]) -> Iterator[T]:
-    """Yield `items`, making up to `AHEAD` of them in a thread while the caller works on one."""
-    end: Any = object()
-    with ThreadPoolExecutor(1) as thread:
-        waiting = [thread.submit(next, items, end) for _ in range(AHEAD)]
-        try:
-            while (item := waiting.pop(0).result()) is not end:
-                waiting.append(thread.submit(next, items, end))
-                yield item
-        finally:
-            for future in waiting:
-                future.cancel()

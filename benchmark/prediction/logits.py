@@ -43,8 +43,8 @@ def read_logits(path: Path) -> Logits:
     """
     try:
         with path.open("rb") as handle, np.load(handle, allow_pickle=False) as archive:
-            arrays = [archive[name] for name in ("logits", "labels", "indices")]
-            return Logits(*arrays, key=str(archive["key"]), weights=str(archive["weights"]))
+            logits, labels, indices = (archive[name] for name in ("logits", "labels", "indices"))
+            return Logits(logits, labels, indices, str(archive["key"]), str(archive["weights"]))
     except _NOT_WHOLE as broken:
         raise UserError(f"{path} is not a whole file of logits ({broken}); delete it and predict again") from None
 

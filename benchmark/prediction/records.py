@@ -8,41 +8,39 @@ from pipeline.io.records import Record, read_record
 from pipeline.paths import Workspace
 
 
-class ModelFile(Record):
-    """A file that a model was made from; `benchmark.models.record.File` says what each field is."""
+class FileDescription(Record):
+    """A file that a model was made from.
+
+    Attributes:
+        name: of the file.
+        sha256: of the whole file.
+        repo: Hub repository, ``owner/name``; None for a local file.
+        revision: commit of `repo`.
+        origin: where it comes from, if that is not the Hub.
+    """
 
     name: str
     sha256: str | None = None
     repo: str | None = None
     revision: str | None = None
-    otherwise: str | None = None
-    url: str | None = None
-
-
-class ModelView(Record):
-    """What happens between uint8 pixels and a model's input; `benchmark.models.record.View` says what each field is."""
-
-    size: int
-    mean: tuple[float, float, float]
-    std: tuple[float, float, float]
-    interpolation: str
-    resize: str
-    grey: bool = False
+    origin: str | None = None
 
 
 class ModelDescription(Record):
     """What is known of a model; `benchmark.models.record` says what each field is.
 
-    `name` is what params.yaml calls it, `title` what tables call it.
+    `name` is what params.yaml calls it, `title` what tables call it, and `preprocessing` says in words what happens
+    between uint8 pixels and its input.
     """
 
     name: str
     title: str
     family: str
     architecture: str
-    files: tuple[ModelFile, ...]
+    files: tuple[FileDescription, ...]
     context_length: int
     embedding: int
+    preprocessing: str
     licence: str
     citation: str
     sources: tuple[str, ...] = ()
@@ -59,7 +57,6 @@ class PredictionRecord(Record):
         logit_scale: what cosines were multiplied by.
         prompts: by data set, the sentences of its classes.
         tuning: of a model that was tuned here, what tune.json says.
-        view: what happens between pixels and the model's input.
         weights_sha256: checksum of the image tower; every npz of logits names it as ``weights``.
         versions: by package, and of Python.
         device: ``cpu`` or ``cuda``.
@@ -70,7 +67,6 @@ class PredictionRecord(Record):
     logit_scale: float
     prompts: dict[str, Prompts]
     tuning: TuningSummary | None
-    view: ModelView
     weights_sha256: str
     versions: dict[str, str]
     device: str

@@ -6,12 +6,11 @@ from collections.abc import Iterator, Mapping
 
 from markupsafe import Markup
 
-from benchmark.prediction.records import ModelFile, ModelView, PredictionRecord
+from benchmark.prediction.records import FileDescription, PredictionRecord
 from benchmark.reporting.tables import Cell, Column, Table, slug
 from benchmark.tuning.records import TuningSummary
 
 COLUMNS = (Column("What", is_text=True), Column("Value", is_text=True))
-FIT = {"shortest": "shorter side, centre crop", "squash": "both sides", "pad": "on a black square"}
 
 
 def model_table(name: str, title: str, record: PredictionRecord) -> Table:
@@ -24,7 +23,7 @@ def model_table(name: str, title: str, record: PredictionRecord) -> Table:
         ("Licence", known.licence),
         ("Image tower, SHA-256", record.weights_sha256),
         *(("File", _file(file)) for file in known.files),
-        ("Images", _view(record.view)),
+        ("Images", known.preprocessing),
         ("Prompts", f"at most {known.context_length} tokens"),
         ("Logit scale", f"{record.logit_scale:.4g}"),
         *(_tuning(record.tuning) if record.tuning else ()),
@@ -51,19 +50,9 @@ def _table(name: Markup, title: str, lines: list[tuple[str, str]]) -> Table:
     return Table(name, title, COLUMNS, [[Cell(what), Cell(value)] for what, value in lines if value])
 
 
-def _file(file: ModelFile) -> str:
-    source = f"{file.repo} at {file.revision}" if file.repo else file.url or "a local folder"
+def _file(file: FileDescription) -> str:
+    source = f"{file.repo} at {file.revision}" if file.repo else file.origin or "a local folder"
     return f"{file.name} of {source}" + (f", SHA-256 {file.sha256}" if file.sha256 else "")
-
-
-def _view(view: ModelView) -> str:
-    is_plain = view.mean == (0, 0, 0) and view.std == (1, 1, 1)
-    values = "values 0 to 1" if is_plain else f"mean {_numbers(view.mean)}, sd {_numbers(view.std)}"
-    return f"{'grey, ' if view.grey else ''}{view.size} px {view.interpolation}, {FIT[view.resize]}; {values}"
-
-
-def _numbers(values: tuple[float, ...]) -> str:
-    return " ".join(f"{value:.4f}" for value in dict.fromkeys(values))
 
 
 def _tuning(tuning: TuningSummary) -> Iterator[tuple[str, str]]:

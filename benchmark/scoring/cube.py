@@ -37,7 +37,7 @@ def combine(scores: Mapping[str, Mapping[str, xr.Dataset]], grid: Grid) -> xr.Da
         ValueError: a cell of the grid has no error.
     """
     by_dataset = [
-        xr.concat([scores[model][dataset] for model in grid.settings], "model", data_vars="all")
+        xr.concat([scores[model][dataset] for model in grid.settings], "model", data_vars="all", join="outer")
         for dataset in grid.datasets
     ]
     return _labelled(xr.concat(by_dataset, "dataset", data_vars="all", join="outer"), grid)
@@ -53,7 +53,8 @@ def tidy(cube: xr.Dataset) -> pd.DataFrame:
     )
     frame = cells.to_dataframe(dim_order=CELL)[list(METRICS)]
     there = frame.dropna(subset="error")  # what is absent has no error
-    return there.rename_axis(columns="metric").stack(future_stack=True).reset_index(name="value")
+    rows = pd.Series(there.stack(future_stack=True), name="value")
+    return rows.rename_axis(COLUMNS[:-1]).reset_index()
 
 
 def from_tidy(frame: pd.DataFrame, grid: Grid) -> xr.Dataset:
@@ -71,12 +72,12 @@ def from_tidy(frame: pd.DataFrame, grid: Grid) -> xr.Dataset:
 
 
 def _labelled(scores: xr.Dataset, grid: Grid) -> xr.Dataset:
-    """Return `scores` with all coordinates, once no hole is left."""
+    """Return `scores` with all coordinates; ValueError names a hole."""
     collection = {name: collection for collection, names in grid.collections.items() for name in names}
     group = dict.fromkeys(grid.trained, "trained") | dict.fromkeys(grid.held_out, "held_out")
     settings, datasets = grid.settings.values(), grid.datasets.values()
     cube = scores.assign_coords(model=list(grid.settings), dataset=list(grid.datasets))
-    cube = cube.sel(corruption=list(grid.corruptions)).assign_coords(
+    cube = cube.reindex(corruption=list(grid.corruptions), severity=list(SEVERITIES)).assign_coords(
         setting=("model", [setting.name for setting in settings]),
         seed=("model", [-1 if setting.seed is None else setting.seed for setting in settings]),
         collection=("dataset", [collection[name] for name in grid.datasets]),
@@ -84,7 +85,17 @@ def _labelled(scores: xr.Dataset, grid: Grid) -> xr.Dataset:
         group=("corruption", [group.get(name, "other") for name in grid.corruptions]),
         present=(("dataset", "corruption"), [[c in d.corruptions for c in grid.corruptions] for d in datasets]),
     )
-    holes = cube.error.isnull() & cube.present
-    if holes.any() or cube.clean_error.isnull().any():
-        raise ValueError(f"{int(holes.sum())} cells have no error; a hole is never averaged over")
+    cube = cube.transpose(*CELL, "sample", missing_dims="ignore")
+    if holes := _holes(cube):
+        more = f" and {len(holes) - 1} more have" if holes[1:] else " has"
+        raise ValueError(f"{holes[0]}{more} no error, and a hole is never averaged over")
     return cube
+
+
+def _holes(cube: xr.Dataset) -> list[str]:
+    point = cube.isel(sample=0, drop=True) if "sample" in cube.dims else cube
+    clean = point.clean_error.isnull().to_series()
+    corrupted = (point.error.isnull() & cube.present).transpose(*CELL).to_series()
+    return [f"{'/'.join(names)}/{CLEAN}" for names in clean[clean].index] + [
+        f"{'/'.join(names)} at severity {severity}" for *names, severity in corrupted[corrupted].index
+    ]

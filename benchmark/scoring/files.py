@@ -47,7 +47,8 @@ def read_cube(workspace: Workspace, scores: ScoresRecord) -> xr.Dataset:
     except FileNotFoundError:
         raise UserError(f"no {path}: {REMEDY}") from None
     except (KeyError, ValueError) as wrong:  # pyarrow's errors are ValueErrors
-        raise UserError(f"{path} is not the table of {workspace.scores} ({wrong}): {REMEDY}") from None
+        reason = str(wrong).partition("\n")[0]
+        raise UserError(f"{path} is not the table of {workspace.scores} ({reason}): {REMEDY}") from None
 
 
 def write(workspace: Workspace, scores: ScoresRecord, cube: xr.Dataset) -> None:
@@ -95,8 +96,8 @@ def _error_by_severity(cube: xr.Dataset) -> pd.DataFrame:
     """Mean error, percent, over corruptions, data sets, then collections: a row a severity, and a column a model."""
     clean = cube.clean_error.expand_dims(severity=[0])
     errors = xr.concat([clean, cube.error.mean("corruption")], "severity", coords="minimal").isel(sample=0, drop=True)
-    table = (100 * over_datasets(errors)).to_series().unstack("model")[cube.model.values]
-    return table.rename_axis(columns=None).reset_index()
+    by_model = (100 * over_datasets(errors)).to_series().unstack("model").rename_axis(columns=None)
+    return by_model.reset_index()[["severity", *cube.model.values]]
 
 
 def _ce_by_corruption(cube: xr.Dataset, baseline: str) -> pd.DataFrame:

@@ -10,11 +10,11 @@ import math
 from typing import Annotated, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import BeforeValidator
 
 from benchmark.prediction.records import PredictionRecord
 from benchmark.scoring.metrics import Reliability, undefined
+from pipeline import datasets
 from pipeline.config import Benchmark, Tuned
 from pipeline.io.records import Record
 from pipeline.manifest import CleanManifest
@@ -47,11 +47,13 @@ ScoreName = Literal[
 points, the others in percent of the baseline. The last four are there only if corruptions of both groups are."""
 
 
-def _written(value: float | None) -> float | None:
-    return None if value is None or math.isnan(value) else round(float(value), 9)
+def _nine_digits(value: object) -> object:
+    if not isinstance(value, float):
+        return value
+    return None if math.isnan(value) else round(float(value), 9)
 
 
-Number = Annotated[float | None, BeforeValidator(_written)]
+Number = Annotated[float | None, BeforeValidator(_nine_digits)]
 """A number to nine digits; None, and NaN where it is made, is undefined."""
 
 
@@ -177,21 +179,20 @@ class ScoredDataset(Record):
     undefined: dict[str, str]
 
     @classmethod
-    def of(cls, clean: CleanManifest, split: str, labels: NDArray[np.int64], *, modality: str) -> ScoredDataset:
-        """Return what is kept of a data set's manifest, with the `labels` of its scored split."""
+    def of(cls, clean: CleanManifest, split: str, per_class: tuple[int, ...]) -> ScoredDataset:
+        """Return what is kept of a data set's manifest; `per_class` has the number of images of each class."""
         entry = clean.split(split)
-        per_class = np.bincount(labels, minlength=len(clean.class_names)).tolist()
         return cls(
             source=clean.source,
             seed=clean.seed,
             class_names=clean.class_names,
             native_channels=clean.native_channels,
-            modality=modality,
+            modality=datasets.modality(clean.dataset),
             corruptions=clean.corruption_names,
             count=entry.count,
             images=entry.images,
             labels=entry.labels,
-            per_class=tuple(per_class),
+            per_class=per_class,
             undefined=undefined(clean.class_names, per_class),
         )
 

@@ -1,92 +1,99 @@
-"""What a tuning leaves behind: the adapter, its model card, its record and its curves."""
+"""LoRA on an image tower, and what a tuning leaves behind: the adapter, its model card, its record and its curves."""
 
 from __future__ import annotations
 
-import re
-import shutil
-import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-import yaml
+import torch
 from dvclive import Live
 
-from benchmark.models import Record
-from pipeline.io.atomic import MARK
-from pipeline.io.records import write_json
+from benchmark.models import ModelRecord
+from benchmark.models.components.packages import package
+from benchmark.models.model import Model
+from benchmark.tuning.records import TUNE_RECORD, EpochRecord, TuneRecord, TuningSettings
+from pipeline.errors import UserError
+from pipeline.hub.card import adapter_card
+from pipeline.io.atomic import atomic_folder
+from pipeline.io.records import write_record
 from pipeline.paths import Workspace
 from pipeline.run import interrupts
 
 
-def curves(folder: Path, history: Sequence[Mapping[str, float]]) -> None:
-    """Write a run's history with DVCLive: metrics.json and one table a curve in `folder`, which is made anew."""
-    shutil.rmtree(folder, ignore_errors=True)
-    with Live(str(folder), save_dvc_exp=False, dvcyaml=None, report=None) as live:
-        for line in history:
-            for name, value in line.items():
-                if name != "epoch":
-                    live.log_metric(name, value)
-            live.next_step()
+def add_lora(model: Model, settings: TuningSettings) -> Any:
+    """Put fresh LoRA on the model's image tower, drawn by the settings' seed; return PEFT's wrapping, now its tower."""
+    peft = package("peft")
+    config = peft.LoraConfig(
+        r=settings.rank,
+        lora_alpha=settings.alpha,
+        lora_dropout=settings.dropout,
+        target_modules=model.lora_targets,
+        base_model_name_or_path=model.record.name,
+    )
+    with torch.random.fork_rng():
+        torch.manual_seed(settings.seed)
+        try:
+            tower = peft.get_peft_model(model.image_tower, config)
+        except ValueError as problem:  # PEFT's word for a tower without such layers
+            raise UserError(f"LoRA can't be put on {settings.base}: {str(problem).splitlines()[0]}") from None
+    tower.to(memory_format=torch.channels_last)
+    model.image_tower = tower
+    return tower
 
 
-def keep(tower: Any, base: Record, workspace: Workspace, name: str, record: Mapping[str, Any]) -> None:
-    """Save the adapter of a PEFT `tower`, its model card and its record; a pair that is there is replaced as one.
+def save_adapter(
+    tower: Any, base: ModelRecord, workspace: Workspace, name: str, record: TuneRecord, *, synthetic: bool
+) -> None:
+    """Save the adapter of a PEFT `tower`, its model card, its record and its curves, in place of those that are there.
 
     A kill in the middle of that leaves no record, rather than one of another adapter.
     """
-    target = workspace.adapter(name)
-    described = target.parent / "tune.json"
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=MARK, dir=target.parent) as made, interrupts.unfinished(Path(made)):
-        folder = Path(made) / "adapter"
-        # PEFT 0.18 leaves convolutions channels last, which safetensors refuses; embedding layers it asks the Hub about
-        weights = {name: tensor.contiguous() for name, tensor in tower.state_dict().items()}
-        tower.save_pretrained(str(folder), state_dict=weights, save_embedding_layers=False)
-        (folder / "README.md").write_text(card(name, base, record), encoding="utf-8")
-        write_json(Path(made) / described.name, record)
-        with interrupts.held():
-            described.unlink(missing_ok=True)
-            if target.exists():
-                target.rename(Path(made) / "old")
-            folder.rename(target)
-            (Path(made) / described.name).rename(described)
+    folder = workspace.model(name)
+    # PEFT 0.18 leaves convolutions channels last, which safetensors refuses; embedding layers it asks the Hub about
+    weights = {name: tensor.contiguous() for name, tensor in tower.state_dict().items()}
+    with interrupts.held():
+        with atomic_folder(folder / "live") as live:
+            write_curves(live, record.history)
+        with atomic_folder(workspace.adapter(name)) as adapter:
+            tower.save_pretrained(str(adapter), state_dict=weights, save_embedding_layers=False)
+            card = adapter_card(
+                name,
+                base=base.title,
+                facts=card_facts(base, record),
+                base_model=base.files[0].repo,
+                licence=base.licence,
+                citation=base.citation,
+                synthetic=synthetic,
+            )
+            (adapter / "README.md").write_text(card, encoding="utf-8")
+            (folder / TUNE_RECORD).unlink(missing_ok=True)
+        write_record(folder / TUNE_RECORD, record)
 
 
-def card(name: str, base: Record, record: Mapping[str, Any]) -> str:
-    """Return the adapter's model card, Markdown with the Hub's YAML head."""
-    how = record["settings"]
-    amount = f"{how['shots']} images a class" if how["shots"] else f"{how['percent']} % of each class"
-    seen = ", ".join(record["corruptions"]) or "none"
-    shots = sum(len(indices) for indices in record["shots"].values())
-    validation = record["scales"][str(record["scale"])]
-    return f"""---
-{yaml.safe_dump(_head(base), sort_keys=False)}---
-# {name}
-
-LoRA adapter for the image tower of {base.title} ({base.citation}); its text tower stays as it is.
-
-| | |
-|---|---|
-| rank, alpha | {how["rank"]}, {how["alpha"]} |
-| trained parameters | {record["parameters"]:,} |
-| tuned on | {amount} of the clean {how["split"]} split of {", ".join(record["shots"])}: {shots} images |
-| corruptions seen | {seen} |
-| licence of the base | {base.licence} |
-| seed | {how["seed"]} |
-| epochs | {how["epochs"]}, of which {record["best_epoch"]} was kept |
-| part of the update kept | {record["scale"]} |
-| chosen on | {record["held_images"]} images ({record["chosen_on"]}), none of them tuned on or scored |
-| validation accuracy | {validation:.1%} |
-
-`tune.json` beside this folder has the indices of the images and the whole history. For research, not for diagnosis.
-"""
+def write_curves(folder: Path, history: Iterable[EpochRecord]) -> None:
+    """Write a run's history with DVCLive into a new folder: metrics.json and one table a curve."""
+    with Live(str(folder), save_dvc_exp=False, dvcyaml=None, report=None) as live:
+        for epoch in history:
+            for name, value in epoch.model_dump(exclude={"epoch"}, exclude_none=True).items():
+                live.log_metric(name, value)
+            live.next_step()
 
 
-def _head(base: Record) -> dict[str, Any]:
-    """Return the card's metadata as the Hub checks it: a licence of its list, and a base model that it has."""
-    known = re.fullmatch(r"[A-Za-z0-9.-]+", base.licence)  # anything else is a remark, which the card's table has
-    head: dict[str, Any] = {"library_name": "peft", "license": base.licence.lower() if known else "other"}
-    if base.files[0].repo is not None:
-        head["base_model"] = base.files[0].repo
-    return head | {"tags": ["lora", "medical", "clip", "robustness"]}
+def card_facts(base: ModelRecord, record: TuneRecord) -> dict[str, str]:
+    """Return the rows of the card's table."""
+    settings = record.settings
+    amount = f"{settings.shots} images a class" if settings.shots else f"{settings.percent} % of each class"
+    images = sum(len(indices) for indices in record.shots.values())
+    return {
+        "rank, alpha": f"{settings.rank}, {settings.alpha}",
+        "trained parameters": f"{record.parameters:,}",
+        "tuned on": f"{amount} of the clean {settings.split} split of {', '.join(record.shots)}: {images} images",
+        "corruptions seen": ", ".join(record.corruptions) or "none",
+        "licence of the base": base.licence,
+        "seed": str(settings.seed),
+        "epochs": f"{settings.epochs}, of which {record.best_epoch} was kept",
+        "part of the update kept": str(record.scale),
+        "chosen on": f"{record.held_images} images ({record.chosen_on}), none of them tuned on or scored",
+        "validation accuracy": f"{record.scales[record.scale]:.1%}",
+    }

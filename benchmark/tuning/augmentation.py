@@ -1,4 +1,4 @@
-"""What an image looks like while a model is tuned on it: corrupted or not, cropped, mirrored."""
+"""What an image looks like while a model is trained on it: corrupted or not, moved, cropped, mirrored."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ import numpy as np
 import torch
 from kornia.augmentation import RandomResizedCrop
 from kornia.geometry.transform import hflip, vflip
-from numpy.typing import NDArray
 from torch import Tensor
 
-from benchmark.data import pool
-from benchmark.data.pool import Images, Pool
+from benchmark.data.pool import Images, Ints, Pool
 from corruptions import CORRUPTIONS, corrupt
+from pipeline import datasets
+from pipeline.cell import SIZE
 
 CROP = (0.7, 1.0)
 """Part of an image's area that a random resized crop keeps."""
@@ -22,9 +22,23 @@ CROP = (0.7, 1.0)
 SHARE = 0.5
 """Part of the images that corruption augmentation corrupts; the others stay clean."""
 
+SHIFT = 16
+"""Pixels that `shift_and_mirror` moves an image at most."""
 
-class Corrupting:
-    """Draws a corruption and a severity for each image, from those that may be trained on."""
+
+class RandomCorruption:
+    """Draws a corruption and a severity for each image, from those that may be trained on.
+
+    Args:
+        names: the corruptions.
+        strength: severities are 1 to this.
+        profile: one of `corruptions.PROFILES`.
+        columns: by data set, the one whose column of the profile ``modality`` it takes, if not its own.
+        share: part of the images that are corrupted.
+
+    Raises:
+        ValueError: there is no such corruption.
+    """
 
     def __init__(
         self, names: Sequence[str], *, strength: int, profile: str, columns: Mapping[str, str], share: float = SHARE
@@ -35,51 +49,72 @@ class Corrupting:
         self.names = tuple(names)
         self.strength = strength
         self.profile = profile
-        self.columns = columns
+        self.columns = dict(columns)
         self.share = share
 
-    def __call__(self, images: Pool, places: NDArray[np.int64], seed: tuple[int, ...]) -> Images:
-        """Return images by number, uint8 (n, 224, 224, 3); grey ones are corrupted as one channel, as the cells are.
+    def __call__(self, pool: Pool, positions: Ints, seed: tuple[int, ...]) -> Images:
+        """Return the images at `positions`, uint8 (n, 224, 224, 3); grey ones are corrupted as one channel.
 
         The draws are keyed by `seed` and by the split that is tuned on, so they are never those of a scored cell.
         """
         rng = np.random.default_rng(seed)
-        corrupted = rng.random(len(places)) < self.share
-        which = rng.integers(0, len(self.names), len(places))
-        severity = rng.integers(1, self.strength + 1, len(places))
-        made = images.read(places)
+        corrupted = rng.random(len(positions)) < self.share
+        names = rng.integers(0, len(self.names), len(positions))
+        severities = rng.integers(1, self.strength + 1, len(positions))
+        images = pool.read(positions)
         groups: dict[tuple[int, int, int], list[int]] = defaultdict(list)
         for row in np.flatnonzero(corrupted):
-            groups[int(images.sets[places[row]]), int(which[row]), int(severity[row])].append(int(row))
-        for (k, name, level), rows in groups.items():
-            dataset = images.datasets[k]
+            groups[int(pool.dataset_ids[positions[row]]), int(names[row]), int(severities[row])].append(int(row))
+        for (dataset_id, name, severity), rows in groups.items():
+            dataset = pool.datasets[dataset_id]
             # "train" keeps the key apart from both released splits, also when the shots come from val.
-            made[rows] = corrupt(
-                np.stack([images.native(places[row]) for row in rows]),
+            images[rows] = corrupt(
+                np.stack([pool.native(positions[row]) for row in rows]),
                 self.names[name],
-                level,
+                severity,
                 dataset=dataset,
                 split="train",
-                indices=[int(images.rows[places[row]]) for row in rows],
+                indices=[int(pool.indices[positions[row]]) for row in rows],
                 seed=int(rng.integers(2**31)),
                 profile=self.profile,
                 column=self.columns.get(dataset, dataset),
             )
-        return made
+        return images
 
 
-class Moving:
+class RandomCropAndMirror:
     """Random resized crops, and mirroring of the data sets whose card allows it, on the device of the images."""
 
-    def __init__(self, size: int, datasets: Sequence[str]) -> None:
+    def __init__(self, size: int, names: Sequence[str]) -> None:
         self._crop = RandomResizedCrop((size, size), scale=CROP, ratio=(0.9, 1.1), cropping_mode="resample")
-        self._mirror = torch.tensor([pool.mirror(name) for name in datasets])
+        self._mirror = torch.tensor([may_mirror(name) for name in names])
 
-    def __call__(self, prepared: Tensor, sets: Tensor) -> Tensor:
-        """Return float (N, 3, S, S) images moved, by torch's own generator; `sets` is each image's data set."""
-        moved: Tensor = self._crop(prepared)
-        flips = (torch.rand(len(sets), 2) < 0.5) & self._mirror[sets]
-        for way, flip in enumerate((hflip, vflip)):
-            chosen = flips[:, way].to(moved.device)
-            moved = torch.where(chosen[:, None, None, None], flip(moved), moved)
-        return moved
+    def __call__(self, images: Tensor, dataset_ids: Tensor) -> Tensor:
+        """Return float (N, 3, S, S) images cropped and mirrored; torch's own generator draws."""
+        cropped: Tensor = self._crop(images)
+        mirrored = (torch.rand(len(dataset_ids), 2) < 0.5) & self._mirror[dataset_ids]
+        for axis, flip in enumerate((hflip, vflip)):
+            rows = mirrored[:, axis].nonzero()[:, 0].to(cropped.device)
+            cropped[rows] = flip(cropped[rows])
+        return cropped
+
+
+def shift_and_mirror(pool: Pool, positions: Ints, rng: np.random.Generator) -> Images:
+    """Return images uint8 (n, 224, 224, 3) moved by up to `SHIFT` pixels, edges replicated, and mirrored if allowed."""
+    images = np.empty((len(positions), SIZE, SIZE, 3), np.uint8)
+    mirror = np.array([may_mirror(dataset) for dataset in pool.datasets])
+    for image, position in zip(images, positions, strict=True):
+        down, right = rng.integers(-SHIFT, SHIFT + 1, 2)
+        flip_x, flip_y = rng.integers(0, 2, 2).astype(bool) & mirror[pool.dataset_ids[position]]
+        padded = np.pad(pool.native(position), ((SHIFT, SHIFT), (SHIFT, SHIFT), (0, 0)), mode="edge")
+        moved = padded[SHIFT + down : SHIFT + down + SIZE, SHIFT + right : SHIFT + right + SIZE]
+        image[:] = moved[:: -1 if flip_y else 1, :: -1 if flip_x else 1]
+    return images
+
+
+def may_mirror(dataset: str) -> tuple[bool, bool]:
+    """Return whether the data set's images may be mirrored left to right, and top to bottom; no if it has no card."""
+    if dataset not in datasets.DATASETS:
+        return False, False
+    mirror = datasets.card(dataset).mirror
+    return mirror.horizontal, mirror.vertical

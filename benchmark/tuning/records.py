@@ -6,7 +6,8 @@ from typing import Annotated, Self
 
 from pydantic import Field
 
-from pipeline.config import Pretrain, Tune
+from pipeline.config import Benchmark, Pretrain, Tune
+from pipeline.errors import UserError
 from pipeline.io.records import Record, read_record
 from pipeline.paths import Workspace
 
@@ -23,6 +24,13 @@ class TuningSettings(Tune):
     rank: int
     augment: bool
     seed: int
+
+    @classmethod
+    def of(cls, benchmark: Benchmark, name: str) -> Self:
+        """Return the settings of the tuned model `name`; UserError if params.yaml has none."""
+        if name not in benchmark.tuned:
+            raise UserError(f"params.yaml tunes no {name!r}; have {', '.join(benchmark.tuned) or 'none'}")
+        return cls(**benchmark.tune.model_dump(), **benchmark.tuned[name].model_dump())
 
 
 class EpochRecord(Record):

@@ -1,69 +1,52 @@
 """The backend ``cpu``: kernels in integer arithmetic, compiled by Numba, one thread a call, the GIL released.
 
-Images are uint8 (N, H, W, C) with values 0 to 255, C = 1 or 3, C-contiguous; every kernel returns a new array of the
-same shape. A kernel never draws: chance comes in as `uniforms` (uint16, the images' shape) or `angles` (uint8, (N,)).
-docs/corruptions.md defines each of them to the bit.
+Images are uint8 (N, H, W, C), levels 0 to 255, C = 1 or 3, C-contiguous; every kernel returns a new array of the same
+shape. A kernel never draws: random numbers are its arguments `uniforms` (uint16, the images' shape) or `angles` (uint8,
+(N,)). A kernel whose severities share more work than that has a second function, ``<kernel>_sweep``, which takes a list
+of each parameter and returns a list of results. docs/corruptions.md defines each kernel to the bit; the tags [HD] and
+[MM] in the kernels' docstrings are the sources named in `corruptions.table`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import importlib
+from collections import deque
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from corruptions import draws
-from corruptions.cpu.levels import (
-    add_value,
-    channel_mean,
-    channel_mean_sweep,
-    gaussian_noise,
-    gaussian_noise_sweep,
-    impulse_noise,
-    luma_mean,
-    luma_mean_sweep,
-    scale,
-)
-from corruptions.cpu.motion import motion_blur
-from corruptions.cpu.pixelate import pixelate
-from corruptions.cpu.zoom import zoom_blur, zoom_blur_sweep
+from corruptions.cpu.draws import draw
+from corruptions.draws import PhiloxKey
+from corruptions.spec import CORRUPTIONS, PROFILES, Images, Indices, Strength, find_kernel, strength
+from corruptions.table import COLUMNS, KERNELS
 
-__all__ = [
-    "add_value",
-    "channel_mean",
-    "channel_mean_sweep",
-    "gaussian_noise",
-    "gaussian_noise_sweep",
-    "impulse_noise",
-    "luma_mean",
-    "luma_mean_sweep",
-    "motion_blur",
-    "pixelate",
-    "scale",
-    "warm",
-    "zoom_blur",
-    "zoom_blur_sweep",
-]
+__all__ = ["run", "warm"]
+
+
+def run(images: Images, strengths: Sequence[Strength], key: PhiloxKey, indices: Indices) -> Iterator[Images]:
+    """Yield the images at each of `strengths`, which are of one kernel; the random numbers are drawn once."""
+    name = strengths[0].kernel
+    kernel = find_kernel("cpu", name)
+    drawn = draw(strengths[0], key, indices, images.shape)
+    sweep = getattr(importlib.import_module(kernel.__module__), f"{name}_sweep", None)
+    if sweep is None:
+        return (kernel(images, *drawn, **strength.parameters) for strength in strengths)
+    parameters = {key: [strength.parameters[key] for strength in strengths] for key in strengths[0].parameters}
+    return iter(sweep(images, *drawn, **parameters))
 
 
 def warm(*kernels: str) -> Iterator[str]:
-    """Compile the kernels named, or all, or load them from Numba's cache; yield the name of each as it gets ready.
+    """Compile the named kernels, or all, or load them from Numba's cache; yield each name when its kernel is ready.
 
     Without it the first call of a kernel waits for the compiler: up to three seconds of a core, once a machine.
     """
-    images = np.zeros((1, 2, 2, 3), np.uint8)
-    uniforms = draws.uniforms((0, 0), [0], images.size).reshape(images.shape)
-    angles = draws.angles((0, 0), [0])
-    calls: dict[str, Callable[[], object]] = {
-        "gaussian_noise": lambda: gaussian_noise(images, uniforms, std=0.1),
-        "impulse_noise": lambda: impulse_noise(images, uniforms, amount=0.1),
-        "motion_blur": lambda: motion_blur(images, angles, radius=1, sigma=1),
-        "zoom_blur": lambda: zoom_blur(images, percents=[100, 110]),
-        "add_value": lambda: (add_value(images, delta=0.1), add_value(images[..., :1], delta=0.1)),
-        "scale": lambda: scale(images, percent=100),
-        "channel_mean": lambda: channel_mean(images, percent=100),
-        "luma_mean": lambda: luma_mean(images, percent=100),
-        "pixelate": lambda: pixelate(images, percent=100),
-    }
-    for kernel in kernels or calls:
-        calls[kernel]()
+    strengths = [
+        strength(name, 1, profile=profile, column=next(iter(COLUMNS))) for profile in PROFILES for name in CORRUPTIONS
+    ]
+    by_kernel = {strength.kernel: strength for strength in strengths}
+    for kernel in kernels or KERNELS:
+        # Grey and colour may take different functions.
+        for channels in (1, 3):
+            images = np.zeros((1, 2, 2, channels), np.uint8)
+            deque(run(images, [by_kernel[kernel]], (0, 0), [0]), maxlen=0)
         yield kernel

@@ -1,6 +1,6 @@
 """The CPU kernels that change an element by its own level: the two noises, brightness and contrast.
 
-Arrays as in `cpu`. The loops run over flat arrays, which the compiler turns into vector instructions.
+The loops run over flat arrays, which the compiler turns into vector instructions.
 """
 
 from __future__ import annotations
@@ -8,37 +8,43 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from corruptions import draws, lookup
+from corruptions import lookup
+from corruptions.cpu.compiler import njit
+from corruptions.spec import Images
 
-Images = NDArray[np.uint8]
 _TILE = 4096  # elements at a time, so that what severities share stays in the first cache
 
 
 def gaussian_noise(images: Images, uniforms: NDArray[np.uint16], *, std: float) -> Images:
-    """Add normal noise of standard deviation `std`, a fraction of the full range; one uniform an element."""
+    """Add normal noise of standard deviation `std`, a fraction of the full range [HD].
+
+    `images` uint8 (N, H, W, C); `uniforms` uint16 of the same shape. Return a new array like `images`.
+    """
     return gaussian_noise_sweep(images, uniforms, std=[std])[0]
 
 
 def gaussian_noise_sweep(images: Images, uniforms: NDArray[np.uint16], *, std: Sequence[float]) -> list[Images]:
-    """Return `gaussian_noise` for each `std`; the normal deviate of an element is looked up once for all."""
+    """Return `gaussian_noise` at each `std`; the normal deviate of an element is looked up once for all."""
     scales = lookup.constant(np.array([lookup.noise_scale(value) for value in std], np.int32))
     out = np.empty((len(std), *images.shape), np.uint8)
-    _add_scaled(flat(images), flat(uniforms), draws.normal_table(), scales, out.reshape(len(std), -1))
+    _add_scaled(flat(images), flat(uniforms), lookup.normal_table(), scales, out.reshape(len(std), -1))
     return list(out)
 
 
 def impulse_noise(images: Images, uniforms: NDArray[np.uint16], *, amount: float) -> Images:
-    """Set a fraction `amount` of the elements to 0 or 255, half and half; one uniform an element."""
+    """Set a fraction `amount` of the elements to 0 or 255, half of them each, every channel on its own [HD].
+
+    `images` uint8 (N, H, W, C); `uniforms` uint16 of the same shape. Return a new array like `images`.
+    """
     out = np.empty(images.shape, np.uint8)
     _replace(flat(images), flat(uniforms), lookup.impulse_threshold(amount), out.reshape(-1))
     return out
 
 
-@numba.njit(nogil=True, cache=True)
+@njit
 def _add_scaled(pixels, uniforms, table, scales, out):  # type: ignore[no-untyped-def]
     normal = np.empty(_TILE, np.int32)
     for start in range(0, pixels.size, _TILE):
@@ -54,7 +60,7 @@ def _add_scaled(pixels, uniforms, table, scales, out):  # type: ignore[no-untype
                 noisy[e] = min(max(np.int32(levels[e]) + noise, np.int32(0)), np.int32(255))
 
 
-@numba.njit(nogil=True, cache=True)
+@njit
 def _replace(pixels, uniforms, few, out):  # type: ignore[no-untyped-def]
     for e in range(pixels.size):
         u = np.int32(uniforms[e])
@@ -63,7 +69,10 @@ def _replace(pixels, uniforms, few, out):  # type: ignore[no-untyped-def]
 
 
 def add_value(images: Images, *, delta: float) -> Images:
-    """Raise the HSV value by `delta`, a fraction of the full range; hue and saturation are kept."""
+    """Raise the HSV value by `delta`, a fraction of the full range, -1 to 1; keep hue and saturation [HD].
+
+    `images` uint8 (N, H, W, C). Return a new array like `images`.
+    """
     table = lookup.value_table(delta)
     out = np.empty(images.shape, np.uint8)
     if images.shape[3] == 1:
@@ -73,13 +82,13 @@ def add_value(images: Images, *, delta: float) -> Images:
     return out
 
 
-@numba.njit(nogil=True, cache=True)
+@njit
 def _look_up(pixels, table, out):  # type: ignore[no-untyped-def]
     for e in range(pixels.size):
         out[e] = table[pixels[e]]
 
 
-@numba.njit(nogil=True, cache=True)
+@njit
 def _raise_value(pixels, table, out):  # type: ignore[no-untyped-def]
     for e in range(pixels.shape[0]):
         r, g, b = pixels[e, 0], pixels[e, 1], pixels[e, 2]
@@ -88,7 +97,10 @@ def _raise_value(pixels, table, out):  # type: ignore[no-untyped-def]
 
 
 def scale(images: Images, *, percent: int) -> Images:
-    """Multiply every level by `percent` percent, 0 to 256."""
+    """Scale every level to `percent` percent, 0 to 256: Pillow's ImageEnhance.Brightness [MM].
+
+    `images` uint8 (N, H, W, C). Return a new array like `images`.
+    """
     lookup.check_scale(percent)
     out = np.empty(images.shape, np.uint8)
     _scale(flat(images), percent, out.reshape(-1))
@@ -96,28 +108,34 @@ def scale(images: Images, *, percent: int) -> Images:
 
 
 def channel_mean(images: Images, *, percent: int) -> Images:
-    """Keep `percent` percent, 0 to 100, of each level's distance to the mean of its channel over the image."""
+    """Keep `percent` percent, 0 to 100, of each level's distance to the mean of its channel over the image [HD].
+
+    `images` uint8 (N, H, W, C). Return a new array like `images`.
+    """
     return channel_mean_sweep(images, percent=[percent])[0]
 
 
 def channel_mean_sweep(images: Images, *, percent: Sequence[int]) -> list[Images]:
-    """Return `channel_mean` for each of the percents; the means are computed once."""
-    return _contrast("channel_mean", images, percent)
+    """Return `channel_mean` at each `percent`; the means are computed once."""
+    return _scale_distances("channel_mean", images, percent)
 
 
 def luma_mean(images: Images, *, percent: int) -> Images:
-    """Keep `percent` percent, 0 to 100, of each level's distance to the mean luma (ITU-R BT.601) of the image."""
+    """Keep `percent` percent, 0 to 100, of each level's distance to the image's mean luma (ITU-R BT.601).
+
+    That is Pillow's ImageEnhance.Contrast [MM]. `images` uint8 (N, H, W, C). Return a new array like `images`.
+    """
     return luma_mean_sweep(images, percent=[percent])[0]
 
 
 def luma_mean_sweep(images: Images, *, percent: Sequence[int]) -> list[Images]:
-    """Return `luma_mean` for each of the percents; the mean is computed once."""
-    return _contrast("luma_mean", images, percent)
+    """Return `luma_mean` at each `percent`; the mean is computed once."""
+    return _scale_distances("luma_mean", images, percent)
 
 
-def _contrast(kernel: str, images: Images, percents: Sequence[int]) -> list[Images]:
+def _scale_distances(kernel: str, images: Images, percents: Sequence[int]) -> list[Images]:
     for percent in percents:
-        lookup.check_kept(kernel, percent)
+        lookup.check_contrast(kernel, percent)
     count, height, width, channels = images.shape
     shape = (count, height, width * channels)
     out = np.empty((len(percents), *images.shape), np.uint8)
@@ -130,7 +148,7 @@ def _contrast(kernel: str, images: Images, percents: Sequence[int]) -> list[Imag
 # and the compiler has twice the lanes of 32-bit arithmetic.
 
 
-@numba.njit(nogil=True, cache=True)
+@njit
 def _scale(pixels, percent, out):  # type: ignore[no-untyped-def]
     slope = np.uint16(percent)
     for e in range(pixels.size):
@@ -138,7 +156,7 @@ def _scale(pixels, percent, out):  # type: ignore[no-untyped-def]
         out[e] = min(hundredths // np.uint16(100), np.uint16(255))
 
 
-@numba.njit(nogil=True, cache=True)
+@njit
 def _toward_mean(images, channels, percents, luma, out):  # type: ignore[no-untyped-def]
     """Store (percent * x + base) // 100, `base` being what the mean of the image (H, W * C) adds, in hundredths."""
     count, height, line = images.shape
@@ -161,13 +179,13 @@ def _toward_mean(images, channels, percents, luma, out):  # type: ignore[no-unty
                 _mix_in(images[n, p], np.uint16(percent), base, out[k, n, p])
 
 
-@numba.njit(nogil=True, cache=True)
+@njit
 def _mix_in(row, slope, base, result):  # type: ignore[no-untyped-def]
     for j in range(row.size):
         result[j] = np.uint16(np.uint16(slope * np.uint16(row[j])) + base[j]) // np.uint16(100)
 
 
-@numba.njit(nogil=True, cache=True)
+@njit
 def _column_sums(rows):  # type: ignore[no-untyped-def]
     """Sum rows (H, W * C) over H; uint32, exact for images up to 2^24 pixels high."""
     sums = np.zeros(rows.shape[1], np.uint32)
@@ -178,7 +196,7 @@ def _column_sums(rows):  # type: ignore[no-untyped-def]
     return sums
 
 
-@numba.njit(nogil=True, cache=True)
+@njit
 def _luma_sum(pixels):  # type: ignore[no-untyped-def]
     """Sum the luma of flat RGB pixels."""
     total = np.int64(0)
@@ -189,6 +207,9 @@ def _luma_sum(pixels):  # type: ignore[no-untyped-def]
 
 
 def flat(array: NDArray[Any], shape: tuple[int, ...] | int = -1) -> NDArray[Any]:
-    """Return a read-only view of `shape`: read-only or not is part of a type to Numba, so it compiles one version."""
+    """Return a read-only view of `shape`, by default flat.
+
+    To Numba an array's being read-only is part of its type, so this makes it compile one version alone.
+    """
     view = np.ascontiguousarray(array).reshape(shape).view()
     return lookup.constant(view)

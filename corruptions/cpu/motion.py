@@ -1,14 +1,13 @@
 """The CPU kernel of motion blur: shifted rows, weighted and added up.
 
-A block of neighbouring elements stays in registers while all taps are added to it, which a compiler does not do with
-loops: so that step is written as vector operations.
+A block of neighbouring elements stays in registers while all taps are added to it. A compiler does not do that with
+loops, so this step is written as vector operations.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-import numba
 import numpy as np
 from llvmlite import ir  # type: ignore[import-untyped]
 from numba.core import cgutils, types
@@ -16,13 +15,19 @@ from numba.extending import intrinsic
 from numpy.typing import NDArray
 
 from corruptions import lookup
-from corruptions.cpu.levels import Images, flat
+from corruptions.cpu.compiler import COMPILES, njit
+from corruptions.cpu.levels import flat
+from corruptions.spec import Images
 
 _BLOCK = 64
 
 
 def motion_blur(images: Images, angles: NDArray[np.uint8], *, radius: int, sigma: float) -> Images:
-    """Blur along one direction an image, one-sided, edges replicated; `radius` and `sigma` in pixels."""
+    """Blur each image along its own direction, to one side, edges replicated: ImageMagick's motion blur [HD].
+
+    `images` uint8 (N, H, W, C); `angles` uint8 (N,), as `cpu.draws.angles` draws them; `radius` and `sigma` in pixels.
+    Return a new array like `images`.
+    """
     weights = lookup.motion_weights(radius, sigma)
     offsets = lookup.motion_offsets(weights.size)
     out = np.empty(images.shape, np.uint8)
@@ -30,7 +35,7 @@ def motion_blur(images: Images, angles: NDArray[np.uint8], *, radius: int, sigma
     return out
 
 
-@numba.njit(nogil=True, cache=True)
+@njit
 def _blur(images, angles, offsets, weights, out):  # type: ignore[no-untyped-def]
     count, height, width, channels = images.shape
     line, steps = width * channels, weights.size
@@ -47,7 +52,7 @@ def _blur(images, angles, offsets, weights, out):  # type: ignore[no-untyped-def
         for p in range(height):
             for i in range(starts.size):
                 starts[i] = min(max(p + dy[i], 0), height - 1) * length + (left + dx[i]) * channels
-            if line < _BLOCK:
+            if line < _BLOCK or not COMPILES:
                 _average(pixels, starts, weight, blurred[p])
                 continue
             for first in range(0, line, _BLOCK):
@@ -55,11 +60,11 @@ def _blur(images, angles, offsets, weights, out):  # type: ignore[no-untyped-def
                 _average_block(pixels, starts, weight, min(first, line - _BLOCK), blurred[p])
 
 
-@numba.njit(nogil=True, cache=True)
+@njit
 def _merge(offsets, weights):  # type: ignore[no-untyped-def]
-    """Return dx, dy and the added weights of each distinct offset; it comes again where 16 bits cannot hold them.
+    """Return dx, dy and the summed weights of each distinct offset, repeated where 16 bits cannot hold the sum.
 
-    Products of 16 bits are several times as fast as others. All weights together are 65536, so two more places do.
+    Products of 16 bits are several times as fast as others. All weights sum to 65536, so two more entries are enough.
     """
     most = weights.size + 2
     dx, dy, merged = np.zeros(most, np.int64), np.zeros(most, np.int64), np.zeros(most, np.int16)
@@ -77,7 +82,7 @@ def _merge(offsets, weights):  # type: ignore[no-untyped-def]
     return dx[: last + 1], dy[: last + 1], merged[: last + 1]
 
 
-@numba.njit(nogil=True, cache=True)
+@njit
 def _widen(row, channels, left, right, wide):  # type: ignore[no-untyped-def]
     """Copy a row into `wide` with its edge pixels repeated `left` and `right` times."""
     start, end = left * channels, left * channels + row.size
@@ -94,7 +99,7 @@ def _widen(row, channels, left, right, wide):  # type: ignore[no-untyped-def]
 # All sums stay below 2^24.
 
 
-@numba.njit(nogil=True, cache=True)
+@njit
 def _average(pixels, starts, weights, row):  # type: ignore[no-untyped-def]
     for j in range(row.size):
         total = np.int32(32768)
@@ -109,17 +114,17 @@ def _average_block(context, pixels, starts, weights, first, row):  # type: ignor
 
     def build(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         data = [context.make_array(signature.args[n])(context, builder, arguments[n]) for n in (0, 1, 2, 4)]
-        source, places, factors, target = data
+        source, offsets, factors, target = data
         first = arguments[3]
         bytes_, words = (ir.VectorType(ir.IntType(bits), _BLOCK) for bits in (8, 32))
         total = cgutils.alloca_once_value(builder, ir.Constant(words, [32768] * _BLOCK))
-        with cgutils.for_range(builder, builder.extract_value(places.shape, 0)) as tap:
-            place = builder.add(builder.load(builder.gep(places.data, [tap.index])), first)
-            pointer = builder.bitcast(builder.gep(source.data, [place]), bytes_.as_pointer())
+        with cgutils.for_range(builder, builder.extract_value(offsets.shape, 0)) as tap:
+            start = builder.add(builder.load(builder.gep(offsets.data, [tap.index])), first)
+            pointer = builder.bitcast(builder.gep(source.data, [start]), bytes_.as_pointer())
             levels = builder.zext(builder.load(pointer, align=1), words)
             weight = builder.sext(builder.load(builder.gep(factors.data, [tap.index])), words.element)
-            one = builder.insert_element(ir.Constant(words, ir.Undefined), weight, words.element(0))
-            factor = builder.shuffle_vector(one, one, ir.Constant(words, [0] * _BLOCK))
+            lane = builder.insert_element(ir.Constant(words, ir.Undefined), weight, words.element(0))
+            factor = builder.shuffle_vector(lane, lane, ir.Constant(words, [0] * _BLOCK))
             builder.store(builder.add(builder.load(total), builder.mul(levels, factor)), total)
         rounded = builder.lshr(builder.load(total), ir.Constant(words, [16] * _BLOCK))
         pointer = builder.bitcast(builder.gep(target.data, [first]), bytes_.as_pointer())

@@ -5,16 +5,20 @@ from __future__ import annotations
 import functools
 from typing import Any, NamedTuple
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
 from corruptions import lookup
-from corruptions.cpu.levels import Images, flat
+from corruptions.cpu.compiler import njit
+from corruptions.cpu.levels import flat
+from corruptions.spec import Images
 
 
 def pixelate(images: Images, *, percent: int) -> Images:
-    """Shrink to `percent` percent (1 to 100) by box averages and enlarge again by the nearest pixel."""
+    """Shrink to `percent` percent, 1 to 100, by box averages, and enlarge again by nearest neighbours [HD], [MM].
+
+    `images` uint8 (N, H, W, C). Return a new array like `images`.
+    """
     count, height, width, channels = images.shape
     down = lookup.boxes(height, percent)
     across = _across(width, channels, percent)
@@ -59,7 +63,7 @@ def _unsigned(array: NDArray[Any]) -> NDArray[np.uint32]:
     return lookup.constant(array.astype(np.uint32))
 
 
-@numba.njit(nogil=True, cache=True)
+@njit
 def _pixelate(images, channels, edges, tall, shown, first, last, extra, wide, back, common, out):  # type: ignore[no-untyped-def]
     narrow = np.empty((images.shape[1], wide.size), np.uint8)
     sums = np.empty(wide.size, np.uint32)
@@ -78,7 +82,7 @@ def _pixelate(images, channels, edges, tall, shown, first, last, extra, wide, ba
                 row[j] = sums[back[j]]
 
 
-@numba.njit(nogil=True, cache=True)
+@njit
 def _shrink(row, channels, first, last, extra, reciprocals, common, narrow):  # type: ignore[no-untyped-def]
     for k in range(narrow.size):
         total = np.uint32(row[first[k]])
@@ -88,7 +92,7 @@ def _shrink(row, channels, first, last, extra, reciprocals, common, narrow):  # 
         narrow[k] = np.uint32(np.uint32(total * reciprocals[k]) + np.uint32(1 << 21)) >> np.uint32(22)
 
 
-@numba.njit(nogil=True, cache=True)
+@njit
 def _average(rows, reciprocal, sums):  # type: ignore[no-untyped-def]
     sums[:] = 0
     for p in range(rows.shape[0]):

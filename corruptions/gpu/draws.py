@@ -1,23 +1,22 @@
-"""The draws of `corruptions.draws` in torch, on any device: the same Philox words, hence the same uniforms and angles.
+"""The random numbers of the torch kernels: the Philox words of `cpu.draws` on any device.
 
-Philox works on unsigned 32-bit words; here they stand in int64, and no product leaves its range.
+Philox works on unsigned 32-bit words; here they are int64, and no product leaves its range.
 """
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+import math
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from corruptions.draws import Key
-from corruptions.gpu.tables import as_asked, table
+from corruptions.draws import INCREMENTS, MULTIPLIERS, ROUNDS, PhiloxKey
+from corruptions.gpu.tensors import compiled, constant
+from corruptions.spec import Indices, Strength
 
-# Salmon et al. 2011, table 2: multipliers and Weyl increments of Philox4x32.
-_M0, _M1 = 0xD2511F53, 0xCD9E8D57
-_W0, _W1 = 0x9E3779B9, 0xBB67AE85
+_M0, _M1 = MULTIPLIERS
 _WORD = 0xFFFFFFFF
 
 Words = tuple[Tensor, Tensor, Tensor, Tensor]
@@ -26,7 +25,7 @@ Words = tuple[Tensor, Tensor, Tensor, Tensor]
 def philox(counter: Words, rounds: Tensor) -> Words:
     """Return the four words of Philox4x32-10 at a counter of four words, int64 holding 0..2^32 - 1.
 
-    `rounds` are the key's `round_keys`.
+    `rounds` is `round_keys` of the key.
     """
     c0, c1, c2, c3 = counter
     for k0, k1 in rounds.unbind():
@@ -37,10 +36,12 @@ def philox(counter: Words, rounds: Tensor) -> Words:
 
 
 @functools.lru_cache(64)
-def round_keys(key: Key, device: torch.device) -> Tensor:
+def round_keys(key: PhiloxKey, device: torch.device) -> Tensor:
     """Return the key of each of the ten rounds; int64 (10, 2)."""
-    steps = [[(key[0] + turn * _W0) & _WORD, (key[1] + turn * _W1) & _WORD] for turn in range(10)]
-    return table(np.array(steps, np.int64), torch.int64, device)
+    rounds = [
+        [(word + turn * step) & _WORD for word, step in zip(key, INCREMENTS, strict=True)] for turn in range(ROUNDS)
+    ]
+    return constant(np.array(rounds, np.int64), torch.int64, device)
 
 
 def _product(word: Tensor, multiplier: int) -> tuple[Tensor, Tensor]:
@@ -53,20 +54,35 @@ def _product(word: Tensor, multiplier: int) -> tuple[Tensor, Tensor]:
     return (product >> 32) + word, product & _WORD
 
 
-def _counters(indices: Sequence[int] | Tensor, device: torch.device) -> Tensor:
+def _counters(indices: Indices | Tensor, device: torch.device) -> Tensor:
     if isinstance(indices, Tensor):
         return indices.to(device=device, dtype=torch.int64)
     return torch.from_numpy(np.array(indices, np.int64)).to(device)
 
 
+def draw(
+    strength: Strength,
+    key: PhiloxKey,
+    indices: Indices | Tensor,
+    shape: tuple[int, ...],
+    device: torch.device,
+    *,
+    fuse: bool = False,
+) -> tuple[Tensor, ...]:
+    """Draw on `device` what the kernel takes beside its images of `shape` (N, H, W, C): uniforms, angles or nothing."""
+    if strength.draws == "uniforms":
+        return (uniforms(key, indices, math.prod(shape[1:]), device, fuse=fuse).reshape(shape),)
+    return (angles(key, indices, device),) if strength.draws == "angles" else ()
+
+
 def uniforms(
-    key: Key, indices: Sequence[int] | Tensor, size: int, device: torch.device, *, fuse: bool = False
+    key: PhiloxKey, indices: Indices | Tensor, size: int, device: torch.device, *, fuse: bool = False
 ) -> Tensor:
-    """Draw `size` 16-bit uniforms for each image index; int32 (N, size), element e in C-order of (H, W, C)."""
+    """Draw `size` 16-bit uniforms for each image index; int32 (N, size), element e in C order of (H, W, C)."""
     # The block numbers come in as an argument: torch.compile (2.13) narrows an arange inside to 32 bits, and Philox's
     # products then overflow.
     blocks = torch.arange((size + 7) // 8, dtype=torch.int64, device=device)
-    return as_asked(_uniforms, fuse)(_counters(indices, device), blocks, round_keys(key, device))[:, :size]
+    return compiled(_uniforms, fuse)(_counters(indices, device), blocks, round_keys(key, device))[:, :size]
 
 
 def _uniforms(images: Tensor, blocks: Tensor, rounds: Tensor) -> Tensor:
@@ -78,8 +94,8 @@ def _uniforms(images: Tensor, blocks: Tensor, rounds: Tensor) -> Tensor:
     return halves.reshape(len(images), 8 * len(blocks))
 
 
-def angles(key: Key, indices: Sequence[int] | Tensor, device: torch.device) -> Tensor:
-    """Draw one motion direction for each image index; int64 (N,), 0 to 255."""
+def angles(key: PhiloxKey, indices: Indices | Tensor, device: torch.device) -> Tensor:
+    """Draw one direction of motion for each image index; int64 (N,), 0 to 255."""
     images = _counters(indices, device)
     zero = torch.zeros_like(images)
     return philox((zero, images, zero, zero), round_keys(key, device))[0] >> 24

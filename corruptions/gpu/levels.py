@@ -1,7 +1,4 @@
-"""The torch kernels that act on a pixel's grey levels alone: both noises, brightness and contrast.
-
-Images are uint8 (N, H, W, C), values 0 to 255, with any strides; the result has the memory order of the images.
-"""
+"""The torch kernels that change an element by its own level: the two noises, brightness and contrast."""
 
 from __future__ import annotations
 
@@ -13,98 +10,117 @@ import torch
 from torch import Tensor
 
 from corruptions import lookup
-from corruptions.gpu.tables import as_asked, table
+from corruptions.gpu.tensors import compiled, constant
 
 
 def gaussian_noise(images: Tensor, uniforms: Tensor, *, std: float, fuse: bool = False) -> Tensor:
-    """Add normal noise; `uniforms` int32 (N, H, W, C), 0 to 65535; `std` a fraction of the full range."""
-    return as_asked(_noisy, fuse)(images, uniforms, _noise_levels(std, images.device))
+    """Add normal noise of standard deviation `std`, a fraction of the full range [HD].
+
+    `images` uint8 (N, H, W, C); `uniforms` int32 of the same shape, 0 to 65535. Return a new tensor like `images`.
+    """
+    return compiled(_add_noise, fuse)(images, uniforms, _noise_levels(std, images.device))
 
 
 @functools.lru_cache(64)
 def _noise_levels(std: float, device: torch.device) -> Tensor:
-    return table(lookup.noise_levels(std), torch.int16, device)
+    return constant(lookup.noise_levels(std), torch.int16, device)
 
 
-def _noisy(images: Tensor, uniforms: Tensor, levels: Tensor) -> Tensor:
+def _add_noise(images: Tensor, uniforms: Tensor, levels: Tensor) -> Tensor:
     return (images.to(torch.int16) + _look_up(levels, uniforms)).clamp(0, 255).to(torch.uint8)
 
 
 def impulse_noise(images: Tensor, uniforms: Tensor, *, amount: float, fuse: bool = False) -> Tensor:
-    """Set pixels to 0 or 255; `uniforms` int32 (N, H, W, C), 0 to 65535; `amount` a fraction of the pixels."""
-    return as_asked(_peppered, fuse)(images, uniforms, lookup.impulse_threshold(amount))
+    """Set a fraction `amount` of the elements to 0 or 255, half of them each, every channel on its own [HD].
+
+    `images` uint8 (N, H, W, C); `uniforms` int32 of the same shape, 0 to 65535. Return a new tensor like `images`.
+    """
+    return compiled(_replace, fuse)(images, uniforms, lookup.impulse_threshold(amount))
 
 
-def _peppered(images: Tensor, uniforms: Tensor, threshold: int) -> Tensor:
+def _replace(images: Tensor, uniforms: Tensor, threshold: int) -> Tensor:
     noisy = images.clone()
     return noisy.masked_fill_(uniforms >= 65536 - threshold, 255).masked_fill_(uniforms < threshold, 0)
 
 
 def add_value(images: Tensor, *, delta: float, fuse: bool = False) -> Tensor:
-    """Raise the HSV value by `delta`, a fraction of the full range."""
+    """Raise the HSV value by `delta`, a fraction of the full range, -1 to 1; keep hue and saturation [HD].
+
+    `images` uint8 (N, H, W, C). Return a new tensor like `images`.
+    """
     grey = images.shape[3] == 1
-    return as_asked(_relit if grey else _raised, fuse)(images, _value_table(delta, grey, images.device))
+    return compiled(_look_up_level if grey else _raise_value, fuse)(images, _value_table(delta, grey, images.device))
 
 
 @functools.lru_cache(64)
 def _value_table(delta: float, grey: bool, device: torch.device) -> Tensor:
     """Return the result for each grey level, or for each (value, channel) pair at 256 * value + channel; uint8."""
     levels = lookup.value_table(delta)
-    return table(levels.diagonal() if grey else levels.reshape(-1), torch.uint8, device)
+    return constant(levels.diagonal() if grey else levels.reshape(-1), torch.uint8, device)
 
 
-def _raised(images: Tensor, levels: Tensor) -> Tensor:
+def _raise_value(images: Tensor, levels: Tensor) -> Tensor:
     value = images.amax(dim=3, keepdim=True).to(torch.int32)
     return _look_up(levels, images + (value << 8))
 
 
 def scale(images: Tensor, *, percent: int, fuse: bool = False) -> Tensor:
-    """Multiply every level by `percent` percent."""
-    return as_asked(_relit, fuse)(images, _scale_table(percent, images.device))
+    """Scale every level to `percent` percent, 0 to 256: Pillow's ImageEnhance.Brightness [MM].
+
+    `images` uint8 (N, H, W, C). Return a new tensor like `images`.
+    """
+    return compiled(_look_up_level, fuse)(images, _scale_table(percent, images.device))
 
 
 @functools.lru_cache(64)
 def _scale_table(percent: int, device: torch.device) -> Tensor:
     lookup.check_scale(percent)
-    return table(np.minimum((percent * np.arange(256) + 50) // 100, 255), torch.uint8, device)
+    return constant(np.minimum((percent * np.arange(256) + 50) // 100, 255), torch.uint8, device)
 
 
-def _relit(images: Tensor, levels: Tensor) -> Tensor:
+def _look_up_level(images: Tensor, levels: Tensor) -> Tensor:
     return _look_up(levels, images.to(torch.int32))
 
 
 def channel_mean(images: Tensor, *, percent: int, fuse: bool = False) -> Tensor:
-    """Move every level towards its channel's mean, to `percent` percent of the distance (ImageNet-C's contrast)."""
-    lookup.check_kept("channel_mean", percent)
-    return as_asked(_towards_channel_mean, fuse)(images, percent)
+    """Keep `percent` percent, 0 to 100, of each level's distance to the mean of its channel over the image [HD].
+
+    `images` uint8 (N, H, W, C). Return a new tensor like `images`.
+    """
+    lookup.check_contrast("channel_mean", percent)
+    return compiled(_scale_about_channel_mean, fuse)(images, percent)
 
 
-def _towards_channel_mean(images: Tensor, percent: int) -> Tensor:
+def _scale_about_channel_mean(images: Tensor, percent: int) -> Tensor:
     area = images.shape[1] * images.shape[2]
     total = images.sum(dim=(1, 2), dtype=torch.int64)[:, :, None]
     level = torch.arange(256, dtype=torch.int64, device=images.device)
-    moved = (100 - percent) * total + percent * area * level + 50 * area
-    levels = torch.div(moved, 100 * area, rounding_mode="floor").clamp(0, 255).to(torch.uint8)
+    numerator = (100 - percent) * total + percent * area * level + 50 * area
+    levels = torch.div(numerator, 100 * area, rounding_mode="floor").clamp(0, 255).to(torch.uint8)
     return _look_up_own(levels, images)
 
 
 def luma_mean(images: Tensor, *, percent: int, fuse: bool = False) -> Tensor:
-    """Move every level towards the image's mean luma, to `percent` percent of the distance (Pillow's contrast)."""
-    lookup.check_kept("luma_mean", percent)
-    return as_asked(_towards_luma_mean, fuse)(images, percent)
+    """Keep `percent` percent, 0 to 100, of each level's distance to the image's mean luma (ITU-R BT.601).
+
+    That is Pillow's ImageEnhance.Contrast [MM]. `images` uint8 (N, H, W, C). Return a new tensor like `images`.
+    """
+    lookup.check_contrast("luma_mean", percent)
+    return compiled(_scale_about_luma_mean, fuse)(images, percent)
 
 
-def _towards_luma_mean(images: Tensor, percent: int) -> Tensor:
+def _scale_about_luma_mean(images: Tensor, percent: int) -> Tensor:
     area = images.shape[1] * images.shape[2]
-    total = _luma(images).sum(dim=(1, 2, 3), dtype=torch.int64)
+    total = luma(images).sum(dim=(1, 2, 3), dtype=torch.int64)
     mean = torch.div(2 * total + area, 2 * area, rounding_mode="floor")[:, None, None]
     level = torch.arange(256, dtype=torch.int64, device=images.device)
-    moved = 100 * mean + percent * (level - mean) + 50
-    levels = torch.div(moved, 100, rounding_mode="floor").clamp(0, 255).to(torch.uint8)
+    hundredths = 100 * mean + percent * (level - mean) + 50
+    levels = torch.div(hundredths, 100, rounding_mode="floor").clamp(0, 255).to(torch.uint8)
     return _look_up_own(levels, images)
 
 
-def _luma(images: Tensor) -> Tensor:
+def luma(images: Tensor) -> Tensor:
+    """Return the luma (ITU-R BT.601) of each pixel, rounded half up: integers (N, 1, H, W), or the images if grey."""
     if images.shape[3] == 1:
         return images
     # kornia multiplies and adds elementwise; with integer weights every partial sum is below 2^24, exact in float32.

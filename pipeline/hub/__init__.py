@@ -1,1 +1,1 @@
-"""A data-set repository on the Hugging Face Hub: its card, its metadata, its commits, and loading it back."""
+"""A data-set repository on the Hugging Face Hub: its files, its card, its commits, and loading it back."""

@@ -1,48 +1,63 @@
-"""What is known of a build: its manifests, read once for the export, the card, the Croissant file and publish."""
+"""What a build holds: its manifests, read once for the export, the card, the Croissant file and publish."""
 
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from dataclasses import dataclass, field
+from pathlib import Path, PurePath
+from typing import TypeVar
 
 from corruptions import CORRUPTIONS
 from pipeline import datasets, manifest
 from pipeline.cell import CLEAN, HUB_SPLITS, RELEASED, Cell, cells_of
+from pipeline.datasets import OwnCard
 from pipeline.errors import UserError
 from pipeline.manifest import ArraysEntry, CleanManifest, CorruptionManifest
 from pipeline.paths import Workspace
 
+T = TypeVar("T")
+
+_YEAR = r"(?:19|20)\d\d"
+_DATE = re.compile(rf"(?<!\d)(?:{_YEAR}[-_. ]?[01]\d[-_. ]?[0-3]\d|[0-3]?\d[-_. ][01]?\d[-_. ]{_YEAR})(?!\d)")
+_NUMBER = re.compile(r"\d{7,}")  # as hospitals give to patients
+_WORD_PAIR = re.compile(r"(?<![^\W\d_])([^\W\d_]{2,})[-_ ,.^]+([^\W\d_]{2,})")
+
 SYNTHETIC = "phantom"
 """The source whose images no one ever took."""
 
-_SHARED = ("bytes_version", "seed", "profile")
+OWN = "imagefolder"
+"""The source of somebody's own images, of which the project knows nothing."""
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """One data set of a build: its manifests, and its card where it is one of the seven.
+    """One data set of a build.
 
     Attributes:
         clean: manifest of the clean images.
         corrupted: corruption to its manifest.
-        card: None for a data set that the project does not know, such as a folder of somebody's own images.
+        own: what their owner says of images that are somebody's own.
     """
 
     name: str
     clean: CleanManifest
     corrupted: dict[str, CorruptionManifest]
-    card: datasets.Card | None
+    own: OwnCard = field(default_factory=OwnCard)
 
     @property
-    def class_names(self) -> list[str]:
-        """Class names in label order, as the source gives them."""
-        return list(self.clean.class_names)
+    def card(self) -> datasets.Card | None:
+        """The card of the same name, if the images are those that it speaks of."""
+        return datasets.card_from(self.name, self.clean.source)
+
+    @property
+    def origin(self) -> datasets.Origin | None:
+        """Where the images were taken from, if a card says so."""
+        return datasets.origin(self.name, self.clean.source)
 
     def count(self, split: str) -> int:
-        """Return the images of a released split."""
+        """Return the number of images of a released split."""
         return self.clean.split(split).count
 
     def entry(self, cell: Cell) -> ArraysEntry:
@@ -52,25 +67,18 @@ class Dataset:
 
 @dataclass(frozen=True)
 class Build:
-    """Everything that one build made, as its manifests say."""
+    """Everything that one run of the pipeline made, as its manifests say."""
 
     datasets: tuple[Dataset, ...]
-
-    @property
-    def source(self) -> str:
-        """Where the clean images come from."""
-        return self.datasets[0].clean.source
+    source: str
+    seed: int
+    profile: str
+    bytes_version: int
 
     @property
     def synthetic(self) -> bool:
         """Whether the images are drawn by formulas."""
         return self.source == SYNTHETIC
-
-    @property
-    def settings(self) -> dict[str, Any]:
-        """Byte version, seed and profile, which all data sets share."""
-        first = next(iter(self.datasets[0].corrupted.values()))
-        return {key: getattr(first, key) for key in _SHARED}
 
     def cells(self) -> Iterator[tuple[Dataset, Cell]]:
         """Yield every cell with its data set, clean first."""
@@ -81,29 +89,39 @@ class Build:
 
     def configs(self) -> dict[str, tuple[Dataset, str | None]]:
         """Return the configurations of the card: name to data set and corruption, None for all of them."""
-        named: dict[str, tuple[Dataset, str | None]] = {}
+        configs: dict[str, tuple[Dataset, str | None]] = {}
         for dataset in self.datasets:
-            named[dataset.name] = (dataset, None)
+            configs[dataset.name] = (dataset, None)
             for corruption in (CLEAN, *CORRUPTIONS):
-                named[f"{dataset.name}-{corruption}"] = (dataset, corruption)
-        return named
+                configs[f"{dataset.name}-{corruption}"] = (dataset, corruption)
+        return configs
 
     @property
     def images(self) -> int:
-        """Images in all cells."""
+        """Number of images in all cells."""
         return sum(dataset.entry(cell).count for dataset, cell in self.cells())
 
 
 def read_build(workspace: Workspace, names: tuple[str, ...]) -> Build:
-    """Read the manifests of the data sets `names`; UserError if one lacks or they are not of one build."""
-    found = []
+    """Read the manifests of the data sets `names`.
+
+    Raises:
+        UserError: a manifest is missing or broken, or they are not of one build.
+    """
+    members = []
     for name in names:
         clean = manifest.read_clean(workspace, name)
         corrupted = {corruption: manifest.read_corruption(workspace, name, corruption) for corruption in CORRUPTIONS}
-        known = datasets.card(name) if name in datasets.DATASETS else None
-        found.append(Dataset(name, clean, corrupted, known))
-    _check_agreement(found)
-    return Build(tuple(found))
+        own = datasets.own_card(workspace, name) if clean.source == OWN else OwnCard()
+        members.append(Dataset(name, clean, corrupted, own))
+    strengths = [entry for member in members for entry in member.corrupted.values()]
+    return Build(
+        datasets=tuple(members),
+        source=_shared("source", [member.clean.source for member in members]),
+        seed=_shared("seed", [entry.seed for entry in strengths]),
+        profile=_shared("profile", [entry.profile for entry in strengths]),
+        bytes_version=_shared("bytes_version", [entry.bytes_version for entry in strengths]),
+    )
 
 
 def local_path(workspace: Workspace, path: str) -> Path:
@@ -113,8 +131,19 @@ def local_path(workspace: Workspace, path: str) -> Path:
     return (workspace.release if path.endswith(".npz") else workspace.export) / path
 
 
-def image_ids(workspace: Workspace, dataset: str) -> dict[str, list[str]]:
-    """Return where each image of each released split came from, by position."""
+def image_ids(workspace: Workspace, dataset: Dataset) -> dict[str, list[str]]:
+    """Return what is published of where each image of each released split came from, by position.
+
+    Somebody's own images get numbers, since the names of their files may say who is shown.
+    """
+    ids = source_ids(workspace, dataset.name)
+    if dataset.clean.source == OWN:
+        return {split: [f"{index:06d}" for index in range(len(names))] for split, names in ids.items()}
+    return ids
+
+
+def source_ids(workspace: Workspace, dataset: str) -> dict[str, list[str]]:
+    """Return the source's own name of each image of each released split, by position."""
     path = workspace.rows(dataset)
     ids: dict[str, list[str]] = {split: [] for split in HUB_SPLITS}
     try:
@@ -131,11 +160,37 @@ def image_ids(workspace: Workspace, dataset: str) -> dict[str, list[str]]:
     return ids
 
 
-def _check_agreement(found: list[Dataset]) -> None:
-    sources = {dataset.clean.source for dataset in found}
-    if len(sources) > 1:
-        raise UserError(f"the manifests are of several sources, {', '.join(sorted(sources))}: run `dvc repro`")
-    for key in _SHARED:
-        values = {str(getattr(entry, key)) for dataset in found for entry in dataset.corrupted.values()}
-        if len(values) > 1:
-            raise UserError(f"the manifests disagree on {key}, {', '.join(sorted(values))}: run `dvc repro`")
+def personal_names(workspace: Workspace, build: Build) -> Iterator[str]:
+    """Yield a warning for names in somebody's own images that look like a person's, a date or a patient's number."""
+    for dataset in build.datasets if build.source == OWN else ():
+        public = [name for name in (dataset.name, *dataset.clean.class_names) if _looks_personal(name)]
+        if public:
+            names = ", ".join(map(ascii, public))
+            yield (
+                f"{dataset.name}: the names of data sets and classes are published, and {names} may"
+                " say who is shown or when: rename those folders, or look twice"
+            )
+        files = [name for ids in source_ids(workspace, dataset.name).values() for name in ids]
+        private = [name for name in files if _looks_personal(name.rpartition("/")[2])]
+        if private:
+            yield (
+                f"{dataset.name}: the names of {len(private)} of {len(files)} files, such as {private[0]!a}, may say"
+                " who is shown or when; numbers are published instead, but look whether the images show such text"
+            )
+
+
+def _looks_personal(name: str) -> bool:
+    pairs = _WORD_PAIR.findall(name.removesuffix(PurePath(name).suffix))
+    is_name = any(first[0].isupper() and second[0].isupper() for first, second in pairs)
+    return bool(is_name or "^" in name or _DATE.search(name) or _NUMBER.search(name))
+
+
+def _shared(key: str, values: list[T | None]) -> T:
+    distinct = set(values)
+    if len(distinct) > 1:
+        listed = ", ".join(sorted(map(str, distinct)))
+        raise UserError(f"the manifests disagree on {key}, {listed}: run `dvc repro`")
+    (value,) = distinct
+    if value is None:
+        raise UserError(f"the manifests lack {key}, as those of adopted data sets do: only what is built is exported")
+    return value

@@ -1,212 +1,173 @@
-"""The cards of the Hub's repositories: one template each in ``cards/``, filled from facts on disk alone."""
+"""The cards of the Hub's repositories: one Jinja2 template each in ``cards/``, and the metadata at its head.
+
+What others wrote (class names, titles, licences) is escaped for the form that it is written into.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from string import Template
+import re
+from collections.abc import Callable, Iterator, Mapping
+from itertools import pairwise
 from typing import Any
 
 import yaml
-from datasets import Value
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from corruptions import CORRUPTIONS, SEVERITIES
 from pipeline import datasets
 from pipeline.cell import HUB_SPLITS, RELEASED
-from pipeline.hub.build import Build, Dataset
-from pipeline.hub.metadata import front_matter, metadata
-from pipeline.io.parquet import features
+from pipeline.config import Config
+from pipeline.datasets import OwnCard
+from pipeline.hub.build import OWN, Build, Dataset
+from pipeline.hub.records import Entries, ParquetEntry, made_with
 from pipeline.manifest import StrengthEntry
 
 REPO = "ORG/MediMeta-C"
 """Stands in the texts for the repository's name, which is known when they are published."""
 
+CODE = "the checkout that publishes it"
+"""Stands in the card for the address and the commit of the code, which are known when it is published."""
+
+ADAPTER_REPO = "ORG/ADAPTER"
+"""Stands in an adapter's card for its repository's name."""
+
 PICTURE = "gallery.png"
 """Where the card's picture stands in the repository."""
 
-_PARQUET_COLUMNS = (
-    ("image", "PNG, lossless; the pixels of the npz"),
-    ("label", "position in the data set's class names"),
-    ("corruption", "name, or `clean`"),
-    ("severity", "1 to 5, or 0 for clean"),
-    ("index", "position in the split: the same image in every cell, and in the npz"),
-    ("image_id", "which image of the source it is"),
+USES = (
+    "For measuring how much a classifier or a vision-language model loses when an image is noisy, blurred, badly"
+    " exposed or coarse, and for comparing models and ways to adapt them. Report the clean score beside the corrupted"
+    " ones, and every data set by itself before any mean.",
+    "Not for clinical decisions: neither the data nor a model scored on it says that a device is fit for patients. The"
+    " corruptions imitate what goes wrong in acquisition; they are no model of any scanner, and robustness to them is"
+    " no proof of robustness elsewhere. Do not train on `test`.",
 )
+"""What the data are for, and what they are not for."""
+
+_NOT_STATED = "not stated"
+
+_COLUMNS = {
+    "image": "PNG, lossless; the pixels of the npz",
+    "label": "position in the data set's class names",
+    "corruption": "name, or `clean`",
+    "severity": "1 to 5, or 0 for clean",
+    "index": "position in the split: the same image in every cell, and in the npz",
+    "image_id": "which image of the source it is",
+}
 
 
-def dataset_card(build: Build, files: dict[str, dict[str, Any]], *, sums: str, picture: bool, changelog: str) -> str:
+def dataset_card(build: Build, config: Config, entries: Entries, *, checksum: str, picture: bool) -> str:
     """Return the README.md of a data-set repository.
 
-    `files` are the entries of metrics/export.json, `sums` is the SHA-256 of SHA256SUMS.
+    Args:
+        build: what the repository holds.
+        config: params.yaml, of which the card lists what a rebuild needs.
+        entries: of metrics/export.json.
+        checksum: SHA-256 of SHA256SUMS.
+        picture: whether `PICTURE` is in the repository.
     """
-    title = "MediMeta-C phantom: synthetic images" if build.synthetic else "MediMeta-C"
-    seven = [dataset.card for dataset in build.datasets if dataset.card]
-    body = Template((datasets.folder() / "dataset.md").read_text(encoding="utf-8")).substitute(
-        title=title,
-        opening=_opening(build),
-        picture=f"![one image of each data set, clean and corrupted]({PICTURE})" if picture else "",
-        repo=REPO,
-        example=build.datasets[-1].name,
-        dataset_count=len(build.datasets),
-        corruption_count=len(CORRUPTIONS),
-        severity_count=len(SEVERITIES),
-        clean_images=f"{sum(d.count(split) for d in build.datasets for split in RELEASED):,}",
-        images=f"{build.images:,}",
-        config_count=len(build.configs()),
-        columns=_table(("column", "type", "meaning"), _columns(build.datasets[0])),
-        counts=_table(("data set", *HUB_SPLITS.values(), "channels of the source"), map(_counts, build.datasets)),
-        classes=_table(("data set", "classes, from label 0"), map(_classes, build.datasets)),
-        creation=_creation(build),
-        strengths=_table(("corruption", "kernel", "data sets", *map(str, SEVERITIES), "from"), _strengths(build)),
-        sources=_sources(build),
-        personal=_personal(build),
-        caveats=_caveats(build, seven),
-        sums=sums,
-        changelog=_demoted(changelog) or "This is the first version.",
-        citations="\n".join(_citations(seven)),
-        **build.settings,
+    head = metadata(build, entries)
+    features = {feature["name"]: feature["dtype"] for feature in head["dataset_info"][0]["features"]}
+    known = [(dataset.name, dataset.card or dataset.own) for dataset in build.datasets]
+    body = (
+        _environment()
+        .get_template("dataset.md.j2")
+        .render(
+            build=build,
+            title=title(build),
+            names=", ".join(dataset.name for dataset in build.datasets),
+            corruptions=CORRUPTIONS,
+            severities=SEVERITIES,
+            splits=HUB_SPLITS,
+            picture=PICTURE if picture else None,
+            repo=REPO,
+            code=CODE,
+            example=build.datasets[-1].name,
+            clean_images=sum(dataset.count(split) for dataset in build.datasets for split in RELEASED),
+            columns=[
+                (name, kind if isinstance(kind, str) else "class label", _COLUMNS[name])
+                for name, kind in features.items()
+            ],
+            strength_groups=list(_strength_groups(build)),
+            collection=None if build.synthetic or build.source == OWN else datasets.collection(build.source),
+            modality=datasets.modality,
+            licence=licence(build),
+            uses=USES,
+            personal=personal(build),
+            caveats=[(name, caveat) for name, card in known for caveat in card.caveats],
+            checksum=checksum,
+            parameters=yaml.safe_dump(config.model_dump(mode="json", exclude={"hub", "benchmark"}), sort_keys=False),
+            packages=made_with(),
+            changes=datasets.changes(),
+            citations=citations(build),
+        )
     )
-    return front_matter(metadata(build, files, title)) + "\n" + body
+    return front_matter(head) + "\n" + body
 
 
 def adapter_card(
     name: str,
-    config: dict[str, Any],
-    record: dict[str, Any],
-    metadata: dict[str, Any],
-    files: Iterable[str],
     *,
-    synthetic: bool,
+    base: str,
+    facts: Mapping[str, str],
+    base_model: str | None = None,
+    licence: str = "other",
+    citation: str = "",
+    synthetic: bool = False,
 ) -> str:
     """Return the README.md of an adapter's model repository.
 
-    `config` is PEFT's adapter_config.json, `record` the tune.json of an adapter that was tuned here, or empty, and
-    `metadata` what the card in its folder says of base and licence. One tuned on synthetic images says so in its
-    title and its first line.
+    Args:
+        name: of the adapter.
+        base: how the base model is called in a sentence.
+        facts: rows of the card's table.
+        base_model: the base's repository on the Hub, ``OWNER/NAME``, if it has one.
+        licence: of the base; what is no identifier of a licence becomes ``other`` in the metadata.
+        citation: of the base, in one line.
+        synthetic: whether the adapter was tuned on synthetic images; title and first line say so.
     """
-    base = metadata.get("base_model") or record.get("base") or config.get("base_model_name_or_path") or "its base model"
-    opening = f"A low-rank adapter for the image tower of {base}."
-    if synthetic:
-        opening = f"Tuned on synthetic images, drawn by formulas, and on no real ones. {opening}"
-    body = Template((datasets.folder() / "adapter.md").read_text(encoding="utf-8")).substitute(
-        title=name + (": tuned on synthetic images" if synthetic else ""),
-        opening=opening,
-        repo=REPO,
-        base=base,
-        facts=_table(("fact", "value"), _adapter_facts(config, record)),
-        files=_bullets(f"`{file}`" for file in sorted(files)),
-    )
-    tags = ["lora", "medical", "robustness", *(["synthetic"] if synthetic else [])]
-    told = {"library_name": "peft", "license": metadata.get("license", "other"), "tags": tags}
-    if "/" in base:
-        told["base_model"] = base
-    return front_matter(told) + "\n" + body
+    head = {
+        "library_name": "peft",
+        "license": licence.lower() if re.fullmatch(r"[A-Za-z0-9.-]+", licence) else "other",
+        **({"base_model": base_model} if base_model else {}),
+        "tags": ["lora", "medical", "clip", "robustness", *(["synthetic"] if synthetic else [])],
+    }
+    body = _environment().get_template("adapter.md.j2")
+    text = body.render(name=name, base=base, facts=facts, citation=citation, synthetic=synthetic, repo=ADAPTER_REPO)
+    return front_matter(head) + "\n" + text
 
 
-def head(card: str) -> dict[str, Any]:
-    """Return the metadata block of a card; empty if it has none."""
-    parts = card.split("---\n", 2)
-    found = yaml.safe_load(parts[1]) if len(parts) == 3 and not parts[0] else None
-    return found if isinstance(found, dict) else {}
+def title(build: Build) -> str:
+    """Return the title of a data-set repository."""
+    if build.source == OWN:
+        return f"{', '.join(dataset.own.title or dataset.name for dataset in build.datasets)}, clean and corrupted"
+    titles = {
+        "phantom": "MediMeta-C phantom: synthetic images",
+        "medmnist": "MedMNIST+ under the corruptions of MediMeta-C",
+    }
+    return titles.get(build.source, "MediMeta-C")
 
 
-def _adapter_facts(config: dict[str, Any], record: dict[str, Any]) -> Iterable[Sequence[str]]:
-    yield "rank, alpha", f"{config.get('r')}, {config.get('lora_alpha')}"
-    if "parameters" in record:
-        yield "trained parameters", f"{record['parameters']:,}"
-    if "shots" in record:
-        images = ", ".join(f"{dataset} {len(indices)}" for dataset, indices in record["shots"].items())
-        yield "images it was tuned on", images
-    if "corruptions" in record:
-        yield "corruptions it has seen", ", ".join(record["corruptions"]) or "none"
-    for line in record.get("history", ()):
-        if line.get("epoch") == record.get("best_epoch") and "validation" in line:
-            yield f"validation accuracy of the epoch kept, {line['epoch']}", f"{line['validation']:.1%}"
-    for key, value in sorted(record.get("settings", {}).items()):
-        yield key, str(value)
-
-
-def _opening(build: Build) -> str:
-    names = ", ".join(dataset.name for dataset in build.datasets)
-    cells = f"{len(CORRUPTIONS)} corruptions ({', '.join(CORRUPTIONS)}) at {len(SEVERITIES)} severities"
+def licence(build: Build) -> str:
+    """Return the names of the licences of the repository's images, for people."""
     if build.synthetic:
-        return (
-            "These images are synthetic: formulas drew them, and no patient, microscope or scanner was involved."
-            f" They stand in for the data sets {names}, under {cells}, so that code can be tried where the real"
-            " images may not go. A score on them says nothing of medical images."
-        )
-    return f"A robustness benchmark of medical images: {names}, each clean and under {cells}."
+        return "MIT"
+    if build.source == OWN:
+        own = (dataset.own for dataset in build.datasets)
+        return ", ".join(dict.fromkeys(card.license_name or card.license or _NOT_STATED for card in own))
+    return datasets.collection(build.source).licence
 
 
-def _columns(dataset: Dataset) -> Iterable[Sequence[str]]:
-    kinds = features(dataset.class_names)
-    for name, meaning in _PARQUET_COLUMNS:
-        kind = kinds[name]
-        yield f"`{name}`", kind.dtype if isinstance(kind, Value) else type(kind).__name__, meaning
-
-
-def _counts(dataset: Dataset) -> Sequence[str]:
-    channels = {1: "1 (grey)", 3: "3 (colour)"}[dataset.clean.native_channels]
-    stored = "" if dataset.clean.channels == dataset.clean.native_channels else ", stored as 3"
-    return dataset.name, *(f"{dataset.count(split):,}" for split in HUB_SPLITS), channels + stored
-
-
-def _classes(dataset: Dataset) -> Sequence[str]:
-    return dataset.name, "; ".join(f"{label} {name}" for label, name in enumerate(dataset.class_names))
-
-
-def _creation(build: Build) -> str:
-    made = {
-        "phantom": "The clean images are drawn by formulas (source `phantom`).",
-        "medimeta": "The clean images are MedIMeta's, unchanged: 224 x 224 pixels, its splits and its labels.",
-        "medmnist": "The clean images are MedMNIST+'s, unchanged: 224 x 224 pixels, its splits and its labels.",
-        "imagefolder": "The clean images are from folders of image files, brought to 224 x 224 pixels.",
-    }[build.source]
-    shared = build.settings
-    return (
-        f"{made} Each was corrupted in the profile `{shared['profile']}` with seed {shared['seed']}, by version"
-        f" {shared['bytes_version']} of the corruptions' definition."
-    )
-
-
-def _strengths(build: Build) -> Iterable[Sequence[str]]:
-    for corruption in CORRUPTIONS:
-        alike: list[tuple[tuple[StrengthEntry, ...], list[str]]] = []
-        for dataset in build.datasets:
-            strengths = dataset.corrupted[corruption].strengths
-            names = next((names for known, names in alike if known == strengths), None)
-            if names is None:
-                alike.append((strengths, [dataset.name]))
-            else:
-                names.append(dataset.name)
-        for levels, names in alike:
-            where = "all" if len(names) == len(build.datasets) else ", ".join(names)
-            values = [", ".join(f"{k} {_span(v)}" for k, v in level.parameters.items()) for level in levels]
-            yield corruption, f"`{levels[0].kernel}`", where, *values, levels[0].source
-
-
-def _span(value: Any) -> str:
-    return f"{value[0]} to {value[-1]} ({len(value)})" if isinstance(value, list) else str(value)
-
-
-def _sources(build: Build) -> str:
-    known = [dataset for dataset in build.datasets if dataset.card]
-    if build.source == "imagefolder" or not known:
-        return "From folders of image files; whoever publishes this says here whose they are and under which licence."
-    rows = [
-        (d.name, d.card.title, f"[{d.card.origin.name}]({d.card.origin.url})", d.card.origin.licence)
-        for d in known
-        if d.card
-    ]
-    table = _table(("data set", "what it shows", "origin", "licence of the origin"), rows)
-    if build.synthetic:
-        return f"No image is from these data sets: their look and their classes were the model.\n\n{table}"
-    through = datasets.collection(build.source)
-    return f"All come through [{through.name}]({through.url}), {through.licence}.\n\n{table}"
-
-
-def _personal(build: Build) -> str:
+def personal(build: Build) -> str:
+    """Return what the images tell of persons."""
     if build.synthetic:
         return "None: the images show nobody."
+    if build.source == OWN:
+        return (
+            "The images are their owner's own; this project does not know whom they show. The names of their files,"
+            " which may name a person or a date, are left out: `image_id` is a number. What cameras and scanners write"
+            " into files (EXIF) is left out too. Do not try to identify anyone."
+        )
     return (
         "The images are medical ones, published by their makers as de-identified; nothing that names a person was"
         " added, and `image_id` is the source's own numbering. Do not try to identify anyone. Tell the maintainers of"
@@ -214,30 +175,160 @@ def _personal(build: Build) -> str:
     )
 
 
-def _caveats(build: Build, seven: Sequence[datasets.Card]) -> str:
-    known = _bullets(f"{card.dataset}: {caveat}" for card in seven for caveat in card.caveats)
-    if not known:
-        return "None are known to this project; whoever publishes this says here what they know."
-    if build.synthetic:
-        return f"What is known of the real data sets, which these images only resemble:\n\n{known}"
-    return known
+def citations(build: Build) -> list[str]:
+    """Return what is to be cited for the images, as BibTeX."""
+    if build.source == OWN:
+        texts = [dataset.own.citation for dataset in build.datasets]
+    else:
+        collection = datasets.collection("medimeta" if build.synthetic else build.source)
+        texts = [collection.citation, *(dataset.origin.citation for dataset in build.datasets if dataset.origin)]
+    return list(dict.fromkeys(text.strip() for text in texts if text))
 
 
-def _citations(seven: Sequence[datasets.Card]) -> list[str]:
-    collected = [datasets.collection("medimeta").citation, *(card.origin.citation for card in seven)]
-    return [text.strip() for text in dict.fromkeys(collected)]
+def metadata(build: Build, entries: Entries) -> dict[str, Any]:
+    """Return the metadata of a data-set card: a configuration for each data set, and for each corruption of it.
+
+    There is no default configuration. `dataset_info` repeats the features, which overrule the files' own, so it is
+    made by the library that reads it.
+    """
+    from datasets.info import DatasetInfosDict
+    from huggingface_hub import DatasetCardData
+
+    data = DatasetCardData(
+        language="en",
+        **_license(build),
+        pretty_name=title(build),
+        task_categories=["image-classification", "zero-shot-image-classification"],
+        size_categories=[_size_category(build.images)],
+        source_datasets=["original" if build.synthetic or build.source == OWN else f"extended|other-{build.source}"],
+        tags=["medical", "robustness", "corruption", "benchmark", *(["synthetic"] if build.synthetic else [])],
+        configs=[_config(name, dataset, corruption) for name, (dataset, corruption) in build.configs().items()],
+    )
+    infos = {name: _info(entries, dataset, corruption) for name, (dataset, corruption) in build.configs().items()}
+    DatasetInfosDict(infos).to_dataset_card_data(data)
+    head: dict[str, Any] = data.to_dict()  # type: ignore[no-untyped-call]
+    return head
 
 
-def _demoted(text: str) -> str:
-    """Return a changelog without its title, with headings one level further down."""
-    lines = [f"#{line}" if line.startswith("##") else line for line in text.splitlines() if not line.startswith("# ")]
-    return "\n".join(lines).strip()
+def front_matter(head: Mapping[str, Any]) -> str:
+    """Return metadata as the block that a card begins with."""
+    text = yaml.dump(dict(head), Dumper=_WithoutAliases, sort_keys=False, allow_unicode=True, width=1000)
+    return f"---\n{text}---\n"
 
 
-def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    lines = [header, ["---"] * len(header), *rows]
-    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
+def escaped(text: object) -> str:
+    """Return text on one line that Markdown shows as it is, in a paragraph or a table."""
+    line = " ".join(re.sub(r"[\x00-\x20\x7f-\x9f\u2028\u2029]+", " ", str(text)).split())
+    line = line.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return re.sub(r"[\\`*\[\]|~$#]|(?<!\w)_|_(?!\w)", r"\\\g<0>", line)
 
 
-def _bullets(sentences: Iterable[str]) -> str:
-    return "\n".join(f"- {sentence}" for sentence in sentences)
+class _WithoutAliases(yaml.SafeDumper):
+    """Writes equal values again instead of pointing to the first: the Hub's reader takes no aliases."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+
+def _environment() -> Environment:
+    environment = Environment(
+        loader=FileSystemLoader(datasets.folder()),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    filters: dict[str, Callable[..., str]] = {
+        "text": escaped,
+        "stated": lambda value: escaped(value or _NOT_STATED),
+        "code": _fenced,
+        "span": _span,
+        "licence_line": _licence_line,
+    }
+    environment.filters |= filters
+    return environment
+
+
+def _fenced(text: str) -> str:
+    """Return text that cannot end a block of code."""
+    return text.replace("```", "'''")
+
+
+def _span(value: Any) -> str:
+    return f"{value[0]} to {value[-1]} ({len(value)})" if isinstance(value, list) else str(value)
+
+
+def _licence_line(own: OwnCard) -> str:
+    name = escaped(own.license_name or own.license or _NOT_STATED)
+    return f"{name} ({escaped(own.license_link)})" if own.license_link else name
+
+
+def _license(build: Build) -> dict[str, Any]:
+    """Return the licence in the Hub's terms."""
+    if build.source != OWN:
+        return {"license": licence(build).lower().replace(" ", "-")}
+    cards = [dataset.own for dataset in build.datasets]
+    if len({(card.license, card.license_name, card.license_link) for card in cards}) > 1:
+        return {"license": "other", "license_name": "by-data-set", "license_link": "#licence"}
+    card = cards[0]
+    if card.license in (None, "other"):
+        link = {"license_link": card.license_link} if card.license_link else {}
+        return {"license": "other", "license_name": card.license_name or "not-stated", **link}
+    return {"license": card.license}
+
+
+def _strength_groups(build: Build) -> Iterator[tuple[str, tuple[StrengthEntry, ...], str]]:
+    """Yield each corruption's strengths and the data sets that share them."""
+    for corruption in CORRUPTIONS:
+        groups: list[tuple[tuple[StrengthEntry, ...], list[str]]] = []
+        for dataset in build.datasets:
+            strengths = dataset.corrupted[corruption].strengths
+            names = next((names for known, names in groups if known == strengths), None)
+            if names is None:
+                groups.append((strengths, [dataset.name]))
+            else:
+                names.append(dataset.name)
+        for strengths, names in groups:
+            yield corruption, strengths, "all" if len(names) == len(build.datasets) else ", ".join(names)
+
+
+def _config(name: str, dataset: Dataset, corruption: str | None) -> dict[str, Any]:
+    shards = f"{corruption}_severity_*" if corruption else "*"
+    paths = [{"split": split, "path": f"data/{dataset.name}/{split}/{shards}.parquet"} for split in HUB_SPLITS.values()]
+    return {"config_name": name, "data_files": paths}
+
+
+def _info(entries: Entries, dataset: Dataset, corruption: str | None) -> Any:
+    """Return the `datasets.DatasetInfo` of a configuration."""
+    from datasets import DatasetInfo, SplitDict, SplitInfo
+
+    from pipeline.io.parquet import features
+
+    splits, download = SplitDict(), 0
+    for split in HUB_SPLITS.values():
+        prefix = f"data/{dataset.name}/{split}/" + (f"{corruption}_severity_" if corruption else "")
+        shards = [e for path, e in entries.items() if path.startswith(prefix) and isinstance(e, ParquetEntry)]
+        download += sum(shard.size for shard in shards)
+        splits.add(
+            SplitInfo(
+                name=split,
+                num_bytes=sum(shard.raw for shard in shards),
+                num_examples=sum(shard.rows for shard in shards),
+            )
+        )
+    return DatasetInfo(
+        features=features(dataset.clean.class_names),
+        splits=splits,
+        download_size=download,
+        dataset_size=sum(split.num_bytes for split in splits.values()),
+    )
+
+
+def _size_category(images: int) -> str:
+    limits = (("1K", 10**3), ("10K", 10**4), ("100K", 10**5), ("1M", 10**6), ("10M", 10**7))
+    if images < limits[0][1]:
+        return f"n<{limits[0][0]}"
+    for (low, _), (high, limit) in pairwise(limits):
+        if images < limit:
+            return f"{low}<n<{high}"
+    return f"n>{limits[-1][0]}"

@@ -4,18 +4,27 @@ from __future__ import annotations
 
 import datetime
 import json
+import re
 from typing import Any
 
 import mlcroissant as mlc
 
-import corruptions
+from corruptions import CORRUPTIONS
 from pipeline import datasets
-from pipeline.hub.build import Build, Dataset
-from pipeline.hub.card import REPO
-from pipeline.hub.metadata import licence
+from pipeline.hub.build import OWN, Build, Dataset
+from pipeline.hub.card import REPO, USES, citations, licence, personal, title
 
 _REPOSITORY = "repository"
 _NO_CHECKSUM = "https://github.com/mlcommons/croissant/issues/80"  # what a git repository has in place of a SHA-256
+_TERMS_OF_1_1 = {
+    "arrayShape": "cr:arrayShape",
+    "containedIn": "cr:containedIn",
+    "description": {"@container": "@language"},
+    "isArray": "cr:isArray",
+    "name": {"@container": "@language"},
+}
+"""What Croissant 1.1 adds to the terms of 1.0, which is what mlcroissant 1.1 writes."""
+
 _TYPES = {
     "label": mlc.DataType.INTEGER,
     "corruption": mlc.DataType.TEXT,
@@ -25,10 +34,11 @@ _TYPES = {
 }
 
 
-def describe(build: Build, published: str | None) -> str:
-    """Return croissant.json, valid by mlcroissant's own validator; `published` is a date, such as 2026-11-24.
+def describe(build: Build) -> str:
+    """Return croissant.json, valid by mlcroissant's own validator.
 
-    Each data set is a record set with the parquet columns and ``split``; ``<dataset>-labels`` names its classes.
+    Each data set is a record set with the parquet columns and ``split``; ``<dataset>-labels`` names its classes. The
+    fields of the responsible-AI extension say what the card says.
     """
     repository = mlc.FileObject(
         id=_REPOSITORY,
@@ -49,27 +59,60 @@ def describe(build: Build, published: str | None) -> str:
         )
         for dataset in build.datasets
     ]
-    title = "MediMeta-C phantom (synthetic)" if build.synthetic else "MediMeta-C"
+    newest = datasets.changes()[0]
+    caveats = [
+        f"{dataset.name}: {caveat}" for dataset in build.datasets for caveat in (dataset.card or dataset.own).caveats
+    ]
     metadata = mlc.Metadata(
-        name="MediMeta-C-phantom" if build.synthetic else "MediMeta-C",
-        description=f"{title}: {', '.join(d.name for d in build.datasets)}, clean and under"
-        f" {', '.join(corruptions.CORRUPTIONS)}.",
+        conforms_to=["http://mlcommons.org/croissant/1.1", "http://mlcommons.org/croissant/RAI/1.0"],
+        name=re.sub(r"[^\w+]+", "-", title(build).partition(":")[0]),
+        description=f"{title(build)}: {', '.join(dataset.name for dataset in build.datasets)}, clean and under"
+        f" {', '.join(CORRUPTIONS)}.",
         url=f"https://huggingface.co/datasets/{REPO}",
-        license=[f"https://spdx.org/licenses/{_spdx(build)}"],
-        version=corruptions.__version__,
-        date_published=datetime.datetime.fromisoformat(published) if published else None,
-        cite_as=datasets.collection("medimeta").citation.strip(),
+        license=_licences(build),
+        version=newest.version,
+        date_published=datetime.datetime.combine(newest.date, datetime.time()),
+        in_language=["en"],
+        cite_as="\n".join(citations(build)) or None,
         keywords=["medical", "robustness", "corruption", "image classification"],
         distribution=[repository, *files],
         record_sets=[part for dataset in build.datasets for part in (_labels(dataset), _records(dataset))],
+        data_collection=_collection(build),
+        data_collection_type=["Synthetic generation" if build.synthetic else "Secondary data analysis"],
+        data_preprocessing_protocol=[
+            "Images of 224 x 224 pixels of 8 bits; grey ones have their channel three times.",
+            f"{len(CORRUPTIONS)} corruptions at five severities, profile {build.profile}, seed {build.seed}, version"
+            f" {build.bytes_version} of their definition in integers.",
+        ],
+        data_use_cases=list(USES),
+        data_limitations=caveats or None,
+        data_biases=caveats or None,
+        personal_sensitive_information=[personal(build)],
+        data_release_maintenance_plan="Each version is a tag of the repository, and a tag never moves. Reports of"
+        " errors and of images that should not be here go to the repository's discussions.",
     )
     described: dict[str, Any] = metadata.to_json()
+    described["@context"] |= _TERMS_OF_1_1
     return json.dumps(described, indent=1, ensure_ascii=False, default=str) + "\n"
 
 
-def _spdx(build: Build) -> str:
-    name = licence(build)
-    return "NOASSERTION" if name == "other" else name.upper()
+def _licences(build: Build) -> list[str]:
+    """Return the licences: addresses of SPDX's pages, or of the owner's own, or their names."""
+    if build.source != OWN:
+        name = licence(build).replace(" ", "-")
+        return [f"https://spdx.org/licenses/{name}"]
+    cards = [dataset.own for dataset in build.datasets]
+    return list(dict.fromkeys(card.license_link or card.license_name or card.license or "not stated" for card in cards))
+
+
+def _collection(build: Build) -> str:
+    if build.synthetic:
+        return "Formulas drew the images; no person, microscope or scanner was involved."
+    if build.source == OWN:
+        return "Image files of their owner's; how they were collected is for the owner to say."
+    collection = datasets.collection(build.source)
+    origins = dict.fromkeys(dataset.origin.name for dataset in build.datasets if dataset.origin)
+    return f"Taken unchanged from {collection.name} ({collection.url}), which has them from {', '.join(origins)}."
 
 
 def _labels(dataset: Dataset) -> mlc.RecordSet:
@@ -84,19 +127,19 @@ def _labels(dataset: Dataset) -> mlc.RecordSet:
             mlc.Field(id=f"{name}/label", name="label", data_types=mlc.DataType.INTEGER),
             mlc.Field(id=f"{name}/name", name="name", data_types=mlc.DataType.TEXT),
         ],
-        data=[{f"{name}/label": label, f"{name}/name": text} for label, text in enumerate(dataset.class_names)],
+        data=[{f"{name}/label": label, f"{name}/name": text} for label, text in enumerate(dataset.clean.class_names)],
     )
 
 
 def _records(dataset: Dataset) -> mlc.RecordSet:
     name, files = dataset.name, f"{dataset.name}-files"
 
-    def column(of: str, kind: str, **more: Any) -> mlc.Field:
-        source = mlc.Source(file_set=files, extract=mlc.Extract(column=of), **more)
-        return mlc.Field(id=f"{name}/{of}", name=of, data_types=kind, source=source)
+    def column(key: str, kind: str, **more: Any) -> mlc.Field:
+        source = mlc.Source(file_set=files, extract=mlc.Extract(column=key), **more)
+        return mlc.Field(id=f"{name}/{key}", name=key, data_types=kind, source=source)
 
     fields = [column("image", mlc.DataType.IMAGE_OBJECT, transforms=[mlc.Transform(json_path="bytes")])]
-    fields += [column(of, kind) for of, kind in _TYPES.items()]
+    fields += [column(key, kind) for key, kind in _TYPES.items()]
     fields[1].references = mlc.Source(field=f"{name}-labels/label")
     split = mlc.Source(
         file_set=files,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import NoneType, UnionType
 from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -80,8 +81,15 @@ def _fields(kind: Any, parents: Sequence[int | str]) -> list[str]:
     """Return the keys that the record at a place may have."""
     for part in parents:
         is_record = isinstance(kind, type) and issubclass(kind, BaseModel)
-        kind = kind.model_fields[str(part)].annotation if is_record else get_args(kind)[-1]
+        kind = kind.model_fields[str(part)].annotation if is_record else _content(kind)
+        if isinstance(kind, UnionType):  # a record or None
+            kind = _content(kind)
     return list(kind.model_fields)
+
+
+def _content(kind: Any) -> Any:
+    """Return the type of a mapping's values, of a tuple's items, or of what may be None."""
+    return [argument for argument in get_args(kind) if argument not in (..., NoneType)][-1]
 
 
 def _wanted(code: str, context: Mapping[str, Any]) -> str:
@@ -90,6 +98,8 @@ def _wanted(code: str, context: Mapping[str, Any]) -> str:
     if code in limits:
         (limit,) = context.values()
         return f"{limits[code]} {limit:.15g}"
+    if code == "too_short":
+        return f"a list of at least {context['min_length']}"
     words = {
         "int": "a whole number",
         "float": "a number",
@@ -98,7 +108,6 @@ def _wanted(code: str, context: Mapping[str, Any]) -> str:
         "string": "text",
         "tuple": "a list",
         "list": "a list",
-        "too": "longer" if code == "too_short" else "shorter",
         "dict": "a mapping, such as {name: value}",
         "model": "a mapping, such as {name: value}",
     }

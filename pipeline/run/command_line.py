@@ -1,31 +1,27 @@
-"""What the command line of every stage shares: its arguments, its progress bar, its last words."""
+"""What the command line of every stage shares: its arguments, its exit code and its last words."""
 
 from __future__ import annotations
 
 import argparse
+import os
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-import joblib
-from tqdm import tqdm
-
-import corruptions
-from pipeline.errors import UserError
+from pipeline.errors import UserError, missing_package
 from pipeline.run import interrupts
 
 
 def parser(doc: str | None) -> argparse.ArgumentParser:
     """Return an argument parser with ``--root``, described by a module's docstring."""
-    made = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
-    made.add_argument("--root", type=Path, default=Path(), help="folder of params.yaml (default: the current one)")
-    return made
+    arguments = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
+    arguments.add_argument("--root", type=Path, default=Path(), help="folder of params.yaml (default: the current one)")
+    return arguments
 
 
-def add_workers(to: argparse.ArgumentParser) -> None:
+def add_workers(arguments: argparse.ArgumentParser) -> None:
     """Add ``--workers``."""
-    to.add_argument("--workers", type=positive, default=joblib.cpu_count(), help="threads (default: all cores)")
+    arguments.add_argument("--workers", type=positive, default=available_cores(), help="threads (default: all cores)")
 
 
 def positive(text: str) -> int:
@@ -36,25 +32,47 @@ def positive(text: str) -> int:
     return value
 
 
+def available_cores(cgroup: Path = Path("/sys/fs/cgroup")) -> int:
+    """Return how many cores this process may use: those of its affinity, within the limit of its container."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    for names in (("cpu.max",), ("cpu/cpu.cfs_quota_us", "cpu/cpu.cfs_period_us")):  # cgroup v2, v1
+        try:
+            quota, period = map(int, " ".join((cgroup / name).read_text() for name in names).split())
+        except (OSError, ValueError):  # no such file, or "max": no limit
+            continue
+        if quota > 0:
+            cores = min(cores, -(-quota // period))
+    return cores
+
+
 def run(work: Callable[[], int | None]) -> int:
-    """Do the work of a command and return its exit code: 0, 1 with a sentence on stderr, or 130 for Ctrl-C."""
+    """Do the work of a command and return its exit code: 0, 1 with a sentence on stderr, 130 or 143 if interrupted."""
     try:
-        return work() or 0
-    except (UserError, corruptions.BackendUnavailable) as mistake:
-        print(f"error: {mistake}", file=sys.stderr)
-        return 1
+        with interrupts.raising():
+            return work() or 0
+    except KeyboardInterrupt as interrupt:
+        below = "\n" if sys.stderr.isatty() else ""  # a progress bar
+        return _say(f"{below}interrupted; nothing half-written was kept", 128 + getattr(interrupt, "number", 2))
+    except UserError as mistake:
+        return _say(f"error: {mistake}")
     except OSError as failure:
-        what = f"{failure.filename}: " if failure.filename else ""
-        print(f"error: {what}{failure.strerror or failure}; nothing half-written was kept", file=sys.stderr)
-        return 1
+        path = f"{failure.filename}: " if failure.filename else ""
+        return _say(f"error: {path}{failure.strerror or failure}; nothing half-written was kept")
     except MemoryError:
-        print("error: out of memory; use fewer --workers or a smaller --batch", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print(interrupts.SENTENCE, file=sys.stderr)
-        return 130
+        return _say("error: out of memory; use fewer --workers or a smaller --batch")
+    except ModuleNotFoundError as missing:
+        if missing.name is None or "." in missing.name:
+            raise  # a slip of ours
+        extra = "benchmark" if "benchmark" in sys.modules else "pipeline"  # which never imports benchmark
+        return _say(f"error: {missing_package(missing.name, extra)}")
+    except RuntimeError as failure:
+        from corruptions import BackendUnavailable
+
+        if not isinstance(failure, BackendUnavailable):
+            raise
+        return _say(f"error: {failure}")
 
 
-def progress(items: Iterable[Any] | None = None, **options: Any) -> tqdm[Any]:
-    """Show a progress bar on a terminal, and nothing elsewhere."""
-    return tqdm(items, disable=None, dynamic_ncols=True, smoothing=0.1, **options)
+def _say(sentence: str, code: int = 1) -> int:
+    print(sentence, file=sys.stderr)
+    return code

@@ -1,122 +1,118 @@
-"""Ctrl-C and SIGTERM at any moment of a command: one sentence, no temporary file left, exit code 130 or 143.
-
-Nothing is raised: an exception may come in the middle of a library, which swallows it, shows it or waits. What is not
-whole has a temporary name, so it is enough to remove that and to leave. A command that lacks a package ends in one
-sentence too, from its first import on.
-"""
+"""Ctrl-C and SIGTERM as one exception, so that what is half-written is removed by its own `finally`."""
 
 from __future__ import annotations
 
-import atexit
-import functools
 import os
-import shutil
 import signal
 import sys
 import threading
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from pathlib import Path
-from types import TracebackType
+from contextlib import contextmanager
+from types import FrameType
 
-SENTENCE = "interrupted; nothing half-written was kept"
+AGAIN = 0.5
+"""Seconds after which the exception is raised again if a library has swallowed it."""
 
-MAKING = threading.RLock()
-"""To be held while something `unfinished` is made, so that no thread makes it just before the process ends."""
+PATIENCE = 10.0
+"""Seconds that the clean-up may take before the signal ends the process as it ends any other."""
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
-_unfinished: set[Path] = set()
 
 
-def command(package: str) -> None:
-    """Take Ctrl-C, SIGTERM and missing packages if Python was started as ``python -m package.module``; else nothing.
+class Interrupted(KeyboardInterrupt):
+    """The user pressed Ctrl-C, or the process was told to end; `number` is the signal."""
 
-    To be called on import of the package, which comes before the imports of its module: they take a second. All that
-    they need is in the extra of the package's name.
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
+
+
+class _State:
+    """What the handler knows of this process: the first signal, when it came, and how many `held` are open."""
+
+    number: int | None = None
+    since = 0.0
+    held = 0
+
+
+def has_come() -> bool:
+    """Say whether a signal has come, so that threads stop writing: only the main thread gets the exception."""
+    return _State.number is not None
+
+
+@contextmanager
+def raising() -> Iterator[None]:
+    """Raise `Interrupted` in the block when a signal comes, and whatever else the block then raises as `Interrupted`.
+
+    Does nothing outside the main thread, which alone can take signals, or within another such block. A signal that the
+    process ignores, as a shell's background jobs ignore Ctrl-C, stays ignored.
     """
-    module = sys.orig_argv[-len(sys.argv)].removeprefix("-m")
-    if sys.argv[:1] != ["-m"] or not module.startswith(f"{package}."):
+    if not _is_main_thread() or signal.getsignal(signal.SIGALRM) is _handle:
+        yield
         return
-    sys.excepthook = functools.partial(_show, module, package)
-    for number in _SIGNALS:
-        if signal.getsignal(number) != signal.SIG_IGN:  # as a shell's background jobs ignore Ctrl-C
-            signal.signal(number, functools.partial(_leave, os.getpid()))
-    atexit.register(_end, os.getpid())
+    before = {n: signal.getsignal(n) for n in (*_SIGNALS, signal.SIGALRM)}
+    taken = [n for n in _SIGNALS if before[n] not in (signal.SIG_IGN, None)]
+    show = sys.unraisablehook
+    sys.unraisablehook = lambda ignored: None if isinstance(ignored.exc_value, Interrupted) else show(ignored)
+    for number in (*taken, signal.SIGALRM):
+        signal.signal(number, _handle)
+    try:
+        yield
+    except BaseException as error:
+        if _State.number is None or isinstance(error, Interrupted):
+            raise
+        raise Interrupted(_State.number) from error  # a library put its own exception in the place of ours
+    finally:
+        if _State.number is not None:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            _State.number = None
+        for number in (*taken, signal.SIGALRM):
+            signal.signal(number, before[number])
+        sys.unraisablehook = show
 
 
 @contextmanager
 def held() -> Iterator[None]:
-    """Let Ctrl-C and SIGTERM wait until the end of this, whoever takes them; for what must not be left half done.
+    """Let a signal wait until the end of the block, which must be short; for what must not be left half done.
 
-    The mask of a thread would not do: the system gives a signal to any thread that has no such mask, such as torch's,
-    and Python then runs the handler in the middle of the main thread all the same.
+    A signal mask would not do: the system gives the signal to another thread, such as torch's, and Python then runs
+    the handler in the main thread all the same.
     """
-    with MAKING:
-        if threading.current_thread() is not threading.main_thread():  # the handler waits for MAKING
-            yield
-            return
-        came: list[int] = []
-        before = {n: handler for n in _SIGNALS if (handler := signal.getsignal(n)) not in (signal.SIG_IGN, None)}
-        for number in before:
-            signal.signal(number, lambda number, _: came.append(number))
+    with raising():
+        _State.held += 1
         try:
             yield
         finally:
-            for number, handler in reversed(before.items()):
-                signal.signal(number, handler)
-            for first in came[:1]:
-                signal.raise_signal(first)
+            _State.held -= 1
+        if _State.number is not None and not _State.held and _is_main_thread():
+            raise Interrupted(_State.number)
 
 
-@contextmanager
-def unfinished(path: Path) -> Iterator[None]:
-    """Remove `path`, a file or folder made within this, unless it has another name by the end, however that comes."""
-    _unfinished.add(path)
-    try:
-        yield
-    finally:
-        remove(path)
-        _unfinished.discard(path)
+def _is_main_thread() -> bool:
+    return threading.current_thread() is threading.main_thread()
 
 
-def remove(path: Path) -> None:
-    """Remove a temporary file or folder, if it is there and can be."""
-    with suppress(OSError):  # such as a disk that can no longer be written: a later run removes it
-        if path.is_dir():
-            shutil.rmtree(path)
-        else:
-            path.unlink(missing_ok=True)
+def _handle(number: int, _: FrameType | None) -> None:
+    """Raise `Interrupted`, and be called again: an exception in a destructor or a bare ``except`` goes nowhere.
+
+    While the exception is on its way out it is not raised anew, so a second Ctrl-C cuts no clean-up short.
+    """
+    if first := _State.number is None:
+        _State.number, _State.since = number, time.monotonic()
+        signal.setitimer(signal.ITIMER_REAL, AGAIN, AGAIN)
+    if _State.held:
+        return
+    if first or not _is_unwinding():
+        raise Interrupted(_State.number)
+    if time.monotonic() - _State.since > PATIENCE:  # some library waits, say for an upload
+        signal.signal(_State.number, signal.SIG_DFL)
+        os.kill(os.getpid(), _State.number)
 
 
-def _show(
-    module: str, extra: str, kind: type[BaseException], error: BaseException, trace: TracebackType | None
-) -> None:
-    """Show an error that nobody took: a package that is not installed in one sentence, anything else as Python does."""
-    if isinstance(error, ModuleNotFoundError) and error.name is not None and "." not in error.name:
-        needs = f"{module} needs {error.name}, which is not installed: pip install 'medimeta-c[{extra}]'"
-        print(f"error: {needs}", file=sys.stderr)
-    else:
-        sys.__excepthook__(kind, error, trace)
-
-
-def _end(process: int) -> None:
-    if os.getpid() == process:  # and in no fork of it, which ends as it likes
-        for number in _SIGNALS:
-            signal.signal(number, signal.SIG_IGN)  # the work is done
-        _remove_all()
-
-
-def _remove_all() -> None:
-    MAKING.acquire()  # and never released: threads may be writing until the process has gone
-    for path in list(_unfinished):
-        remove(path)
-
-
-def _leave(process: int, number: int, _: object) -> None:
-    if os.getpid() == process:  # and in no fork of it
-        _remove_all()
-        with suppress(OSError, ValueError, RuntimeError):  # no reader, closed, or the signal came within a flush
-            sys.stdout.flush()
-        with suppress(OSError):  # nobody may be left to read it
-            os.write(2, f"{chr(10) if os.isatty(2) else ''}{SENTENCE}\n".encode())  # below a progress bar
-    os._exit(128 + number)
+def _is_unwinding() -> bool:
+    """Say whether Python is in a `finally` on the exception's way; a generator there sees GeneratorExit instead."""
+    error = sys.exception()
+    while error is not None and not isinstance(error, (Interrupted, GeneratorExit)):
+        error = error.__context__
+    return error is not None

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from datasets import disable_progress_bars
 
-from benchmark.models.extras import declare_box_operators
+from benchmark.models.components.packages import declare_box_operators
 from pipeline.io.records import write_json
 from tests.bench import kernels, pipeline
 from tests.bench.timing import Row, limit_opencv, machine, measured, show, table

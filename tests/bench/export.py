@@ -15,7 +15,7 @@ import json
 import os
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,10 +25,12 @@ from datasets import Dataset, disable_progress_bars
 
 from corruptions import CORRUPTIONS
 from pipeline import export
-from pipeline.cell import Cell
+from pipeline.cell import CLEAN, Cell
 from pipeline.config import read_config
 from pipeline.hub import build
+from pipeline.hub.records import ExportRecord, ParquetEntry
 from pipeline.io import npz, parquet
+from pipeline.io.records import read_record
 from pipeline.paths import Workspace
 
 SEVERITY = 3
@@ -37,40 +39,41 @@ SECONDS = 0.3  # the shortest time that is believed
 
 def kinds(layout: Workspace, images: int) -> Iterator[dict[str, Any]]:
     """Yield one line for each data set and corruption: images/s of both ways, and bytes an image."""
-    for dataset in build.build(layout, read_config(Workspace(layout.root)).datasets).datasets:
-        for corruption in (parquet.CLEAN, *CORRUPTIONS):
-            cell = Cell(dataset.name, "test", corruption, SEVERITY if corruption != parquet.CLEAN else 0)
-            source = npz.Npz(build.npz_path(layout, cell))
+    for dataset in build.read_build(layout, read_config(Workspace(layout.root)).datasets).datasets:
+        for corruption in (CLEAN, *CORRUPTIONS):
+            cell = Cell(dataset.name, "test", corruption, SEVERITY if corruption != CLEAN else 0)
+            source = npz.Npz(layout.npz(cell))
             pixels = np.array(source.images[:images])
             yield {
                 "dataset": dataset.name,
                 "corruption": corruption,
-                **_ours(layout, cell, source, dataset.class_names),
-                **_theirs(pixels, source.labels[:images], dataset.class_names),
+                **_ours(layout, cell, source, dataset.clean.class_names),
+                **_theirs(pixels, source.labels[:images], dataset.clean.class_names),
             }
 
 
-def _ours(layout: Workspace, cell: Cell, source: npz.Npz, class_names: list[str]) -> dict[str, float]:
-    ids = build.image_ids(layout, cell.dataset)[cell.split]
+def _ours(layout: Workspace, cell: Cell, source: npz.Npz, class_names: Sequence[str]) -> dict[str, float]:
+    ids = build.source_ids(layout, cell.dataset)[cell.split]
     schema = parquet.features(class_names).arrow_schema
     source.images.sum()  # into memory, as the other way has its own
     with tempfile.TemporaryDirectory() as folder:
         spent, rounds = 0.0, 0
         while spent < SECONDS:
             start = time.process_time()
-            written = parquet.write(Path(folder), cell, source, ids, schema)
+            rows = parquet.Images(cell.parquet_stem, source, cell.corruption, cell.severity, ids)
+            written = parquet.write(Path(folder), rows, schema)
             spent, rounds = spent + time.process_time() - start, rounds + 1
     count = source.shape[0]
     return {"images/s": rounds * count / spent, "bytes": sum(part.size for part in written) / count}
 
 
-def _theirs(pixels: Any, labels: Any, class_names: list[str]) -> dict[str, float]:
+def _theirs(pixels: Any, labels: Any, class_names: Sequence[str]) -> dict[str, float]:
     start = time.process_time()
     size = by_datasets(pixels, labels, class_names)
     return {"datasets images/s": len(pixels) / (time.process_time() - start), "datasets bytes": size / len(pixels)}
 
 
-def by_datasets(pixels: Any, labels: Any, class_names: list[str]) -> int:
+def by_datasets(pixels: Any, labels: Any, class_names: Sequence[str]) -> int:
     """Write a cell as `datasets` does, from Pillow images to parquet, and return the file's size in bytes."""
 
     def rows() -> Iterator[dict[str, Any]]:
@@ -98,13 +101,14 @@ def stage(layout: Workspace, workers: int) -> dict[str, float]:
         for name in ("params.yaml", "manifests", "data/MediMeta-C", "data/prepared"):
             (root / name).symlink_to((layout.root / name).resolve())
         start, begun = time.perf_counter(), time.process_time()
-        entries = export.export(Workspace(root), read_config(Workspace(root)).datasets, workers=workers)
+        export.export(Workspace(root), read_config(Workspace(root)), workers=workers)
         spent, used = time.perf_counter() - start, time.process_time() - begun
-        parquet = [entry for path, entry in entries.items() if path.endswith(".parquet")]
-    images = sum(entry["rows"] for entry in parquet)
+        record = read_record(Workspace(root).export_record, ExportRecord, remedy="export failed")
+    shards = [entry for entry in record.files.values() if isinstance(entry, ParquetEntry)]
+    images = sum(shard.rows for shard in shards)
     return {
         "images": images,
-        "bytes": sum(entry["size"] for entry in parquet),
+        "bytes": sum(shard.size for shard in shards),
         "seconds": spent,
         "workers": workers,
         "images/s": images / spent,

@@ -26,15 +26,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from corruptions import CORRUPTIONS, PROFILES, SEVERITIES, BackendUnavailable, draws, gpu, strength
-from corruptions.gpu import draws as gpu_draws
-from corruptions.table import DRAWS
+from corruptions import CORRUPTIONS, PROFILES, SEVERITIES, BackendUnavailable, gpu, strength
+from corruptions.gpu.draws import draw, uniforms
+from corruptions.spec import DrawKey
 from pipeline.io import npz
 from pipeline.io.records import write_json
 
 BATCHES = (64, 256, 1024)
 SIZE, SEVERITY, DATASET = 224, 3, "pbc"
-KEY = draws.key(1, DATASET, "test", "bench")
+DRAW_KEY = DrawKey(dataset=DATASET, split="test", seed=1)
+KEY = DRAW_KEY.philox("bench")
 
 
 def median_seconds(work: Callable[[], object], device: torch.device, *, repeats: int) -> float:
@@ -42,12 +43,12 @@ def median_seconds(work: Callable[[], object], device: torch.device, *, repeats:
     for _ in range(2):
         work()
     if device.type != "cuda":
-        taken = []
+        seconds = []
         for _ in range(repeats):
             start = time.perf_counter()
             work()
-            taken.append(time.perf_counter() - start)
-        return statistics.median(taken)
+            seconds.append(time.perf_counter() - start)
+        return statistics.median(seconds)
     torch.cuda.synchronize(device)
     marks = [[torch.cuda.Event(enable_timing=True) for _ in range(2)] for _ in range(repeats)]
     for before, after in marks:
@@ -84,28 +85,27 @@ def rows(device: torch.device, batches: Sequence[int], *, fuse: bool, repeats: i
         copied = timed(lambda target=target, images=images: target.copy_(images))  # type: ignore[misc]
         numbers = torch.arange(count, device=device)
 
-        def draw(numbers: Tensor = numbers) -> Tensor:
-            return gpu_draws.uniforms(KEY, numbers, SIZE * SIZE * 3, device, fuse=fuse)
+        def draw_uniforms(numbers: Tensor = numbers) -> Tensor:
+            return uniforms(KEY, numbers, SIZE * SIZE * 3, device, fuse=fuse)
 
-        yield {"kernel": "uniforms alone", "batch": count, "images_per_s": timed(draw), "copy_images_per_s": copied}
+        rate = timed(draw_uniforms)
+        yield {"kernel": "uniforms alone", "batch": count, "images_per_s": rate, "copy_images_per_s": copied}
         floats = images.permute(0, 3, 1, 2).float() / 255
         for name in CORRUPTIONS:
             for profile in PROFILES:
-                chosen = strength(name, SEVERITY, profile=profile, column=DATASET)
-                if profile != PROFILES[0] and chosen.kernel == name:
+                cell = strength(name, SEVERITY, profile=profile, column=DATASET)
+                if profile != PROFILES[0] and cell.kernel == strength(name, SEVERITY).kernel:
                     continue
-                if profile != PROFILES[0] and chosen.kernel == strength(name, SEVERITY).kernel:
-                    continue
-                drawn = gpu.drawn(images, chosen, KEY, numbers)
+                drawn = draw(cell, KEY, numbers, images.shape, device)
 
-                def drawing(chosen: Any = chosen, images: Tensor = images, numbers: Tensor = numbers) -> Tensor:
-                    return gpu.apply(images, chosen, gpu.drawn(images, chosen, KEY, numbers, fuse=fuse), fuse=fuse)
+                def apply(cell: Any = cell, images: Tensor = images, drawn: Any = drawn) -> Tensor:
+                    return gpu.apply(images, cell, drawn, fuse=fuse)
 
-                def given(chosen: Any = chosen, images: Tensor = images, drawn: Any = drawn) -> Tensor:
-                    return gpu.apply(images, chosen, drawn, fuse=fuse)
+                def draw_and_apply(cell: Any = cell, images: Tensor = images, numbers: Tensor = numbers) -> Tensor:
+                    return gpu.apply(images, cell, draw(cell, KEY, numbers, images.shape, device, fuse=fuse), fuse=fuse)
 
-                row = {"kernel": chosen.kernel, "batch": count, "images_per_s": timed(given)}
-                row |= {"with_draws": timed(drawing) if chosen.kernel in DRAWS else None, "copy_images_per_s": copied}
+                row = {"kernel": cell.kernel, "batch": count, "images_per_s": timed(apply)}
+                row |= {"with_draws": timed(draw_and_apply) if cell.draws else None, "copy_images_per_s": copied}
                 other = peer(name)
                 row["kornia"] = None if other is None else timed(lambda other=other, x=floats: other(x))  # type: ignore[misc]
                 yield row
@@ -118,9 +118,9 @@ def all_cells(device: torch.device, count: int, *, fuse: bool, repeats: int) -> 
 
     def work() -> None:
         for severities in cells:
-            drawn = gpu.drawn(images, severities[0], KEY, range(count), fuse=fuse)
-            for chosen in severities:
-                gpu.apply(images, chosen, drawn, fuse=fuse)
+            drawn = draw(severities[0], KEY, range(count), images.shape, device, fuse=fuse)
+            for cell in severities:
+                gpu.apply(images, cell, drawn, fuse=fuse)
 
     return median_seconds(work, device, repeats=repeats)
 
@@ -129,7 +129,7 @@ def end_to_end(device: torch.device, count: int, batch: int, *, fuse: bool) -> d
     """Return the seconds from images in memory to five npz on disk, of each corruption."""
     images = np.random.default_rng(0).integers(0, 256, (count, SIZE, SIZE, 3), np.uint8)
     labels = np.zeros(count, np.int64)
-    taken = {}
+    seconds = {}
     for name in CORRUPTIONS:
         with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
             start = time.perf_counter()
@@ -138,12 +138,12 @@ def end_to_end(device: torch.device, count: int, batch: int, *, fuse: bool) -> d
                 for severity in SEVERITIES
             ]
             chunks = (images[first : first + batch] for first in range(0, count, batch))
-            for made in gpu.stream(chunks, name, dataset=DATASET, split="test", seed=1, device=device, fuse=fuse):
-                for writer, one in zip(writers, made, strict=True):
-                    writer.append(one)
+            for results in gpu.stream(chunks, name, DRAW_KEY, device=device, fuse=fuse):
+                for writer, result in zip(writers, results, strict=True):
+                    writer.append(result)
             stack.close()
-            taken[name] = time.perf_counter() - start
-    return taken
+            seconds[name] = time.perf_counter() - start
+    return seconds
 
 
 def table(measured: Sequence[dict[str, Any]]) -> str:
@@ -167,35 +167,35 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--repeats", type=int, default=11)
     parser.add_argument("--fuse", action="store_true", help="with kernels compiled by torch.compile")
     parser.add_argument("--output", type=Path, help="a JSON file for the numbers")
-    given = parser.parse_args(argv)
+    args = parser.parse_args(argv)
     try:
-        device = gpu.chosen_device(given.device)
+        device = gpu.select_device(args.device)
     except BackendUnavailable as missing:
         print(f"error: nothing measured: {missing}", file=sys.stderr)
         return 1
     title = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.processor() or platform.machine()
-    measured = list(rows(device, given.batches, fuse=given.fuse, repeats=given.repeats))
+    measured = list(rows(device, args.batches, fuse=args.fuse, repeats=args.repeats))
     result = {
         "device": title,
         "versions": {"torch": torch.__version__, "cuda": torch.version.cuda, "kornia": kornia.__version__},
-        "fused": given.fuse,
+        "fused": args.fuse,
         "kernels": measured,
         "all_cells": {
-            "images": given.count,
-            "seconds": all_cells(device, given.count, fuse=given.fuse, repeats=min(given.repeats, 3)),
+            "images": args.count,
+            "seconds": all_cells(device, args.count, fuse=args.fuse, repeats=min(args.repeats, 3)),
         },
         "end_to_end": {
-            "images": given.count,
-            "seconds": end_to_end(device, given.count, min(given.batches), fuse=given.fuse),
+            "images": args.count,
+            "seconds": end_to_end(device, args.count, min(args.batches), fuse=args.fuse),
         },
     }
     print(f"{title}, {json.dumps(result['versions'])}, {SIZE} x {SIZE} RGB, severity {SEVERITY}\n")
     print(table(measured))
-    print(f"\nAll 35 cells of {given.count} images, on the device: {result['all_cells']['seconds']:.3f} s")
-    whole = sum(result["end_to_end"]["seconds"].values())
-    print(f"The same from memory to 35 npz on disk: {whole:.2f} s")
-    if given.output:
-        write_json(given.output, result)
+    print(f"\nAll 35 cells of {args.count} images, on the device: {result['all_cells']['seconds']:.3f} s")
+    seconds = sum(result["end_to_end"]["seconds"].values())
+    print(f"The same from memory to 35 npz on disk: {seconds:.2f} s")
+    if args.output:
+        write_json(args.output, result)
     return 0
 
 

@@ -1,4 +1,4 @@
-"""The kernels beside other people: five severities of 224 x 224 colour photographs, as `corruptions.sweep` makes them.
+"""The kernels beside their peers: five severities of 224 x 224 colour photographs by `corruptions.sweep`.
 
 Peers: the packages imagecorruptions (at ImageNet-C's strengths) and medmnistc (given our strengths), and the
 literature's formulas in SciPy, scikit-image, Pillow and ImageMagick, as corruptions/literature.py has them.
@@ -13,8 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 import corruptions
-from corruptions import SEVERITIES, draws, sweep
-from corruptions.table import DRAWS
+from corruptions import SEVERITIES, sweep
+from corruptions.cpu.draws import draw
+from corruptions.draws import philox_key
+from corruptions.spec import find_kernel
 from tests.bench import peers
 from tests.bench.timing import Contenders, Row, Timing, Work, copying, photographs
 
@@ -32,25 +34,25 @@ def rows(images: int) -> dict[str, Contenders]:
 
 def _contenders(kernel: str, images: int) -> dict[str, Work]:
     pictures = photographs(images)
-    found = {
+    by_peer = {
         "imagecorruptions": _imagecorruptions(kernel, pictures[:PEER_IMAGES]),
         "medmnistc": _medmnistc(peers.medmnistc().get(kernel), pictures[:PEER_IMAGES]),
         "formulas": _formulas(kernel, pictures[:PEER_IMAGES]),
     }
     works = {"ours": _ours(kernel, pictures), "copy": copying(pictures)}
-    return works | {peer: work for peer, work in found.items() if work is not None}
+    return works | {peer: work for peer, work in by_peer.items() if work is not None}
 
 
 def _ours(kernel: str, images: Image) -> Work:
     options = {"dataset": peers.COLUMN, "split": "test", "seed": 1, "profile": peers.profile_of(kernel)}
 
     def work() -> int:
-        made = 0
+        count = 0
         for start in range(0, len(images), BATCH):
             batch = images[start : start + BATCH]
             indices = range(start, start + len(batch))
-            made += sum(len(m) for _, m in sweep(batch, peers.name_of(kernel), indices=indices, **options))
-        return made
+            count += sum(len(m) for _, m in sweep(batch, peers.name_of(kernel), indices=indices, **options))
+        return count
 
     return work
 
@@ -77,17 +79,13 @@ def _medmnistc(corruption: Any, images: Image) -> Work | None:
 
 def _formulas(kernel: str, images: Image) -> Work | None:
     try:
-        from corruptions import literature
+        formula = find_kernel("literature", kernel)
     except corruptions.BackendUnavailable:  # its packages are optional
         return None
-    key = draws.key(1, peers.COLUMN, "test", peers.name_of(kernel))
-    drawn: list[Any] = []
-    if DRAWS.get(kernel) == "angles":
-        drawn = [draws.angles(key, range(len(images)))]
-    elif DRAWS.get(kernel) == "uniforms":
-        drawn = [draws.uniforms(key, range(len(images)), images[0].size).reshape(images.shape)]
-    parameters = peers.parameters(kernel)
-    return lambda: sum(len(getattr(literature, kernel)(images, *drawn, **each)) for each in parameters)
+    strengths = peers.strengths(kernel)
+    key = philox_key(1, peers.COLUMN, "test", peers.name_of(kernel))
+    drawn = draw(strengths[0], key, range(len(images)), images.shape)
+    return lambda: sum(len(formula(images, *drawn, **strength.parameters)) for strength in strengths)
 
 
 def mean(measured: dict[str, Row]) -> dict[str, Row]:

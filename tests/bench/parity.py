@@ -21,9 +21,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from corruptions import CORRUPTIONS, SEVERITIES, BackendUnavailable, Strength, draws, gpu, strength, sweep
-from corruptions.gpu import spatial
-from corruptions.table import COLUMNS, DRAWS
+from corruptions import CORRUPTIONS, SEVERITIES, BackendUnavailable, Strength, gpu, lookup, strength, sweep
+from corruptions.gpu.draws import draw
+from corruptions.gpu.motion import motion_blur
+from corruptions.spec import DrawKey, find_kernel
+from corruptions.table import COLUMNS, KERNELS
 from tests.corruptions.gpu.settings import SETTINGS
 
 SIZES = ((224, 224), (97, 131), (37, 53), (8, 8), (2, 3))
@@ -42,10 +44,10 @@ def noise(count: int, height: int, width: int, channels: int) -> NDArray[np.uint
     return images
 
 
-def routes(chosen: Strength, fuse: bool) -> list[dict[str, object]]:
+def routes(strength: Strength, fuse: bool) -> list[dict[str, object]]:
     """Return the options of every way to run a kernel."""
     ways: list[dict[str, object]] = [{}] + ([{"fuse": True}] if fuse else [])
-    return [*ways, {"route": "kornia"}] if chosen.kernel == "motion_blur" else ways
+    return [*ways, {"route": "kornia"}] if strength.kernel == "motion_blur" else ways
 
 
 def differing(
@@ -53,13 +55,13 @@ def differing(
 ) -> int:
     """Return how many pixels differ from the CPU's over the severities and routes; `batch` is (N, H, W, C)."""
     name, profile, dataset = cell
-    key, wrong = draws.key(SEED, dataset, SPLIT, name), 0
+    key, wrong = DrawKey(dataset=dataset, split=SPLIT, seed=SEED, profile=profile), 0
     for severity in (3,) if quick else SEVERITIES:
-        chosen = strength(name, severity, profile=profile, column=dataset)
-        drawn = gpu.drawn(batch, chosen, key, range(len(batch)), fuse=fuse)
-        for options in routes(chosen, fuse):
-            made = getattr(gpu, chosen.kernel)(batch, *drawn, **chosen.parameters, **options)
-            wrong += int((made.cpu().numpy() != expected[severity]).sum())
+        cell = key.strength(name, severity)
+        drawn = draw(cell, key.philox(name), range(len(batch)), batch.shape, batch.device, fuse=fuse)
+        for options in routes(cell, fuse):
+            result = find_kernel("gpu", cell.kernel)(batch, *drawn, **cell.parameters, **options)
+            wrong += int((result.cpu().numpy() != expected[severity]).sum())
     return wrong
 
 
@@ -96,16 +98,19 @@ def naive(device: torch.device) -> Iterator[str]:
     images = torch.from_numpy(noise(8, 224, 224, 3)).to(device)
     angles = torch.arange(0, 256, 32, device=device)
     parameters = strength("motion_blur", 4).parameters
-    exact = gpu.motion_blur(images, angles, **parameters)
-    radius, sigma = parameters["radius"], parameters["sigma"]
-    filters = spatial._filters(radius, sigma, device).index_select(0, angles).float()
-    padded = spatial._padded(images, *spatial._reach(2 * radius + 1)).permute(0, 3, 1, 2).float()
+    exact = motion_blur(images, angles, **parameters)
+    weights = lookup.motion_weights(**parameters)
+    reach = weights.size - 1
+    filters = np.zeros((len(angles), 2 * reach + 1, 2 * reach + 1), np.float32)
+    for dense, (dx, dy) in zip(filters, lookup.motion_offsets(weights.size)[angles.cpu().numpy()], strict=True):
+        np.add.at(dense, (dy + reach, dx + reach), weights)
+    padded = torch.nn.functional.pad(images.permute(0, 3, 1, 2).float(), (reach,) * 4, mode="replicate")
     for setting in ("as it is", "low precision", "cudnn.benchmark", "autocast"):
         with nullcontext() if setting == "as it is" else SETTINGS[setting](device.type):
-            total = kornia.filters.filter2d(padded, filters, padding="valid")
-        made = ((total.double().round().long() + 32768) >> 16).clamp(0, 255).permute(0, 2, 3, 1)
-        share = (made != exact).double().mean().item()
-        yield f"filter2d in float32, {setting}: {100 * share:.4f} % of the pixels differ"
+            total = kornia.filters.filter2d(padded, torch.from_numpy(filters).to(device), padding="valid")
+        result = ((total.double().round().long() + 32768) >> 16).clamp(0, 255).permute(0, 2, 3, 1)
+        fraction = (result != exact).double().mean().item()
+        yield f"filter2d in float32, {setting}: {100 * fraction:.4f} % of the pixels differ"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -114,17 +119,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--device", help="in torch's words (default: the current CUDA device)")
     parser.add_argument("--fuse", action="store_true", help="compare the kernels that torch.compile makes, too")
     parser.add_argument("--quick", action="store_true", help="small images and severity 3 alone")
-    given = parser.parse_args(argv)
+    args = parser.parse_args(argv)
     try:
-        device = gpu.chosen_device(given.device)
+        device = gpu.select_device(args.device)
     except BackendUnavailable as missing:
         print(f"error: {missing}", file=sys.stderr)
         return 1
     device = torch.empty(0, device=device).device
+    drawing = [kernel for kernel, row in KERNELS.items() if row["draws"]]
     title = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.processor() or platform.machine()
-    print(f"{title}, torch {torch.__version__}, kornia {kornia.__version__}; draws of {', '.join(DRAWS)} included")
+    print(f"{title}, torch {torch.__version__}, kornia {kornia.__version__}; draws of {', '.join(drawing)} included")
     equal = compared = 0
-    for what, wrong in lines(device, fuse=given.fuse, quick=given.quick):
+    for what, wrong in lines(device, fuse=args.fuse, quick=args.quick):
         compared += 1
         equal += wrong == 0
         print(f"{'EQUAL' if wrong == 0 else 'DIFF '} {what}" + (f": {wrong} pixels" if wrong else ""), flush=True)

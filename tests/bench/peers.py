@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from corruptions import CORRUPTIONS, PROFILES, SEVERITIES, strength
+from corruptions import CORRUPTIONS, PROFILES, SEVERITIES, Strength, strength
 
 COLUMN = "pbc"  # of the modality profile
 # The two profiles differ in two kernels: imagecorruptions has those of the first, medmnistc those of the second.
@@ -31,10 +31,10 @@ def name_of(kernel: str) -> str:
     return _ROWS[kernel][0]
 
 
-def parameters(kernel: str) -> list[dict[str, Any]]:
-    """Return the kernel's parameters at the five severities."""
+def strengths(kernel: str) -> list[Strength]:
+    """Return the kernel's strengths at the five severities."""
     name, profile = _ROWS[kernel]
-    return [strength(name, k, profile=profile, column=COLUMN).parameters for k in SEVERITIES]
+    return [strength(name, k, profile=profile, column=COLUMN) for k in SEVERITIES]
 
 
 def medmnistc() -> dict[str, Any]:
@@ -57,8 +57,8 @@ def medmnistc() -> dict[str, Any]:
         "luma_mean": (Contrast, lambda percent: percent / 100),
         "pixelate": (Pixelate, lambda percent: percent / 100),
     }
-    made = {}
+    corruptions = {}
     for kernel, (corruption, reading) in readings.items():
-        made[kernel] = corruption([reading(**each) for each in parameters(kernel)])
-        made[kernel].rng = np.random.default_rng(0)
-    return made
+        corruptions[kernel] = corruption([reading(**strength.parameters) for strength in strengths(kernel)])
+        corruptions[kernel].rng = np.random.default_rng(0)
+    return corruptions

@@ -21,10 +21,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from benchmark.models import loading
-from benchmark.models.phantom_clip import EMBEDDING
+from benchmark.models.families.phantom_clip import EMBEDDING
 from benchmark.predict import Predicting
 from benchmark.prediction.batches import Cells
+from benchmark.prediction.devices import parse_device
 from pipeline.cell import CLEAN
 from pipeline.config import read_config
 from pipeline.io.records import write_json
@@ -69,7 +69,7 @@ def main(argv: list[str] | None = None) -> int:
     given = parser.parse_args(argv)
     chosen, device = (
         read_config(Workspace(given.root)).benchmark,
-        loading.device(read_config(Workspace(given.root)).benchmark.device),
+        parse_device(read_config(Workspace(given.root)).benchmark.device),
     )
     run = Predicting(given.root, given.model, device=device, on_the_fly=False, split=chosen.split)
     if given.vit:

@@ -1,4 +1,4 @@
-"""What every CPU bench shares: works in turns, medians of CPU time, one table, the machine.
+"""How every CPU bench measures: works in turns, medians of CPU time, one table, the machine.
 
 A row of the table is one kind of work, and its contenders are whoever does it: "ours", "copy" (copying the same pixels
 in memory) and peers. They take turns in one process and one thread, so that a busy machine disturbs all alike. A number

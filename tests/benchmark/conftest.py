@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from benchmark import pretrain
-from benchmark.prediction.records import ModelDescription, ModelView, PredictionRecord
+from benchmark.prediction.records import ModelDescription, PredictionRecord
 from pipeline.cell import Cell, cells_of
 from pipeline.io import npz
 from pipeline.io.records import write_record
@@ -101,7 +101,6 @@ def write_logits(places, model, name, cell, wrong, labels=None):
 
 def prediction_record(model, **changes):
     """Return a record of predictions; `changes` replace its fields."""
-    grey = (0.5, 0.5, 0.5)
     description = ModelDescription(
         name=model,
         title=model.title(),
@@ -110,6 +109,7 @@ def prediction_record(model, **changes):
         files=(),
         context_length=32,
         embedding=64,
+        preprocessing="224 px",
         licence="MIT",
         citation="nobody",
     )
@@ -119,9 +119,6 @@ def prediction_record(model, **changes):
         "logit_scale": 4.0,
         "prompts": {},
         "tuning": None,
-        "view": ModelView(
-            size=224, mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5), interpolation="bicubic", resize="squash"
-        ),
         "weights_sha256": f"of {model}",
         "versions": {"numpy": np.__version__},
         "device": "cpu",

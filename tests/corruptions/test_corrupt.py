@@ -1,17 +1,20 @@
-"""The one door: what it refuses and in which words, what a backend is, what importing needs."""
+"""`corrupt` and `sweep`: what they refuse and in which words, what a backend is, what importing loads."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
-import types
 from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import corruptions
 from corruptions import BackendUnavailable, corrupt, strength, sweep
+from corruptions.cpu import draws
+from corruptions.spec import DrawKey
 from tests.corruptions.pictures import waves
 
 IMAGES = waves(2, 8, 9, 3)
@@ -56,7 +59,8 @@ REFUSED: list[tuple[dict[str, Any], type[Exception], str]] = [
     ({"indices": [0, 2**32]}, ValueError, "integers from 0 to 2^32 - 1"),
     ({"indices": [0.0, 1.0]}, ValueError, "integers from 0 to 2^32 - 1"),
     ({"backend": "tpu"}, ValueError, "no backend 'tpu'; have cpu, gpu, literature"),
-    ({"device": "cuda"}, ValueError, "backend 'cpu' has no devices to choose from, so device must be None, not 'cuda'"),
+    ({"device": "cuda"}, ValueError, "only backend 'gpu' has a device; with 'cpu' it must be None, not 'cuda'"),
+    ({"device": "cpu", "backend": "literature"}, ValueError, "with 'literature' it must be None, not 'cpu'"),
 ]
 
 
@@ -96,8 +100,8 @@ def test_numpy_severities_and_indices_are_fine() -> None:
 
 def test_severities_share_the_draw(monkeypatch: pytest.MonkeyPatch) -> None:
     asked = []
-    draw = corruptions.draws.uniforms
-    monkeypatch.setattr(corruptions.draws, "uniforms", lambda *arguments: asked.append(1) or draw(*arguments))
+    draw = draws.uniforms
+    monkeypatch.setattr(draws, "uniforms", lambda *arguments: asked.append(1) or draw(*arguments))
     assert [severity for severity, _ in sweep(IMAGES, "gaussian_noise", dataset="oct", split="val", seed=0)] == [
         1,
         2,
@@ -108,25 +112,11 @@ def test_severities_share_the_draw(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(asked) == 1
 
 
-def test_a_backend_on_other_arrays_takes_once_and_gives_every_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    taken, given = [], []
-    backend = types.ModuleType("corruptions.elsewhere")
-    backend.take = lambda array, device: taken.append(device) or ["elsewhere", array]  # type: ignore[attr-defined]
-    backend.give = lambda held: given.append(held) or held[1]  # type: ignore[attr-defined]
-    backend.motion_blur = lambda held, angles, *, radius, sigma: ["elsewhere", held[1] + angles[1][0]]  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "corruptions.elsewhere", backend)
-    monkeypatch.setattr(corruptions, "BACKENDS", ("elsewhere",))
-    made = dict(sweep(IMAGES, "motion_blur", dataset="oct", split="val", seed=0, backend="elsewhere", device="there"))
-    assert taken == ["there", "there"]
-    assert len(given) == 5
-    assert (made[1] != IMAGES).all()
-
-
 def test_an_unavailable_backend_is_an_error_and_no_other_one(monkeypatch: pytest.MonkeyPatch) -> None:
     def missing(name: str) -> Any:
         raise BackendUnavailable("backend 'gpu' needs torch")
 
-    monkeypatch.setattr(corruptions.importlib, "import_module", missing)
+    monkeypatch.setattr(corruptions.api.importlib, "import_module", missing)
     with pytest.raises(BackendUnavailable, match="needs torch"):
         corrupt(IMAGES, "contrast", 1, dataset="oct", split="val", seed=0, backend="gpu")
 
@@ -156,5 +146,36 @@ else:
 
 
 def test_the_cpu_backend_needs_numpy_and_numba_alone() -> None:
-    done = subprocess.run([sys.executable, "-c", WITHOUT], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+    ended = subprocess.run([sys.executable, "-c", WITHOUT], capture_output=True, text=True, check=False)
+    assert ended.returncode == 0, ended.stderr
+
+
+def test_importing_loads_numpy_alone() -> None:
+    code = (
+        "import sys, corruptions\n"
+        "assert not {'numba', 'torch', 'scipy', 'PIL', 'skimage', 'pydantic'} & set(sys.modules)\n"
+        "assert 'Augment' in dir(corruptions)\n"
+        "from corruptions import Augment\n"
+        "assert 'torch' in sys.modules and not {'numba', 'kornia', 'torchvision'} & set(sys.modules)\n"
+    )
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert ended.returncode == 0, ended.stderr
+
+
+SEEDS = st.one_of(st.booleans(), st.floats(), st.text(), st.binary(), st.none(), st.lists(st.integers(), max_size=2))
+
+
+@given(seed=st.one_of(SEEDS, SEEDS.map(np.asarray)))
+def test_a_seed_is_an_integer_or_a_type_error(seed: Any) -> None:
+    for call in (corrupt, lambda images, name, _severity, **options: sweep(images, name, **options)):
+        with pytest.raises(TypeError, match="seed must be an integer, not "):
+            call(IMAGES, "contrast", 1, dataset="oct", split="val", seed=seed)
+    with pytest.raises(TypeError, match="seed must be an integer, not "):
+        DrawKey(dataset="oct", split="val", seed=seed)
+
+
+@given(seed=st.integers(-(2**63), 2**63 - 1))
+def test_numpy_integers_are_the_same_seed(seed: int) -> None:
+    key = DrawKey(dataset="oct", split="val", seed=seed)
+    assert key == DrawKey(dataset="oct", split="val", seed=np.int64(seed))  # type: ignore[arg-type]
+    assert type(DrawKey(dataset="oct", split="val", seed=np.int64(seed)).seed) is int  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""Chance: the generator, the keys, and how words become uniforms and angles."""
+"""Random numbers: the generator, the keys, and how words become uniforms and angles."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from corruptions import draws
+from corruptions.cpu import draws
+from corruptions.draws import philox_key
 from tests.corruptions import plain
 
 # Random123's known answers for Philox4x32-10 (its file kat_vectors).
@@ -49,16 +50,16 @@ def test_angles_are_those_of_the_definition(key: tuple[int, int], indices: list[
 
 def test_key_reads_the_digest_as_two_little_endian_words() -> None:
     digest = hashlib.sha256(b"medimeta-c/1/1/pbc/test/motion_blur").digest()
-    assert draws.key(1, "pbc", "test", "motion_blur") == tuple(np.frombuffer(digest[:8], "<u4").tolist())
+    assert philox_key(1, "pbc", "test", "motion_blur") == tuple(np.frombuffer(digest[:8], "<u4").tolist())
 
 
 def test_each_part_of_the_key_matters() -> None:
     keys = {
-        draws.key(1, "pbc", "test", "motion_blur"),
-        draws.key(2, "pbc", "test", "motion_blur"),
-        draws.key(1, "aml", "test", "motion_blur"),
-        draws.key(1, "pbc", "val", "motion_blur"),
-        draws.key(1, "pbc", "test", "zoom_blur"),
+        philox_key(1, "pbc", "test", "motion_blur"),
+        philox_key(2, "pbc", "test", "motion_blur"),
+        philox_key(1, "aml", "test", "motion_blur"),
+        philox_key(1, "pbc", "val", "motion_blur"),
+        philox_key(1, "pbc", "test", "zoom_blur"),
     }
     assert len(keys) == 5
 
@@ -68,12 +69,3 @@ def test_uniforms_are_uniform_and_angles_reach_every_direction() -> None:
     # The mean of 2^18 uniforms has a standard deviation of 65536 / sqrt(12 * 2^18) = 37.
     assert abs(drawn.mean() - 32767.5) < 5 * 37
     assert len(set(draws.angles((1, 2), range(5000)).tolist())) == 256
-
-
-def test_normal_table() -> None:
-    table = draws.normal_table()
-    assert table.dtype == np.int16
-    assert not table.flags.writeable
-    assert hashlib.sha256(table.astype("<i2").tobytes()).hexdigest() == (
-        "1ea009ce409dac97d6bd609266910f809c5fb912f78e16bd89145b08174d6fc5"
-    )

@@ -1,4 +1,4 @@
-"""Every kernel against its plain definition, and the promises of `corrupt` about batches, order and memory."""
+"""Each CPU kernel against its plain definition, and what `corrupt` promises about batches, order and memory."""
 
 from __future__ import annotations
 
@@ -13,8 +13,12 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 
-from corruptions import CORRUPTIONS, PROFILES, SEVERITIES, corrupt, cpu, draws, lookup, strength, sweep
-from corruptions.table import COLUMNS, DRAWS
+from corruptions import CORRUPTIONS, PROFILES, SEVERITIES, Strength, corrupt, cpu, lookup, strength, sweep
+from corruptions.cpu import draws
+from corruptions.cpu.levels import add_value, gaussian_noise_sweep
+from corruptions.cpu.zoom import zoom_blur_sweep
+from corruptions.spec import find_kernel
+from corruptions.table import COLUMNS, KERNELS
 from tests.corruptions import plain
 from tests.corruptions.pictures import waves
 
@@ -35,10 +39,8 @@ PARAMETERS: dict[str, dict[str, st.SearchStrategy[Any]]] = {
 }
 
 
-def _drawn(kernel: str, images: Images, key: tuple[int, int], indices: list[int]) -> list[NDArray[Any]]:
-    if DRAWS.get(kernel) == "uniforms":
-        return [draws.uniforms(key, indices, images[0].size).reshape(images.shape)]
-    return [draws.angles(key, indices)] if kernel in DRAWS else []
+def test_every_kernel_is_tested() -> None:
+    assert set(PARAMETERS) == set(KERNELS)
 
 
 @pytest.mark.parametrize("kernel", PARAMETERS)
@@ -47,9 +49,9 @@ def _drawn(kernel: str, images: Images, key: tuple[int, int], indices: list[int]
 def test_kernel_is_its_definition(kernel: str, data: st.DataObject, images: Images, key: tuple[int, int]) -> None:
     parameters = {name: data.draw(strategy, name) for name, strategy in PARAMETERS[kernel].items()}
     indices = data.draw(st.lists(st.integers(0, 2**32 - 1), min_size=len(images), max_size=len(images)), "indices")
-    made = getattr(cpu, kernel)(images, *_drawn(kernel, images, key, indices), **parameters)
-    wanted = plain.corrupt(images, kernel, parameters, key, indices)
-    np.testing.assert_array_equal(made, wanted)
+    drawn = draws.draw(Strength(kernel, parameters, "test"), key, indices, images.shape)
+    result = find_kernel("cpu", kernel)(images, *drawn, **parameters)
+    np.testing.assert_array_equal(result, plain.corrupt(images, kernel, parameters, key, indices))
 
 
 ZOOMS = st.lists(st.integers(100, 130), min_size=1, max_size=31)
@@ -58,10 +60,10 @@ ZOOMS = st.lists(st.integers(100, 130), min_size=1, max_size=31)
 @settings(deadline=None, max_examples=40)
 @given(images=BATCHES, lists=st.lists(ZOOMS, min_size=1, max_size=5))
 def test_zooms_in_common_are_counted_for_each(images: Images, lists: list[list[int]]) -> None:
-    together = cpu.zoom_blur_sweep(images, percents=lists)
-    for made, percents in zip(together, lists, strict=True):
-        wanted = plain.corrupt(images, "zoom_blur", {"percents": percents}, (0, 0), list(range(len(images))))
-        np.testing.assert_array_equal(made, wanted)
+    results = zoom_blur_sweep(images, percents=lists)
+    for result, percents in zip(results, lists, strict=True):
+        expected = plain.corrupt(images, "zoom_blur", {"percents": percents}, (0, 0), list(range(len(images))))
+        np.testing.assert_array_equal(result, expected)
 
 
 @settings(deadline=None, max_examples=40)
@@ -69,10 +71,10 @@ def test_zooms_in_common_are_counted_for_each(images: Images, lists: list[list[i
 def test_noise_of_several_strengths_is_each_one(images: Images, stds: list[float], seed: int) -> None:
     indices = list(range(len(images)))
     uniforms = draws.uniforms((seed, 1), indices, images[0].size).reshape(images.shape)
-    together = cpu.gaussian_noise_sweep(images, uniforms, std=stds)
-    for made, std in zip(together, stds, strict=True):
-        wanted = plain.corrupt(images, "gaussian_noise", {"std": std}, (seed, 1), indices)
-        np.testing.assert_array_equal(made, wanted)
+    results = gaussian_noise_sweep(images, uniforms, std=stds)
+    for result, std in zip(results, stds, strict=True):
+        expected = plain.corrupt(images, "gaussian_noise", {"std": std}, (seed, 1), indices)
+        np.testing.assert_array_equal(result, expected)
 
 
 def test_every_uniform_at_the_strengths_of_the_tables() -> None:
@@ -83,9 +85,9 @@ def test_every_uniform_at_the_strengths_of_the_tables() -> None:
             stds = [
                 strength("gaussian_noise", k, profile="modality", column=column).parameters["std"] for k in SEVERITIES
             ]
-            for made, std in zip(cpu.gaussian_noise_sweep(images, uniforms, std=stds), stds, strict=True):
-                wanted = np.clip(level + lookup.noise_levels(std)[uniforms], 0, 255)
-                np.testing.assert_array_equal(made, wanted)
+            for result, std in zip(gaussian_noise_sweep(images, uniforms, std=stds), stds, strict=True):
+                expected = np.clip(level + lookup.noise_levels(std)[uniforms], 0, 255)
+                np.testing.assert_array_equal(result, expected)
 
 
 def test_every_level_of_every_colour_value() -> None:
@@ -93,8 +95,8 @@ def test_every_level_of_every_colour_value() -> None:
     v, c = np.meshgrid(np.arange(256), np.arange(256), indexing="ij")
     image = np.stack([v, np.minimum(c, v), np.maximum(v - c, 0)], -1)[None].astype(np.uint8)
     for delta in (-0.37, 0.1, 0.2, 0.3, 0.4, 0.5, 1.0):
-        wanted = plain.add_value(image[0].astype(np.int64), delta=delta)
-        np.testing.assert_array_equal(cpu.add_value(image, delta=delta)[0], wanted)
+        expected = plain.add_value(image[0].astype(np.int64), delta=delta)
+        np.testing.assert_array_equal(add_value(image, delta=delta)[0], expected)
 
 
 @pytest.mark.parametrize("shape", [(2, 3), (3, 2), (5, 7), (64, 9), (9, 64)])
@@ -104,9 +106,11 @@ def test_corrupt_is_the_definition_on_narrow_images(name: str, channels: int, sh
     images = waves(2, *shape, channels)
     key = plain.key(4, "oct", "val", name)
     for profile in PROFILES:
-        for severity, made in sweep(images, name, dataset="oct", split="val", indices=[0, 7], seed=4, profile=profile):
+        for severity, result in sweep(
+            images, name, dataset="oct", split="val", indices=[0, 7], seed=4, profile=profile
+        ):
             kernel, parameters, _ = strength(name, severity, profile=profile, column="oct")
-            np.testing.assert_array_equal(made, plain.corrupt(images, kernel, parameters, key, [0, 7]))
+            np.testing.assert_array_equal(result, plain.corrupt(images, kernel, parameters, key, [0, 7]))
 
 
 @pytest.mark.parametrize("profile", PROFILES)
@@ -118,10 +122,10 @@ def test_any_order_and_any_subset_keep_their_bytes(
 ) -> None:
     images = waves(6, 11, 14, 3)
     options: dict[str, Any] = {"dataset": "fundus", "split": "test", "seed": 3, "profile": profile}
-    whole = corrupt(images, name, severity, **options)
-    chosen = order[:kept]
-    part = corrupt(images[chosen], name, severity, indices=chosen, **options)
-    np.testing.assert_array_equal(part, whole[chosen])
+    batch = corrupt(images, name, severity, **options)
+    indices = order[:kept]
+    subset = corrupt(images[indices], name, severity, indices=indices, **options)
+    np.testing.assert_array_equal(subset, batch[indices])
 
 
 @pytest.mark.parametrize("profile", PROFILES)
@@ -141,21 +145,21 @@ def test_input_is_untouched_and_may_be_read_only_or_strided(name: str, profile: 
     options: dict[str, Any] = {"dataset": "pneumonia", "split": "val", "seed": 0, "profile": profile}
     images = waves(2, 13, 10, channels)
     before = images.copy()
-    wanted = corrupt(images, name, 5, **options)
+    expected = corrupt(images, name, 5, **options)
     np.testing.assert_array_equal(images, before)
-    assert not np.shares_memory(images, wanted)
-    assert wanted.flags.c_contiguous
-    assert wanted.flags.writeable
+    assert not np.shares_memory(images, expected)
+    assert expected.flags.c_contiguous
+    assert expected.flags.writeable
 
     frozen = images.copy()
     frozen.flags.writeable = False
-    np.testing.assert_array_equal(corrupt(frozen, name, 5, **options), wanted)
+    np.testing.assert_array_equal(corrupt(frozen, name, 5, **options), expected)
 
     strided = np.repeat(np.repeat(images, 2, axis=1), 2, axis=2)[:, ::2, 1::2]
     planar = np.ascontiguousarray(images.transpose(0, 3, 1, 2)).transpose(0, 2, 3, 1)
     backwards = np.ascontiguousarray(images[:, ::-1])[:, ::-1]
     for view in (strided, planar, backwards):
-        np.testing.assert_array_equal(corrupt(view, name, 5, **options), wanted)
+        np.testing.assert_array_equal(corrupt(view, name, 5, **options), expected)
 
 
 @pytest.mark.parametrize("name", CORRUPTIONS)
@@ -167,14 +171,14 @@ def test_no_images_give_no_images(name: str) -> None:
 @pytest.mark.parametrize(("profile", "column"), [("imagenet-c", None), *[("modality", column) for column in COLUMNS]])
 def test_impulse_masks_nest(profile: str, column: str | None) -> None:
     images = np.full((3, 40, 40, 3), 128, np.uint8)
-    made = dict(sweep(images, "impulse_noise", dataset="mine", split="val", seed=5, profile=profile, column=column))
+    results = dict(sweep(images, "impulse_noise", dataset="mine", split="val", seed=5, profile=profile, column=column))
     for severity in SEVERITIES[:-1]:
-        hit = made[severity] != 128
-        np.testing.assert_array_equal(made[severity + 1][hit], made[severity][hit])
-        assert (made[severity + 1] != 128).sum() > hit.sum()
+        hit = results[severity] != 128
+        np.testing.assert_array_equal(results[severity + 1][hit], results[severity][hit])
+        assert (results[severity + 1] != 128).sum() > hit.sum()
 
 
-def test_noise_has_the_spread_and_the_share_that_it_is_asked_for() -> None:
+def test_noise_has_the_std_and_the_amount_that_it_is_asked_for() -> None:
     images = np.full((4, 100, 100, 3), 128, np.uint8)
     options: dict[str, Any] = {"dataset": "oct", "split": "val", "seed": 8}
     noisy = corrupt(images, "gaussian_noise", 1, **options).astype(float) - 128
@@ -187,15 +191,16 @@ def test_noise_has_the_spread_and_the_share_that_it_is_asked_for() -> None:
 
 
 def test_warm_names_every_kernel() -> None:
-    assert sorted(cpu.warm()) == sorted(PARAMETERS)
+    assert sorted(cpu.warm()) == sorted(KERNELS)
     assert [*cpu.warm("scale", "pixelate")] == ["scale", "pixelate"]
 
 
 AFTER_WARMING = """
 import numba, numpy as np
-from corruptions import CORRUPTIONS, PROFILES, cpu, cpu_levels, cpu_motion, cpu_pixelate, cpu_zoom, draws, sweep
+from corruptions import CORRUPTIONS, PROFILES, cpu, sweep
+from corruptions.cpu import draws, levels, motion, pixelate, zoom
 
-modules = (cpu_levels, cpu_motion, cpu_pixelate, cpu_zoom, draws)
+modules = (draws, levels, motion, pixelate, zoom)
 compiled = [f for m in modules for f in vars(m).values() if isinstance(f, numba.core.registry.CPUDispatcher)]
 assert len(compiled) > 10
 list(cpu.warm())

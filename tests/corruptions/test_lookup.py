@@ -14,6 +14,15 @@ from hypothesis import strategies as st
 from corruptions import lookup
 
 
+def test_normal_table() -> None:
+    table = lookup.normal_table()
+    assert table.dtype == np.int16
+    assert not table.flags.writeable
+    assert hashlib.sha256(table.astype("<i2").tobytes()).hexdigest() == (
+        "1ea009ce409dac97d6bd609266910f809c5fb912f78e16bd89145b08174d6fc5"
+    )
+
+
 def test_motion_weights_of_radius_3() -> None:
     assert lookup.motion_weights(3, 3).tolist() == [15795, 14942, 12648, 9580, 6494, 3939, 2138]
 
@@ -38,7 +47,7 @@ def test_shorter_motion_offsets_begin_the_longer_ones() -> None:
 
 
 def test_boxes_share_all_pixels_among_counts_that_differ_by_one() -> None:
-    # cpu_pixelate relies on it.
+    # cpu.pixelate relies on it.
     for n in range(2, 120):
         for percent in range(1, 101):
             edges, reciprocals, shown = lookup.boxes(n, percent)
@@ -52,7 +61,7 @@ def test_boxes_share_all_pixels_among_counts_that_differ_by_one() -> None:
 
 
 def test_zoom_taps_stay_inside() -> None:
-    # cpu_zoom reads the pixel after the first tap, and relies on its weight being 0 past the edge.
+    # cpu.zoom reads the pixel after the first tap, and relies on its weight being 0 past the edge.
     for n in (*range(2, 40), 224, 1000):
         first, weight = lookup.zoom_taps(n, tuple(range(100, 131)))
         assert first.min() >= 0
@@ -64,11 +73,11 @@ def test_zoom_taps_stay_inside() -> None:
 
 
 def test_the_zoom_reciprocal_divides_exactly() -> None:
-    for shares in range(2, 33):
-        totals = np.arange(256 * shares, dtype=np.uint64)
-        reciprocal = (1 << 22) // shares + 1
-        assert 256 * shares * reciprocal < 2**32
-        assert (totals * np.uint64(reciprocal) >> np.uint64(22) == totals // np.uint64(shares)).all()
+    for parts in range(2, 33):
+        totals = np.arange(256 * parts, dtype=np.uint64)
+        reciprocal = (1 << 22) // parts + 1
+        assert 256 * parts * reciprocal < 2**32
+        assert (totals * np.uint64(reciprocal) >> np.uint64(22) == totals // np.uint64(parts)).all()
 
 
 REFUSED: list[tuple[Callable[..., Any], tuple[Any, ...]]] = [
@@ -85,7 +94,7 @@ REFUSED: list[tuple[Callable[..., Any], tuple[Any, ...]]] = [
     (lookup.value_table, (1.5,)),
     (lookup.check_scale, (-1,)),
     (lookup.check_scale, (257,)),
-    (lookup.check_kept, ("channel_mean", 101)),
+    (lookup.check_contrast, ("channel_mean", 101)),
     (lookup.boxes, (9, 0)),
     (lookup.boxes, (9, 101)),
 ]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import importlib
 import inspect
 from collections.abc import Iterator
 from typing import Any
@@ -12,13 +11,14 @@ import numpy as np
 import pytest
 
 import corruptions
-from corruptions import BACKENDS, CORRUPTIONS, PROFILES, SEVERITIES, strength, table
+from corruptions import BACKENDS, CORRUPTIONS, PROFILES, SEVERITIES, Strength, spec, strength, table
+from corruptions.spec import find_kernel
 from tests.corruptions import doc_tables
 
 ROWS: list[tuple[str, dict[str, Any]]] = []
 for _name in CORRUPTIONS:
-    ROWS.append((f"imagenet-c {_name}", dict(table.IMAGENET_C[_name])))
-    _columns: Any = table.MODALITY[_name]
+    ROWS.append((f"imagenet-c {_name}", dict(table.STRENGTHS["imagenet-c"][_name])))
+    _columns: Any = table.STRENGTHS["modality"][_name]
     if _columns != "imagenet-c":
         ROWS.extend((f"modality {_name} {column}", dict(row)) for column, row in _columns.items())
 
@@ -37,15 +37,14 @@ def _assignments() -> Iterator[tuple[str, Any]]:
 
 def test_every_assignment_is_a_literal() -> None:
     literals = dict(_assignments())
-    assert set(literals) == {"BYTES_VERSION", "IMAGENET_C", "MODALITY", "COLUMNS", "DRAWS"}
+    assert set(literals) == {"BYTES_VERSION", "STRENGTHS", "COLUMNS", "KERNELS"}
     assert {name: getattr(table, name) for name in literals} == literals
 
 
 def test_dvc_reads_the_table_as_parameters() -> None:
     serialize = pytest.importorskip("dvc.utils.serialize")
     read = serialize.parse_py(inspect.getsource(table), "corruptions/table.py")
-    assert read["IMAGENET_C"] == table.IMAGENET_C
-    assert read["MODALITY"] == table.MODALITY
+    assert read["STRENGTHS"] == table.STRENGTHS
 
 
 @pytest.mark.parametrize(("title", "row"), ROWS, ids=[title for title, _ in ROWS])
@@ -66,18 +65,15 @@ def test_every_backend_has_the_kernel_with_the_parameters_of_the_row(
     title: str, row: dict[str, Any], backend: str
 ) -> None:
     try:
-        module = importlib.import_module(f"corruptions.{backend}")
+        kernel = find_kernel(backend, row["kernel"])
     except corruptions.BackendUnavailable as missing:
         pytest.skip(str(missing))
-    kernel = getattr(module, row["kernel"], None)
-    assert kernel is not None, f"{title}: write the function {row['kernel']} in corruptions/{backend}.py"
     parameters = inspect.signature(kernel).parameters
     named = [name for name, parameter in parameters.items() if parameter.kind is parameter.KEYWORD_ONLY]
-    drawn = {"uniforms": ["uniforms"], "angles": ["angles"], None: []}[table.DRAWS.get(row["kernel"])]
-    assert list(parameters) == ["images", *drawn, *named]
-    assert set(row) - {"kernel", "source"} <= set(named)
+    draws = Strength(row["kernel"], {}, "").draws
+    assert list(parameters) == ["images", *([draws] if draws else []), *named], title
     required = {name for name in named if parameters[name].default is inspect.Parameter.empty}
-    assert required == set(row) - {"kernel", "source"}
+    assert required == set(row) - {"kernel", "source"}, title
 
 
 def test_every_data_set_has_a_column_in_every_row() -> None:
@@ -85,7 +81,7 @@ def test_every_data_set_has_a_column_in_every_row() -> None:
         for dataset in table.COLUMNS:
             for severity in SEVERITIES:
                 assert strength(name, severity, profile="modality", column=dataset).parameters
-    assert set(table.MODALITY) == set(table.IMAGENET_C)
+    assert set(table.STRENGTHS["modality"]) == set(table.STRENGTHS["imagenet-c"])
 
 
 def test_strengths_of_both_profiles_at_places_that_are_easy_to_swap() -> None:
@@ -101,11 +97,32 @@ def test_strengths_of_both_profiles_at_places_that_are_easy_to_swap() -> None:
 
 def test_a_row_whose_kernel_is_missing_says_where_to_write_it(monkeypatch: pytest.MonkeyPatch) -> None:
     row = {"kernel": "fog", "density": [1, 2, 3, 4, 5], "source": "new"}
-    monkeypatch.setitem(table.IMAGENET_C, "fog", row)  # type: ignore[arg-type]
-    monkeypatch.setattr(corruptions, "CORRUPTIONS", (*CORRUPTIONS, "fog"))
+    monkeypatch.setitem(table.STRENGTHS["imagenet-c"], "fog", row)
+    monkeypatch.setattr(spec, "CORRUPTIONS", (*CORRUPTIONS, "fog"))
     images = np.zeros((1, 4, 4, 3), np.uint8)
-    with pytest.raises(NotImplementedError, match=r"corruptions\.cpu has no kernel 'fog', which the table names"):
+    with pytest.raises(NotImplementedError, match=r"KERNELS in corruptions/table\.py has no kernel 'fog'"):
         corruptions.corrupt(images, "fog", 1, dataset="oct", split="val", seed=0)
+    monkeypatch.setitem(table.KERNELS, "fog", {"module": "levels", "draws": None, "identity": {"density": 0}})
+    with pytest.raises(
+        NotImplementedError, match=r"corruptions\.cpu\.levels has no kernel 'fog', which the table names"
+    ):
+        corruptions.corrupt(images, "fog", 1, dataset="oct", split="val", seed=0)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("kernel", table.KERNELS)
+def test_a_kernel_says_its_types_its_shapes_and_its_source(kernel: str, backend: str) -> None:
+    doc = inspect.getdoc(find_kernel(backend, kernel)) or ""
+    assert "uint8 (N, H, W, C)" in doc
+    assert "[HD]" in doc or "[MM]" in doc
+    draws = Strength(kernel, {}, "").draws
+    assert draws is None or f"`{draws}` " in doc
+
+
+def test_every_kernel_of_the_table_is_used_and_has_an_identity() -> None:
+    assert {row["kernel"] for _, row in ROWS} == set(table.KERNELS)
+    for _, row in ROWS:
+        assert set(table.KERNELS[row["kernel"]]["identity"]) <= set(row)  # type: ignore[call-overload]
 
 
 def test_profiles_and_backends_are_the_documented_ones() -> None:

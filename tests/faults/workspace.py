@@ -38,16 +38,16 @@ def make(
     Its images are noise, or the first of `pictures`, uint8 (N, 224, 224, channels).
     """
     write_params(root, channels="native" if channels == 1 else "rgb", **params)
-    layout, splits = Workspace(root), {}
+    paths, splits = Workspace(root), {}
     for split, count in zip(RELEASED, (val, test), strict=True):
         rng = np.random.default_rng(count)
         labels = np.arange(count) % 2
-        with npz.write(layout.npz(Cell(DATASET, split)), labels, (SIZE, SIZE, channels)) as writer:
+        with npz.write(paths.npz(Cell(DATASET, split)), labels, (SIZE, SIZE, channels)) as writer:
             if pictures is not None:
                 writer.append(pictures[:count])
             for start in range(0, 0 if pictures is not None else count, 64):
                 writer.append(rng.integers(0, 256, (min(64, count - start), SIZE, SIZE, channels), np.uint8))
-        splits[split] = manifest.clean_entry(labels, ("one", "other"), writer.sha256)
+        splits[split] = manifest.clean_entry(labels, ("one", "other"), writer.checksums)
     clean = manifest.CleanManifest(
         bytes_version=BYTES_VERSION,
         dataset=DATASET,
@@ -58,7 +58,7 @@ def make(
         class_names=("one", "other"),
         splits=splits,
     )
-    manifest.write(layout, clean)
+    manifest.write(paths, clean)
     return root
 
 

@@ -10,10 +10,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline import manifest, verify
+from corruptions import CORRUPTIONS
+from pipeline import corrupt, manifest, verify
 from pipeline.cell import Cell
+from pipeline.config import read_config
 from pipeline.io import npz
 from pipeline.paths import Workspace
+from tests.faults.workspace import DATASET, make
 from tests.pipeline.conftest import write_params
 
 
@@ -40,13 +43,14 @@ def rewrite(path: Path, change: Callable[[np.ndarray, np.ndarray], npz.Arrays]) 
 
 def accept(root: Path, dataset: str, corruption: str, severity: int) -> None:
     """Write the checksums of a changed file into its manifest, to plant a defect that no checksum shows."""
-    layout = Workspace(root)
-    facts = manifest.read_corruption(layout, dataset, corruption)
-    read = npz.read(layout.npz(Cell(dataset, "test", corruption, severity)))
+    workspace = Workspace(root)
+    recorded = manifest.read_corruption(workspace, dataset, corruption)
+    read = npz.read(workspace.npz(Cell(dataset, "test", corruption, severity)))
     with npz.write(root / "again.npz", read.labels, read.images.shape[1:]) as writer:
         writer.append(np.asarray(read.images))
-    facts["cells"]["test"][str(severity)] |= writer.sha256
-    manifest.write(layout, dataset, corruption, facts)
+    changed = recorded.cells["test"][severity].changed(**writer.checksums._asdict())
+    cells = recorded.cells | {"test": recorded.cells["test"] | {severity: changed}}
+    manifest.write(workspace, recorded.changed(cells=cells))
     (root / "again.npz").unlink()
 
 
@@ -158,11 +162,14 @@ def plant_other_seed(root: Path) -> None:
         (plant_count, ["images have shape (4, 224, 224, 3), the manifest says (5, 224, 224, 3)"]),
         (plant_labels, ["labels have another checksum", "labels are not those of clean.npz"]),
         (plant_flipped_bit, ["images have another checksum"]),
-        (plant_constant, ["2 images are constant"]),
-        (plant_clean, ["5 images equal their clean image"]),
-        (plant_swapped_severities, ["contrast does not grow with severity"]),
+        (plant_constant, ["not what contrast makes of the clean images: image 1, image 2"]),
+        (plant_clean, ["not what contrast makes of the clean images: image 0, image 1, image 2 and 2 more"]),
+        (
+            plant_swapped_severities,
+            ["severity_1.npz: not what contrast makes", "severity_5.npz: not what contrast makes"],
+        ),
         (plant_label_out_of_range, ["..8 for 8 classes"]),
-        (plant_no_manifest, ["contrast.json: run `dvc repro`"]),
+        (plant_no_manifest, ["contrast.json: restore it with git or run `dvc repro`"]),
         (plant_stranger, ["notes: not part of the release"]),
         (plant_stranger_file, ["fog_severity_1.npz: not part of the release"]),
         (plant_leftover, ["left by an interrupted run"]),
@@ -198,5 +205,59 @@ def test_one_run_lists_every_finding(workspace: Path, capsys: pytest.CaptureFixt
         ([0.83, 0.825, 0.83, 0.831, 0.835], True),
     ],
 )
-def test_a_small_rise_of_similarity_is_no_finding(similarities: list[float], wrong: bool) -> None:
-    assert verify._out_of_order(np.array([[s, s] for s in similarities])) is wrong
+def test_a_small_rise_of_similarity_is_not_named(similarities: list[float], wrong: bool) -> None:
+    assert verify.is_out_of_order(np.array([[s, s] for s in similarities])) is wrong
+
+
+def _black(rng: np.random.Generator) -> np.ndarray:
+    return np.zeros((224, 224, 3), np.uint8)
+
+
+def _white(rng: np.random.Generator) -> np.ndarray:
+    return np.full((224, 224, 3), 255, np.uint8)
+
+
+def _dark(rng: np.random.Generator) -> np.ndarray:
+    return rng.integers(3, 10, (224, 224, 3)).astype(np.uint8)
+
+
+def _texture(rng: np.random.Generator) -> np.ndarray:
+    return rng.integers(0, 2, (224, 224, 3)).astype(np.uint8) * 255
+
+
+@pytest.mark.parametrize("picture", [_black, _white, _dark, _texture], ids=lambda picture: picture.__name__)
+def test_what_a_corruption_cannot_change_is_no_finding(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], picture: Callable[[np.random.Generator], np.ndarray]
+) -> None:
+    pictures = np.stack([picture(np.random.default_rng(k)) for k in range(2)])
+    make(tmp_path, val=1, test=2, pictures=pictures)
+    workspace = Workspace(tmp_path)
+    for corruption in CORRUPTIONS:
+        corrupt.corrupt(workspace, DATASET, corruption, read_config(workspace))
+    assert verify.main(["--root", str(tmp_path), "--workers", "2"]) == 0
+    output = capsys.readouterr()
+    assert "72 files, 108 images, 0 findings" in output.out
+    assert all(line.startswith("warning: ") for line in output.err.splitlines())
+
+
+def test_an_image_is_named_by_where_it_came_from(
+    workspace: Path, built: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (workspace / "data" / "prepared").mkdir(parents=True)
+    shutil.copytree(built / "data" / "prepared" / "pbc", workspace / "data" / "prepared" / "pbc")
+    plant_constant(workspace)
+    rows = Workspace(workspace).rows("pbc").read_text(encoding="utf-8").splitlines()
+    image_id = next(row for row in rows if row.startswith("test,1,")).split(",", 3)[3]
+    assert f"image 1 ({image_id}), image 2 (" in found(workspace, capsys)[1]
+
+
+def test_a_data_set_of_earlier_parameters_is_a_warning(
+    workspace: Path, built: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for part in ("data/MediMeta-C/oct", "manifests/oct"):
+        shutil.copytree(built / part, workspace / part)
+    code, said = found(workspace, capsys)
+    assert code == 0
+    assert said.splitlines() == [
+        f"warning: {workspace}/data/MediMeta-C/oct: not among params.yaml's data sets, and left alone; readers list it"
+    ]

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
+
+from benchmark.models import ModelFile, ModelRecord
+from benchmark.models.model import Model
 
 WORDS = [
     *("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"),
@@ -30,7 +35,48 @@ def prompts() -> list[str]:
     return list(PROMPTS)
 
 
-def bpe(path: Path) -> None:
+PREPROCESSOR = {
+    "crop_size": {"height": 32, "width": 32},
+    "size": {"shortest_edge": 32},
+    "image_mean": [0.4, 0.5, 0.6],
+    "image_std": [0.2, 0.3, 0.4],
+    "resample": 3,
+    "do_center_crop": True,
+}
+
+
+@pytest.fixture
+def clip(tmp_path: Path) -> tuple[Path, Any]:
+    """Return the folder of a small CLIP of transformers, saved as the Hub has them, and itself."""
+    from transformers import CLIPConfig, CLIPModel
+
+    write_tokenizer(tmp_path / "tokenizer.json")
+    small = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 32}
+    ids = {"bos_token_id": 0, "eos_token_id": 1, "pad_token_id": 1, "vocab_size": 300, "max_position_embeddings": 24}
+    torch.manual_seed(0)
+    config = CLIPConfig(
+        text_config={**small, **ids}, vision_config={**small, "image_size": 32, "patch_size": 8}, projection_dim=12
+    )
+    model = CLIPModel(config).eval()
+    model.save_pretrained(str(tmp_path))
+    (tmp_path / "preprocessor_config.json").write_text(json.dumps(PREPROCESSOR), encoding="utf-8")
+    return tmp_path, model
+
+
+def without_checksum(record: ModelRecord) -> tuple[ModelFile, ...]:
+    """Return the files of a record, its weights to be read from a folder whatever their bytes."""
+    return (ModelFile(name=record.files[0].name), *record.files[1:])
+
+
+def published_state(base: Model) -> dict[str, torch.Tensor]:
+    """Return the checkpoint of BiomedCLIP or MedCLIP: towers under their published names, and the logit scale."""
+    image, text = ("visual", "text") if base.record.name == "biomedclip" else ("vision_model", "text_model")
+    state = {f"{image}.{name}": tensor for name, tensor in base.image_tower.state_dict().items()}
+    state |= {f"{text}.{name}": tensor for name, tensor in base.text_tower.state_dict().items()}
+    return {**state, "logit_scale": torch.tensor(base.logit_scale).log()}
+
+
+def write_tokenizer(path: Path) -> None:
     """Write a byte-level BPE tokenizer.json with CLIP's two special tokens, trained on the prompts."""
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 

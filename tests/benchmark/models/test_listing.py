@@ -2,8 +2,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from benchmark.models import RECORDS
-from benchmark.models.listing import seen, tables
+from benchmark.models import records
+from benchmark.models.listing import tables
 
 PAGE = Path(__file__).parents[3] / "docs" / "models.md"
 
@@ -14,6 +14,7 @@ def test_the_page_has_the_records():
     assert between.strip() == tables(), "run `python -m benchmark.models.listing` and put its lines into docs/models.md"
 
 
-def test_a_view_in_words():
-    assert seen(RECORDS["medclip"].view) == "grey, 224 px bicubic, on a black square; mean 0.5863, sd 0.2795"
-    assert seen(RECORDS["robustmedclip"].view) == "224 px bicubic, shorter side, centre crop; values 0 to 1"
+def test_preprocessing_in_words():
+    medclip, plain = (records()[name].preprocessing.in_words() for name in ("medclip", "robustmedclip"))
+    assert medclip == "grey, 224 px bicubic, on a black square; mean 0.5863, sd 0.2795"
+    assert plain == "224 px bicubic, shorter side, centre crop; values 0 to 1"

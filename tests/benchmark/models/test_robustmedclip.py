@@ -8,13 +8,15 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 from torch.nn import functional
 
-from benchmark.models import RECORDS, Model, Towers, load, loading, weights
-from benchmark.models.record import Bert, ModelError, View
+from benchmark.models import Bert, Preprocessing, load, loading, records
+from benchmark.models.components.adapters import attach
+from benchmark.models.model import Model, Towers
 from benchmark.models.robustmedclip import convert, main
 from pipeline.config import Benchmark
 from pipeline.errors import UserError
 from pipeline.paths import Workspace
-from tests.benchmark.models import published
+from tests.benchmark.models import robustmedclip_original as original
+from tests.benchmark.models.conftest import published_state, without_checksum
 
 SIZE = 32
 WIDTH = 16
@@ -78,8 +80,8 @@ class SmallResnet(nn.Module):
 
 
 KINDS = {
-    "vit": ("biomedclip", "robustmedclip", SmallVit, published.vit),
-    "resnet": ("medclip-resnet", "robustmedclip-resnet", SmallResnet, published.resnet),
+    "vit": ("biomedclip", "robustmedclip", SmallVit, original.vit),
+    "resnet": ("medclip-resnet", "robustmedclip-resnet", SmallResnet, original.resnet),
 }
 
 
@@ -87,7 +89,7 @@ def small(name: str, tower: type[nn.Module], seed: int = 0, size: int = SIZE) ->
     """A base model of that name with small towers."""
     torch.manual_seed(seed)
     towers = Towers(tower(), nn.Linear(4, 8), lambda texts: {}, 1.0)
-    return Model(RECORDS[name].but(view=View(size, (0, 0, 0), (1, 1, 1))), towers)
+    return Model(records()[name].changed(preprocessing=Preprocessing(size=size, mean=(0, 0, 0), std=(1, 1, 1))), towers)
 
 
 @pytest.fixture(params=KINDS)
@@ -109,7 +111,7 @@ def test_the_adapter_gives_the_published_features(made):
     pixels = torch.randn(4, 3, SIZE, SIZE)
     with torch.inference_mode():
         plain = model.image_tower(pixels)
-        weights.put_adapter(model, made.folder / "adapter")
+        model.image_tower = attach(model.image_tower, made.folder / "adapter", base=made.name)
         ours, theirs = model.image_tower(pixels), made.theirs(pixels)
         merged = model.image_tower.merge_and_unload()(pixels)
     assert (theirs - plain).abs().max() > 0.01
@@ -135,7 +137,7 @@ def test_at_224_pixels_the_two_forms_are_the_same_but_for_rounding(kind, tmp_pat
     theirs, state, _ = publish(model.image_tower, model.text_tower, 8)
     torch.save(state, tmp_path / "model.pth")
     convert(tmp_path / "model.pth", tmp_path / "adapter", base=model)
-    weights.put_adapter(model, tmp_path / "adapter")
+    model.image_tower = attach(model.image_tower, tmp_path / "adapter", base=name)
     pixels = torch.randn(2, 3, 224, 224)
     with torch.inference_mode():
         expected = theirs(pixels)
@@ -163,22 +165,22 @@ def test_the_adapter_holds_three_ranks_or_a_tap_in_the_centre(made):
 
 
 def test_lora_weights_alone_are_refused(made):
-    with pytest.raises(ModelError, match=r"no matrices for k and no batch-norm statistics: convert the model.pth"):
+    with pytest.raises(UserError, match=r"no matrices for k and no batch-norm statistics: convert the model.pth"):
         convert(made.folder / "lora_weights.safetensors", made.folder / "adapter", base=made.base)
 
 
 def test_a_contradiction_beside_it_is_refused(made):
     made.parts["w_b_001"] += 1
     save_file(made.parts, made.folder / "lora_weights.safetensors")
-    with pytest.raises(ModelError, match=r"contradicts model.pth: its w_b_001 is not"):
+    with pytest.raises(UserError, match=r"contradicts model.pth: its w_b_001 is not"):
         convert(made.folder / "model.pth", made.folder / "adapter", base=made.base)
 
 
 def test_another_base_is_refused_and_nothing_written(made):
-    with pytest.raises(ModelError, match=r"in the checkpoint's image tower, .* is not the base model's"):
+    with pytest.raises(UserError, match=r"in the checkpoint's image tower, .* is not the base model's"):
         convert(made.folder / "model.pth", made.folder / "adapter", base=small(made.name, made.tower, seed=1))
     other = "medclip-resnet" if made.name == "biomedclip" else "biomedclip"
-    with pytest.raises(ModelError, match=f"was tuned from {made.name}, not from {other}"):
+    with pytest.raises(UserError, match=f"was tuned from {made.name}, not from {other}"):
         convert(made.folder / "model.pth", made.folder / "adapter", base=small(other, made.tower))
     assert not (made.folder / "adapter").exists()
 
@@ -187,29 +189,29 @@ def test_a_hole_and_a_surplus_are_named(made):
     name = next(name for name in made.state if name.startswith("text_encoder.weight"))
     state = {key: tensor for key, tensor in made.state.items() if key != name}
     torch.save(state, made.folder / "model.pth")
-    with pytest.raises(ModelError, match=r"text tower, weight is missing \(1 such in all\)"):
+    with pytest.raises(UserError, match=r"text tower, weight is missing \(1 such in all\)"):
         convert(made.folder / "model.pth", made.folder / "adapter", base=made.base)
     torch.save({**made.state, "text_encoder.other": torch.ones(1)}, made.folder / "model.pth")
-    with pytest.raises(ModelError, match="text tower, other is unknown"):
+    with pytest.raises(UserError, match="text tower, other is unknown"):
         convert(made.folder / "model.pth", made.folder / "adapter", base=made.base)
 
 
 def test_an_existing_folder_is_never_overwritten(made):
     (made.folder / "adapter").mkdir()
-    with pytest.raises(ModelError, match="conversion never overwrites"):
+    with pytest.raises(UserError, match="conversion never overwrites"):
         convert(made.folder / "model.pth", made.folder / "adapter", base=made.base)
 
 
 def test_at_an_odd_size_the_two_forms_differ_and_conversion_says_so(tmp_path):
     odd = 40  # 20 after the stem, 10 after the pool, 5 into the last halving but one
     base = small("medclip-resnet", SmallResnet, size=odd)
-    theirs, state, _ = published.resnet(base.image_tower, base.text_tower, 3)
+    theirs, state, _ = original.resnet(base.image_tower, base.text_tower, 3)
     torch.save(state, tmp_path / "model.pth")
-    with pytest.raises(ModelError, match=r"at 40 pixels halves an odd size.*only multiples of 32"):
+    with pytest.raises(UserError, match=r"at 40 pixels halves an odd size.*only multiples of 32"):
         convert(tmp_path / "model.pth", tmp_path / "adapter", base=base)
-    base.record = base.record.but(view=View(SIZE, (0, 0, 0), (1, 1, 1)))
+    base.record = small("medclip-resnet", SmallResnet).record
     convert(tmp_path / "model.pth", tmp_path / "adapter", base=base)
-    weights.put_adapter(base, tmp_path / "adapter")
+    base.image_tower = attach(base.image_tower, tmp_path / "adapter", base="medclip-resnet")
     pixels = torch.randn(2, 3, odd, odd)
     with torch.inference_mode():
         assert (base.image_tower(pixels) - theirs(pixels)).abs().max() > 1e-4  # ten times the tolerance above
@@ -221,7 +223,7 @@ def test_the_command_line_prints_one_sentence(tmp_path, capsys):
     assert capsys.readouterr().err.startswith(f"error: {tmp_path / 'model.pth'} is no RobustMedCLIP checkpoint")
 
 
-REAL = {"vit": ("biomedclip", published.vit, 16), "resnet": ("medclip-resnet", published.resnet, 8)}
+REAL = {"vit": ("biomedclip", original.vit, 16), "resnet": ("medclip-resnet", original.resnet, 8)}
 
 
 @pytest.mark.zoo
@@ -230,12 +232,12 @@ def test_the_real_architecture_gives_the_published_features(kind, words, tmp_pat
     """Through files and the command line: base from a folder, checkpoint to adapter, adapter as it is scored."""
     name, publish, rank = REAL[kind]
     bert = Bert(vocabulary=40, width=64, layers=3)
-    files = tuple(file if place else file.__class__(file.name) for place, file in enumerate(RECORDS[name].files))
+    files = without_checksum(records()[name])
     for known in (name, "robustmedclip" if kind == "vit" else "robustmedclip-resnet"):
-        monkeypatch.setitem(RECORDS, known, RECORDS[known].but(bert=bert, files=files))
+        monkeypatch.setitem(records(), known, records()[known].changed(bert=bert, files=files))
     torch.manual_seed(0)
     base = load(name, weights_dir=words, random_init=True)
-    torch.save(as_published(base), words / files[0].name)
+    torch.save(published_state(base), words / files[0].name)
     theirs, state, parts = publish(base.image_tower, base.text_tower, rank)
     torch.save(state, tmp_path / "model.pth")
     save_file(parts, tmp_path / "lora_weights.safetensors")
@@ -253,11 +255,3 @@ def test_the_real_architecture_gives_the_published_features(kind, words, tmp_pat
         ours, published_ones = model.encode_images(pixels), functional.normalize(theirs(pixels), dim=-1)
     assert (published_ones - plain).abs().max() > 1e-3
     torch.testing.assert_close(ours, published_ones, rtol=0, atol=1e-5)
-
-
-def as_published(base: Model) -> dict[str, torch.Tensor]:
-    """The base's own checkpoint: towers under their published names, and the logit scale."""
-    image, text = ("visual", "text") if base.record.name == "biomedclip" else ("vision_model", "text_model")
-    state = {f"{image}.{name}": tensor for name, tensor in base.image_tower.state_dict().items()}
-    state |= {f"{text}.{name}": tensor for name, tensor in base.text_tower.state_dict().items()}
-    return {**state, "logit_scale": torch.tensor(base.logit_scale).log()}

@@ -9,12 +9,11 @@ import torch
 from torch import nn
 
 from benchmark import tune
-from benchmark.models import RECORDS, load, loading
-from benchmark.models.record import Bert
+from benchmark.models import Bert, load, loading, records
 from pipeline.config import read_config
 from pipeline.paths import Workspace
 from tests.benchmark.conftest import discs, fill, params
-from tests.benchmark.models.test_robustmedclip import as_published
+from tests.benchmark.models.conftest import published_state, without_checksum
 
 
 def workspace(root, base, weights, rank):
@@ -45,7 +44,7 @@ def tuned(root, rank):
     return record, models
 
 
-def test_a_pinned_model_goes_by_another_name_in_params(clip, tmp_path):  # noqa: F811
+def test_a_pinned_model_goes_by_another_name_in_params(clip, tmp_path):
     weights, _ = clip
     workspace(tmp_path, "hub:someone/clip", weights, 2)
     model = loading.load(Workspace(tmp_path), read_config(Workspace(tmp_path)).benchmark, "other", device="cpu")
@@ -53,7 +52,7 @@ def test_a_pinned_model_goes_by_another_name_in_params(clip, tmp_path):  # noqa:
 
 
 @pytest.mark.parametrize("rank", [8, 16])
-def test_a_vit_is_tuned_on_its_attention(clip, rank, tmp_path):  # noqa: F811
+def test_a_vit_is_tuned_on_its_attention(clip, rank, tmp_path):
     weights, _ = clip
     record, _ = tuned(workspace(tmp_path, "hub:someone/clip", weights, rank), rank)
     width, layers, projections = 16, 2, 3
@@ -73,12 +72,12 @@ The ViT is BiomedCLIP's, a quarter as wide. The ResNet-50 has 3, 4, 6 and 3 bloc
 @pytest.mark.parametrize(("name", "rank"), [("biomedclip", 16), ("medclip-resnet", 8)])
 def test_the_towers_of_robustmedclip_are_tuned_and_batch_norm_stays(name, rank, words, tmp_path, monkeypatch):
     architecture, parameters = TOWERS[name]
-    files = tuple(file if place else file.__class__(file.name) for place, file in enumerate(RECORDS[name].files))
+    files = without_checksum(records()[name])
     changed = {"bert": Bert(vocabulary=40, width=64, layers=3), "architecture": architecture, "files": files}
-    monkeypatch.setitem(RECORDS, name, RECORDS[name].but(**changed))
+    monkeypatch.setitem(records(), name, records()[name].changed(**changed))
     monkeypatch.setattr(tune, "VALIDATION", 4)
     torch.manual_seed(0)
-    torch.save(as_published(load(name, weights_dir=words, random_init=True)), words / files[0].name)
+    torch.save(published_state(load(name, weights_dir=words, random_init=True)), words / files[0].name)
     record, (base, mine) = tuned(workspace(tmp_path, name, words, rank), rank)
     assert record["parameters"] == rank * parameters
     norms = [module for module in base.image_tower.modules() if isinstance(module, nn.BatchNorm2d)]

@@ -1,8 +1,9 @@
-"""The torch kernels against the CPU's, on CPU tensors here and on a GPU where there is one: equal, byte for byte."""
+"""The torch kernels and the CPU's give the same bytes, on CPU tensors here and on a GPU where there is one."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,16 +11,20 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from corruptions import CORRUPTIONS, PROFILES, SEVERITIES, corrupt, draws, gpu, strength, sweep
+from corruptions import CORRUPTIONS, PROFILES, SEVERITIES, BackendUnavailable, corrupt, gpu, strength, sweep
+from corruptions.cpu import draws
 from corruptions.gpu import draws as gpu_draws
-from corruptions.table import COLUMNS, DRAWS
+from corruptions.gpu.levels import luma
+from corruptions.gpu.motion import motion_blur
+from corruptions.spec import DrawKey, find_kernel
+from corruptions.table import COLUMNS
 from tests.corruptions.gpu.settings import SETTINGS
 
 DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.gpu)]
 DATASETS = tuple({column: dataset for dataset, column in COLUMNS.items()}.values())
 CELLS = [(name, "imagenet-c", "pbc") for name in CORRUPTIONS]
 CELLS += [(name, "modality", dataset) for name in CORRUPTIONS for dataset in DATASETS]
-WHERE = {"split": "test", "seed": 7}
+WHERE: dict[str, Any] = {"split": "test", "seed": 7}
 
 # (batch, height, width): square and odd, larger than a blur's reach and smaller.
 SHAPES = [(1, 48, 48), (5, 37, 53), (64, 8, 8), (3, 2, 3)]
@@ -71,14 +76,14 @@ def test_every_cell_in_every_order(
     # One severity in each order, and one order with all: the order and the severity do not meet in the kernels.
     for number, (order, (batch, first)) in enumerate(orders(images, device).items()):
         for severity in SEVERITIES if number == 0 else (1 + (number + len(images)) % 5,):
-            made = gpu.corrupt(
+            result = gpu.corrupt(
                 batch, name, severity, dataset=dataset, profile=profile, indices=indices, channels_first=first, **WHERE
             )
-            back = made.permute(0, 2, 3, 1) if first else made
+            back = result.permute(0, 2, 3, 1) if first else result
             assert np.array_equal(back.cpu().numpy(), expected[severity]), (order, severity)
-            assert made.device == batch.device
+            assert result.device == batch.device
             if order != "window":
-                assert made.stride() == batch.stride(), order
+                assert result.stride() == batch.stride(), order
         assert np.array_equal((batch.permute(0, 2, 3, 1) if first else batch).cpu().numpy(), images), "input changed"
 
 
@@ -101,14 +106,15 @@ def _compare_under(setting: str, name: str, profile: str, device: str) -> None:
     images = noise(2, 37, 53, 3)
     expected = corrupt(images, name, 4, dataset="oct", profile=profile, **WHERE)
     batch = torch.from_numpy(images).to(device)
-    chosen = strength(name, 4, profile=profile, column="oct")
-    routes = ("gather", "kornia") if chosen.kernel == "motion_blur" else (None,)
+    key = DrawKey(dataset="oct", profile=profile, **WHERE)
+    cell = key.strength(name, 4)
+    routes = ("gather", "kornia") if cell.kernel == "motion_blur" else (None,)
     with SETTINGS[setting](device):
-        drawn = gpu.drawn(batch, chosen, draws.key(7, "oct", "test", name), range(2))
+        drawn = gpu_draws.draw(cell, key.philox(name), range(2), batch.shape, batch.device)
         for route in routes:
-            extra = {"route": route} if route else {}
-            made = getattr(gpu, chosen.kernel)(batch, *drawn, **chosen.parameters, **extra)
-            assert np.array_equal(made.cpu().numpy(), expected), route
+            options = {"route": route} if route else {}
+            result = find_kernel("gpu", cell.kernel)(batch, *drawn, **cell.parameters, **options)
+            assert np.array_equal(result.cpu().numpy(), expected), route
 
 
 @pytest.mark.parametrize("device", DEVICES)
@@ -118,10 +124,10 @@ def test_motion_blur_by_kornia_is_motion_blur(height: int, width: int, channels:
     images = torch.from_numpy(noise(4, height, width, channels)).to(device)
     angles = torch.tensor([0, 77, 128, 255], device=device)
     for severity in SEVERITIES:
-        chosen = strength("motion_blur", severity).parameters
-        gathered = gpu.motion_blur(images, angles, **chosen)
+        parameters = strength("motion_blur", severity).parameters
+        gathered = motion_blur(images, angles, **parameters)
         for batch in (images, images.permute(0, 3, 1, 2).contiguous().permute(0, 2, 3, 1)):
-            assert torch.equal(gpu.motion_blur(batch, angles, **chosen, route="kornia"), gathered)
+            assert torch.equal(motion_blur(batch, angles, **parameters, route="kornia"), gathered)
 
 
 @pytest.mark.parametrize("device", DEVICES)
@@ -130,8 +136,8 @@ def test_luma_by_kornia_is_exact_for_every_sum_of_levels(device: str) -> None:
     colours = torch.cartesian_prod(torch.arange(256, dtype=torch.uint8), levels, levels)
     red, green, blue = colours.to(torch.int64).unbind(1)
     expected = (19595 * red + 38470 * green + 7471 * blue + 32768) >> 16
-    luma = levels._luma(colours.reshape(1, 256, -1, 3).to(device))
-    assert torch.equal(luma.cpu().flatten().to(torch.int64), expected)
+    result = luma(colours.reshape(1, 256, -1, 3).to(device))
+    assert torch.equal(result.cpu().flatten().to(torch.int64), expected)
 
 
 @pytest.mark.parametrize("device", DEVICES)
@@ -149,8 +155,8 @@ def test_philox_known_answers(device: str) -> None:
     for (counter, key), words in known.items():
         c0, c1, c2, c3 = (torch.tensor([word], device=device) for word in counter)
         rounds = gpu_draws.round_keys(key, torch.device(device))
-        made = gpu_draws.philox((c0, c1, c2, c3), rounds)
-        assert " ".join(f"{word.item():08x}" for word in made) == words
+        result = gpu_draws.philox((c0, c1, c2, c3), rounds)
+        assert " ".join(f"{word.item():08x}" for word in result) == words
 
 
 @pytest.mark.parametrize("device", DEVICES)
@@ -163,12 +169,12 @@ def test_draws_are_those_of_the_cpu(size: int, device: str) -> None:
 
 
 @pytest.mark.parametrize("name", CORRUPTIONS)
-def test_the_door_with_backend_gpu(name: str) -> None:
+def test_corrupt_and_sweep_with_backend_gpu(name: str) -> None:
     images = noise(3, 16, 21, 3)
     images.flags.writeable = False
-    for severity, made in sweep(images, name, dataset="pbc", backend="gpu", device="cpu", **WHERE):
-        assert np.array_equal(made, corrupt(images, name, severity, dataset="pbc", **WHERE))
-        assert made.flags.c_contiguous
+    for severity, result in sweep(images, name, dataset="pbc", backend="gpu", device="cpu", **WHERE):
+        assert np.array_equal(result, corrupt(images, name, severity, dataset="pbc", **WHERE))
+        assert result.flags.c_contiguous
 
 
 @pytest.mark.parametrize("name", CORRUPTIONS)
@@ -177,48 +183,13 @@ def test_no_images_give_no_images(name: str) -> None:
     assert gpu.corrupt(images, name, 3, dataset="pbc", **WHERE).shape == images.shape
 
 
-@pytest.mark.parametrize("channels", [1, 3])
-@pytest.mark.parametrize("name", CORRUPTIONS)
-@pytest.mark.parametrize("device", DEVICES)
-def test_stream_gives_what_the_door_gives(name: str, channels: int, device: str) -> None:
-    images = noise(11, 19, 16, channels)
-    images.flags.writeable = False
-    chunks = [images[:4], images[4:8], images[8:]]
-    made: list[list[NDArray[np.uint8]]] = [[] for _ in SEVERITIES]
-    for swept in gpu.stream(chunks, name, dataset="oct", start=5, profile="modality", device=device, **WHERE):
-        for results, one in zip(made, swept, strict=True):
-            results.append(one.copy())
-    expected = sweep(images, name, dataset="oct", indices=range(5, 16), profile="modality", **WHERE)
-    for results, (_, one) in zip(made, expected, strict=True):
-        assert np.array_equal(np.concatenate(results), one)
-
-
-def test_stream_computes_the_next_chunk_before_it_yields() -> None:
-    images = noise(6, 8, 8, 1)
-    taken = []
-
-    def chunks() -> Iterator[NDArray[np.uint8]]:
-        for start in range(0, 6, 2):
-            taken.append(start)
-            yield images[start : start + 2]
-
-    stream = gpu.stream(chunks(), "contrast", [2], dataset="oct", device="cpu", **WHERE)
-    assert taken == []
-    first = next(stream)[0]
-    assert taken == [0, 2]
-    assert np.array_equal(first, corrupt(images[:2], "contrast", 2, dataset="oct", **WHERE))
-    assert list(gpu.stream([], "contrast", dataset="oct", device="cpu", **WHERE)) == []
-
-
 def test_no_cuda_device_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
     images = noise(1, 4, 4, 1)
-    with pytest.raises(gpu.BackendUnavailable, match=r"finds 0 CUDA devices and was asked for cuda; use a machine"):
+    with pytest.raises(BackendUnavailable, match=r"finds 0 CUDA devices and was asked for cuda; use a machine"):
         corrupt(images, "contrast", 1, dataset="oct", backend="gpu", **WHERE)
-    with pytest.raises(gpu.BackendUnavailable, match="finds 0 CUDA devices"):
-        gpu.stream([images], "contrast", dataset="oct", **WHERE)
-    with pytest.raises(gpu.BackendUnavailable, match="torch knows no device 'abacus'; try cuda"):
-        gpu.chosen_device("abacus")
+    with pytest.raises(BackendUnavailable, match="torch knows no device 'abacus'; try cuda"):
+        gpu.select_device("abacus")
 
 
 def test_wrong_tensors_are_a_sentence() -> None:
@@ -235,6 +206,9 @@ def test_wrong_tensors_are_a_sentence() -> None:
         gpu.corrupt(images, "contrast", 1, dataset="öct", split="val", seed=1)
     with pytest.raises(ValueError, match="no corruption 'fog'"):
         gpu.corrupt(images, "fog", 1, dataset="oct", **WHERE)
+    for seed in ("1", 1.0, True, None):
+        with pytest.raises(TypeError, match="seed must be an integer"):
+            gpu.corrupt(images, "contrast", 1, dataset="oct", split="val", seed=seed)  # type: ignore[arg-type]
 
 
 @pytest.mark.slow
@@ -246,12 +220,8 @@ def test_compiled_kernels_give_the_same_bytes(name: str, device: str) -> None:
     for profile in PROFILES:
         expected = corrupt(images, name, 3, dataset="pbc", profile=profile, **WHERE)
         for order, (batch, first) in orders(images, device).items():
-            made = gpu.corrupt(batch, name, 3, dataset="pbc", profile=profile, channels_first=first, fuse=True, **WHERE)
-            back = made.permute(0, 2, 3, 1) if first else made
+            result = gpu.corrupt(
+                batch, name, 3, dataset="pbc", profile=profile, channels_first=first, fuse=True, **WHERE
+            )
+            back = result.permute(0, 2, 3, 1) if first else result
             assert np.array_equal(back.cpu().numpy(), expected), order
-
-
-def test_every_kernel_of_the_table_is_there() -> None:
-    kernels = {strength(*cell[:1], 1, profile=cell[1], column=cell[2]).kernel for cell in CELLS}
-    assert kernels == set(gpu._KERNELS)
-    assert set(DRAWS) <= kernels

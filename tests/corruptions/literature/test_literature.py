@@ -8,29 +8,33 @@ from typing import Any
 
 import numpy as np
 import pytest
+from corruptions.pixelate import pixelate
 from numpy.typing import NDArray
 from PIL import Image, ImageEnhance
 from scipy import stats
 
-from corruptions import CORRUPTIONS, SEVERITIES, BackendUnavailable, Strength, corrupt, cpu, draws, literature, strength
-from corruptions.table import COLUMNS, DRAWS
+from corruptions import CORRUPTIONS, SEVERITIES, BackendUnavailable, Strength, corrupt, literature, strength
+from corruptions.cpu import draws
+from corruptions.cpu.motion import motion_blur
+from corruptions.draws import philox_key
+from corruptions.spec import find_kernel
+from corruptions.table import COLUMNS
 from tests.corruptions.literature.photographs import photographs
 
 DATASETS = tuple({column: dataset for dataset, column in COLUMNS.items()}.values())
-NOISES = tuple(kernel for kernel, kind in DRAWS.items() if kind == "uniforms")
 ANGLES = np.array([0, 127, 31, 255, 100, 128, 200], np.uint8)
 
 
-def _different(noises: bool) -> list[tuple[str, Strength]]:
+def _cells(noises: bool) -> list[tuple[str, Strength]]:
     """Return every cell of the table whose kernel and parameters no earlier one has."""
     seen: dict[str, tuple[str, Strength]] = {}
     for profile, datasets in (("imagenet-c", DATASETS[:1]), ("modality", DATASETS)):
         for name in CORRUPTIONS:
             for dataset in datasets:
                 for severity in SEVERITIES:
-                    chosen = strength(name, severity, profile=profile, column=dataset)
-                    seen.setdefault(f"{chosen.kernel} {chosen.parameters}", (name, chosen))
-    return [cell for cell in seen.values() if (cell[1].kernel in NOISES) == noises]
+                    cell = strength(name, severity, profile=profile, column=dataset)
+                    seen.setdefault(f"{cell.kernel} {cell.parameters}", (name, cell))
+    return [cell for cell in seen.values() if (cell[1].draws == "uniforms") == noises]
 
 
 def _name(cell: Any) -> str:
@@ -43,14 +47,14 @@ def pictures() -> dict[str, NDArray[np.uint8]]:
 
 
 def _apart(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> tuple[int, float]:
-    """Return the largest difference in levels, and the share of the elements that differ at all."""
+    """Return the largest difference in levels, and the fraction of the elements that differ at all."""
     difference = np.abs(one.astype(np.int16) - other)
     return int(difference.max()), float((difference > 0).mean())
 
 
-# Share of the elements that may differ by their one level. On noise every sum is as likely as the next, so what is
+# Fraction of the elements that may differ by their one level. On noise every sum is as likely as the next, so what is
 # left are the fractions that fall on a rounding's edge; HSV and percentages have exact halves, which doubles miss.
-SHARE = {
+FRACTION = {
     "motion_blur": 0.004,
     "zoom_blur": 0.025,
     "add_value": 0.3,
@@ -61,43 +65,40 @@ SHARE = {
 }
 
 
-@pytest.mark.parametrize("cell", _different(noises=False), ids=_name)
+@pytest.mark.parametrize("cell", _cells(noises=False), ids=_name)
 def test_within_one_level(cell: tuple[str, Strength], pictures: dict[str, NDArray[np.uint8]]) -> None:
-    _, chosen = cell
+    _, strength = cell
     for number, (what, picture) in enumerate(pictures.items()):
-        if chosen.kernel == "motion_blur":
+        if strength.kernel == "motion_blur":
             images, angles = picture.repeat(2, axis=0), ANGLES[number : number + 2]
-            exact = cpu.motion_blur(images, angles, **chosen.parameters)
-            published = literature.motion_blur_in_float(images, angles, **chosen.parameters)
+            exact = motion_blur(images, angles, **strength.parameters)
+            published = literature.motion_blur_in_float(images, angles, **strength.parameters)
         else:
-            exact = getattr(cpu, chosen.kernel)(picture, **chosen.parameters)
-            published = getattr(literature, chosen.kernel)(picture, **chosen.parameters)
-        level, share = _apart(exact, published)
+            exact = find_kernel("cpu", strength.kernel)(picture, **strength.parameters)
+            published = find_kernel("literature", strength.kernel)(picture, **strength.parameters)
+        level, fraction = _apart(exact, published)
         assert level <= 1, what
-        assert share <= SHARE[chosen.kernel], what
+        assert fraction <= FRACTION[strength.kernel], what
 
 
 @pytest.fixture
 def _magick() -> None:
     """Skip where ImageMagick's library is not installed: it is a system package, which pip cannot bring."""
-    try:
-        literature._wand()
-    except BackendUnavailable as missing:
-        pytest.skip(str(missing))
+    pytest.importorskip("wand.image", reason="ImageMagick's library is not installed", exc_type=ImportError)
 
 
 @pytest.mark.usefixtures("_magick")
-@pytest.mark.parametrize("cell", [c for c in _different(noises=False) if c[0] == "motion_blur"], ids=_name)
+@pytest.mark.parametrize("cell", [c for c in _cells(noises=False) if c[0] == "motion_blur"], ids=_name)
 def test_within_one_level_of_imagemagick(cell: tuple[str, Strength], pictures: dict[str, NDArray[np.uint8]]) -> None:
-    _, chosen = cell
+    _, strength = cell
     for number, what in enumerate(("retina, edge", "microaneurysms, grey", "noise")):
         images, angles = pictures[what].repeat(2, axis=0), ANGLES[2 * number : 2 * number + 2]
-        level, share = _apart(
-            cpu.motion_blur(images, angles, **chosen.parameters),
-            literature.motion_blur(images, angles, **chosen.parameters),
+        level, fraction = _apart(
+            motion_blur(images, angles, **strength.parameters),
+            literature.motion_blur(images, angles, **strength.parameters),
         )
         assert level <= 1, what
-        assert share <= 0.01, what
+        assert fraction <= 0.01, what
 
 
 # At some sizes the float formulas stand on an edge, and double precision decides: zoom rounds 50 * 1.01 to 50, and
@@ -120,7 +121,7 @@ def test_pillow_pixelates_the_same_unless_a_centre_lies_on_an_edge() -> None:
     """At 64 x 48 and 50 or 25 percent no pixel's centre lies on two boxes' edge, so not even Pillow has to guess."""
     images = np.random.default_rng(4).integers(0, 256, (2, 64, 48, 3), np.uint8)
     for percent in (50, 25):
-        assert np.array_equal(cpu.pixelate(images, percent=percent), literature.pixelate(images, percent=percent))
+        assert np.array_equal(pixelate(images, percent=percent), literature.pixelate(images, percent=percent))
 
 
 @pytest.mark.parametrize("percent", [60, 110, 150])
@@ -134,50 +135,49 @@ def test_pillow_enhances_like_the_formula_but_cuts_off(percent: int, pictures: d
     assert set(np.unique(rounded - cut)) == {0, 1}
 
 
-@pytest.mark.parametrize("cell", _different(noises=True), ids=_name)
+@pytest.mark.parametrize("cell", _cells(noises=True), ids=_name)
 def test_noises_have_the_distribution_of_the_literature(cell: tuple[str, Strength]) -> None:
-    name, chosen = cell
+    name, strength = cell
     images = np.full((4, 224, 224, 3), 128, np.uint8)
     images[2] = 0
     images[3] = 250
-    made = corrupt_as(chosen, name, images)
-    # Chance of its own, so that nothing but the distribution can agree.
+    noisy = corrupt_as(strength, name, images)
+    # Other random numbers, so that nothing but the distribution can agree.
     rng = np.random.default_rng(99)
-    if chosen.kernel == "gaussian_noise":
-        std = chosen.parameters["std"]
+    if strength.kernel == "gaussian_noise":
+        std = strength.parameters["std"]
         published = np.clip(images / 255 + rng.normal(0, std, images.shape), 0, 1) * 255
         levels = np.floor(published + 0.5)
-        for one, other in zip(made, levels, strict=True):
+        for one, other in zip(noisy, levels, strict=True):
             tolerance = 5 * 255 * std / np.sqrt(one.size)
             assert abs(one.mean() - other.mean()) < 2 * tolerance
             assert abs(one.std() / other.std() - 1) < 0.02
             for bound in (0, 255):
                 assert abs((one == bound).mean() - (other == bound).mean()) < 0.006
             assert stats.ks_2samp(one.ravel(), other.ravel()).statistic < 0.01
-        inner = made[:2].ravel()
+        inner = noisy[:2].ravel()
         distribution = stats.norm(128, 255 * std)
         for level in (60, 100, 127, 128, 150, 190):
             assert abs((inner <= level).mean() - distribution.cdf(level + 0.5)) < 0.004
     else:
-        amount = chosen.parameters["amount"]
-        spread = 5 * np.sqrt(amount / 2 / made[:2].size)
-        assert abs((made[:2] == 0).mean() - amount / 2) < spread + 1 / 65536
-        assert abs((made[:2] == 255).mean() - amount / 2) < spread + 1 / 65536
-        assert abs((made[:2] == 128).mean() - (1 - amount)) < 2 * spread + 1 / 65536
-        by_channel = (made[:2] == 0).mean(axis=(0, 1, 2))
+        amount = strength.parameters["amount"]
+        spread = 5 * np.sqrt(amount / 2 / noisy[:2].size)
+        assert abs((noisy[:2] == 0).mean() - amount / 2) < spread + 1 / 65536
+        assert abs((noisy[:2] == 255).mean() - amount / 2) < spread + 1 / 65536
+        assert abs((noisy[:2] == 128).mean() - (1 - amount)) < 2 * spread + 1 / 65536
+        by_channel = (noisy[:2] == 0).mean(axis=(0, 1, 2))
         assert np.ptp(by_channel) < 3 * spread, "each channel on its own"
-        together = ((made[:2] == 0).all(axis=-1)).mean()
+        together = ((noisy[:2] == 0).all(axis=-1)).mean()
         assert together < 3 * (amount / 2) ** 3 + 1e-4, "each channel on its own"
 
 
-def corrupt_as(chosen: Strength, name: str, images: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    key = draws.key(11, "oct", "test", name)
-    uniforms = draws.uniforms(key, range(len(images)), images[0].size).reshape(images.shape)
-    made: NDArray[np.uint8] = getattr(cpu, chosen.kernel)(images, uniforms, **chosen.parameters)
-    level, share = _apart(made, getattr(literature, chosen.kernel)(images, uniforms, **chosen.parameters))
+def corrupt_as(strength: Strength, name: str, images: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    drawn = draws.draw(strength, philox_key(11, "oct", "test", name), range(len(images)), images.shape)
+    noisy: NDArray[np.uint8] = find_kernel("cpu", strength.kernel)(images, *drawn, **strength.parameters)
+    level, fraction = _apart(noisy, find_kernel("literature", strength.kernel)(images, *drawn, **strength.parameters))
     assert level <= 1, "from the same draws the two agree to a level"
-    assert share <= 0.02
-    return made
+    assert fraction <= 0.02
+    return noisy
 
 
 @pytest.fixture

@@ -9,14 +9,16 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 
 import huggingface_hub.constants
+import huggingface_hub.utils._http
 import pytest
 
 import pipeline.hub.repository
 from pipeline import export, publish
 from pipeline.paths import Workspace
-from tests.pipeline.hub import workspace
+from tests.pipeline.hub import tiny
 from tests.pipeline.hub.server import WRITE, Hub, running
 
 REPO = "lab/MediMeta-C-phantom"
@@ -26,9 +28,9 @@ REPO = "lab/MediMeta-C-phantom"
 def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a workspace with its export, made once; tests only read it."""
     root = tmp_path_factory.mktemp("exported")
-    layout = workspace.make(root)
+    workspace = tiny.make(root)
     assert export.main(["--root", str(root), "--workers", "2"]) == 0
-    workspace.commit(layout.root)
+    tiny.commit(workspace.root)
     return root
 
 
@@ -45,7 +47,8 @@ def taken_for_real(home: Path) -> Iterator[Hub]:
         patch.setattr(huggingface_hub.constants, "ENDPOINT", server.url)
         patch.setattr(huggingface_hub.constants, "HF_HUB_DISABLE_XET", True)
         patch.setattr(huggingface_hub.constants, "HF_TOKEN_PATH", str(home / "no-token"))
-        patch.setattr(pipeline.hub, "_WAIT", 0.01)
+        patch.setattr(pipeline.hub.repository, "_WAIT", 0.01)
+        patch.setattr(huggingface_hub.utils._http, "time", SimpleNamespace(sleep=lambda seconds: None))
         patch.setenv("HF_TOKEN", WRITE)
         yield server
 
@@ -57,19 +60,19 @@ def hub(tmp_path: Path) -> Iterator[Hub]:
         yield server
 
 
-def push(layout: Workspace, *arguments: str) -> int:
+def push(workspace: Workspace, *arguments: str) -> int:
     """Publish to `REPO`, and create it if need be."""
     return publish.main(
-        ["--root", str(layout.root), "--workers", "2", "--repo", REPO, "--push", "--create", *arguments]
+        ["--root", str(workspace.root), "--workers", "2", "--repo", REPO, "--push", "--create", *arguments]
     )
 
 
-def change(layout: Workspace, corruption: str) -> None:
+def change(workspace: Workspace, corruption: str) -> None:
     """Build one corruption of pbc with other bytes, and everything that follows from it."""
-    workspace.rewrite(layout, "pbc", corruption, shift=1)
-    workspace.verified(layout)
-    assert export.main(["--root", str(layout.root)]) == 0
-    workspace.commit(layout.root)
+    tiny.rewrite(workspace, "pbc", corruption, shift=1)
+    tiny.verified(workspace)
+    assert export.main(["--root", str(workspace.root)]) == 0
+    tiny.commit(workspace.root)
 
 
 def environment(home: Path, hub: Hub | None) -> dict[str, str]:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import shutil
 import subprocess
+import sys
 import venv
 from collections.abc import Callable, Iterator
 from importlib.metadata import version
@@ -15,19 +17,21 @@ from typing import Any
 import pytest
 import yaml
 
+from corruptions import CORRUPTIONS
 from pipeline import export
 from pipeline.cell import Cell
-from pipeline.hub import build
-from pipeline.hub.build import Build
+from pipeline.hub.build import Build, read_build
+from pipeline.hub.card import REPO as REPO_IN_TEXTS
 from pipeline.io import npz
 from pipeline.paths import Workspace
-from tests.pipeline.hub import workspace
-from tests.pipeline.hub.conftest import REPO, as_stranger, change, push, taken_for_real
+from tests.pipeline.hub import tiny
+from tests.pipeline.hub.conftest import REPO, as_stranger, change, environment, push, taken_for_real
 from tests.pipeline.hub.server import Hub
 
 # huggingface_hub 2.4 itself uploads in a way that its HTTP library calls deprecated
 pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")
 
+PROJECT = Path(__file__).parents[3]
 PRELUDE = """
 import hashlib, json, sys
 import numpy as np
@@ -45,21 +49,21 @@ def rows(dataset):
 """
 
 
-def build_of(layout: Workspace) -> Build:
-    return build.build(layout, tuple(workspace.CLASSES))
+def build_of(workspace: Workspace) -> Build:
+    return read_build(workspace, tuple(tiny.CLASSES))
 
 
-def expected(layout: Workspace, config: str, split: str) -> list[list[Any]]:
+def expected(workspace: Workspace, config: str, split: str) -> list[list[Any]]:
     """Return the rows that `config` must have, read from the npz tree."""
-    dataset, corruption = build_of(layout).configs()[config]
+    dataset, corruption = build_of(workspace).configs()[config]
     found = []
-    for _, cell in build_of(layout).cells():
+    for _, cell in build_of(workspace).cells():
         if (cell.dataset, cell.split) != (dataset.name, split) or corruption not in (None, cell.corruption):
             continue
-        arrays = npz.read(build.npz_path(layout, cell))
+        arrays = npz.read(workspace.npz(cell))
         for index, (image, label) in enumerate(zip(arrays.images, arrays.labels, strict=True)):
             digest = hashlib.sha256(image.tobytes()).hexdigest()
-            name, image_id = dataset.class_names[label], f"{dataset.name}-{split}-{index}"
+            name, image_id = dataset.clean.class_names[label], f"{dataset.name}-{split}-{index}"
             shape = [length for length in image.shape if length > 1]  # Pillow's grey images have no third dimension
             found.append([cell.corruption, cell.severity, index, name, image_id, digest, shape])
     return sorted(found)
@@ -80,10 +84,10 @@ def published(exported: Path, tmp_path_factory: pytest.TempPathFactory) -> Itera
 def test_every_config_of_an_exported_folder_loads_pixel_for_pixel_and_name_for_name(
     exported: Path, tmp_path: Path
 ) -> None:
-    layout = Workspace(exported)
+    workspace = Workspace(exported)
     said = as_stranger(
         f"""{PRELUDE}
-folder = {str(layout.export)!r}
+folder = {str(workspace.export)!r}
 configs = get_dataset_config_names(folder)
 loaded = {{c: {{s: rows(d) for s, d in load_dataset(folder, c).items()}} for c in configs}}
 print(json.dumps([loaded, [m for m in sys.modules if m.split(".")[0] in ("pipeline", "corruptions")]]))
@@ -92,20 +96,20 @@ print(json.dumps([loaded, [m for m in sys.modules if m.split(".")[0] in ("pipeli
     )
     loaded, modules = json.loads(said)
     assert not modules
-    assert list(loaded) == list(build_of(layout).configs())
-    assert len(loaded) == len(workspace.CLASSES) * 9
+    assert list(loaded) == list(build_of(workspace).configs())
+    assert len(loaded) == len(tiny.CLASSES) * 9
     for config, splits in loaded.items():
         assert list(splits) == ["validation", "test"]
-        assert splits["validation"] == expected(layout, config, "val")
-        assert splits["test"] == expected(layout, config, "test")
+        assert splits["validation"] == expected(workspace, config, "val")
+        assert splits["test"] == expected(workspace, config, "test")
 
 
 def test_a_parquet_file_alone_has_names_and_pixels(exported: Path, tmp_path: Path) -> None:
-    layout = Workspace(exported)
-    file = build.export_folder(layout) / "data/pbc/test/zoom_blur_severity_2-00000-of-00001.parquet"
+    workspace = Workspace(exported)
+    file = workspace.export / "data/pbc/test/zoom_blur_severity_2-00000-of-00001.parquet"
     load = f'load_dataset("parquet", data_files={str(file)!r}, split="train")'
     said = json.loads(as_stranger(f"{PRELUDE}\nprint(json.dumps(rows({load})))", tmp_path))
-    assert said == [row for row in expected(layout, "pbc-zoom_blur", "test") if row[1] == 2]
+    assert said == [row for row in expected(workspace, "pbc-zoom_blur", "test") if row[1] == 2]
 
 
 def test_the_hub_gives_every_config_by_tag_by_commit_and_as_a_stream(
@@ -135,7 +139,7 @@ print(json.dumps({{
         hub,
     )
     loaded = json.loads(said)
-    before, after = (expected(layout, "pbc-contrast", "test") for layout in (first, second))
+    before, after = (expected(workspace, "pbc-contrast", "test") for workspace in (first, second))
     assert loaded["tag"] == loaded["commit"] == before
     assert loaded["next"] == after != before
     assert loaded["filtered"] == [row for row in expected(second, "mammo_mass", "test") if row[1] == 5]
@@ -144,6 +148,27 @@ print(json.dumps({{
     assert all(corruption in (None, loaded["configs"][name]) for name, (_, corruption) in configs.items())
     images = npz.read(first.npz(Cell("pbc", "test", "contrast", 4))).images
     assert loaded["npz"] == [hashlib.sha256(images.tobytes()).hexdigest(), ["uint8", "int64"]]
+
+
+def test_every_call_that_docs_and_card_recommend_works(
+    published: tuple[Hub, Workspace, Workspace], tmp_path: Path
+) -> None:
+    hub, first, _ = published
+    home = tmp_path / "home"
+    home.mkdir()
+    commit = hub.store.repos[f"datasets/{REPO}"].tags["v1.0.0"]
+    card = (first.export / "README.md").read_text().replace(REPO_IN_TEXTS, REPO)
+    text = (PROJECT / "docs" / "hub.md").read_text() + card.replace('"TAG"', '"v1.0.0"')
+    blocks = re.findall("```python\n(.*?)```", text, re.DOTALL)
+    code = "\n".join(blocks).replace(REPO_IN_TEXTS, REPO).replace("4d10...", commit)
+    assert code.count("load_dataset(") >= 7
+    assert code.count("load_pinned(") == 3
+    command = [sys.executable, "-W", "ignore", "-c", f"{code}\nprint(images.shape, len(ds))"]
+    env = {**environment(home, hub), "PYTHONPATH": str(PROJECT)}
+    ended = subprocess.run(command, env=env, cwd=home, capture_output=True, text=True)
+    assert ended.returncode == 0, ended.stderr
+    rows = len(CORRUPTIONS) * tiny.COUNTS["test"]
+    assert ended.stdout.split("\n")[0] == f"({tiny.COUNTS['test']}, {tiny.SIDE}, {tiny.SIDE}, 3) {rows}"
 
 
 def test_one_cell_by_data_files_fetches_one_file(published: tuple[Hub, Workspace, Workspace], tmp_path: Path) -> None:
@@ -158,13 +183,13 @@ def test_one_cell_by_data_files_fetches_one_file(published: tuple[Hub, Workspace
 
 def test_a_wrong_card_is_caught_by_loading(exported: Path, tmp_path: Path) -> None:
     """A card overrules the files, so one with other names or counts shows in what the other tests compare."""
-    layout = Workspace(exported)
-    card = (build.export_folder(layout) / "README.md").read_text()
+    workspace = Workspace(exported)
+    card = (workspace.export / "README.md").read_text()
 
     def with_metadata(name: str, spoil: Callable[[dict[str, Any]], None]) -> str:
         folder = tmp_path / name
         folder.mkdir()
-        (folder / "data").symlink_to(build.export_folder(layout) / "data")
+        (folder / "data").symlink_to(workspace.export / "data")
         metadata = yaml.safe_load(card.split("---\n")[1])
         spoil(next(entry for entry in metadata["dataset_info"] if entry["config_name"] == "mammo_mass-contrast"))
         (folder / "README.md").write_text(f"---\n{yaml.safe_dump(metadata)}---\n")
@@ -189,29 +214,29 @@ except Exception as wrong:
         tmp_path / "home",
     )
     swapped, raised = said.splitlines()
-    right = expected(layout, "mammo_mass-contrast", "test")
+    right = expected(workspace, "mammo_mass-contrast", "test")
     assert json.loads(swapped) != right
     assert [row[5] for row in json.loads(swapped)] == [row[5] for row in right]
     assert raised == "NonMatchingSplitsSizesError"
 
 
 def test_grey_images_kept_as_one_channel_load_as_grey(tmp_path: Path) -> None:
-    layout = workspace.make(tmp_path / "native", channels="native")
-    assert export.main(["--root", str(layout.root)]) == 0
-    load = f'load_dataset({str(layout.export)!r}, "mammo_mass-contrast", split="test")'
+    workspace = tiny.make(tmp_path / "native", channels="native")
+    assert export.main(["--root", str(workspace.root)]) == 0
+    load = f'load_dataset({str(workspace.export)!r}, "mammo_mass-contrast", split="test")'
     said = json.loads(as_stranger(f"{PRELUDE}\nprint(json.dumps(rows({load})))", tmp_path / "home"))
-    assert said == expected(layout, "mammo_mass-contrast", "test")
-    assert said[0][-1] == [workspace.SIDE, workspace.SIDE]
+    assert said == expected(workspace, "mammo_mass-contrast", "test")
+    assert said[0][-1] == [tiny.SIDE, tiny.SIDE]
 
 
 @pytest.mark.slow
 def test_an_export_loads_in_a_fresh_environment(exported: Path, tmp_path: Path) -> None:
     """Needs a package index."""
-    layout = Workspace(exported)
+    workspace = Workspace(exported)
     venv.create(tmp_path / "fresh", with_pip=True)
     python = tmp_path / "fresh" / "bin" / "python"
     packages = [f"{name}=={version(name)}" for name in ("datasets", "Pillow")]
     subprocess.run([python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *packages], check=True)
-    load = f'load_dataset({str(layout.export)!r}, "pbc", split="test")'
+    load = f'load_dataset({str(workspace.export)!r}, "pbc", split="test")'
     said = as_stranger(f"{PRELUDE}\nprint(json.dumps(rows({load})))", tmp_path / "home", python=python)
-    assert json.loads(said) == expected(layout, "pbc", "test")
+    assert json.loads(said) == expected(workspace, "pbc", "test")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import signal
 import subprocess
@@ -15,8 +16,9 @@ import pytest
 from corruptions import SEVERITIES
 from pipeline import export, publish
 from pipeline.cell import RELEASED, Cell
+from pipeline.hub.card import adapter_card
 from pipeline.paths import Workspace
-from tests.pipeline.hub import workspace
+from tests.pipeline.hub import tiny
 from tests.pipeline.hub.conftest import REPO, change, environment
 from tests.pipeline.hub.conftest import push as pushed
 from tests.pipeline.hub.server import READ, WRITE, Fault, Hub
@@ -28,14 +30,20 @@ PROJECT = Path(__file__).parents[3]
 Streams = pytest.CaptureFixture[str]
 
 
-def run(layout: Workspace, *arguments: str, repo: str = REPO) -> int:
-    return publish.main(["--root", str(layout.root), "--workers", "2", "--repo", repo, *arguments])
+def run(workspace: Workspace, *arguments: str, repo: str = REPO) -> int:
+    return publish.main(["--root", str(workspace.root), "--workers", "2", "--repo", repo, *arguments])
 
 
-def refusal(layout: Workspace, capsys: Streams, *arguments: str, repo: str = REPO) -> str:
+def head(workspace: Workspace) -> str:
+    """Return the commit of a workspace's manifests."""
+    command = ["git", "-C", str(workspace.root), "rev-parse", "HEAD"]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+
+def refusal(workspace: Workspace, capsys: Streams, *arguments: str, repo: str = REPO) -> str:
     """Publish, expect one sentence and no success; return the sentence."""
     capsys.readouterr()
-    assert run(layout, *arguments, repo=repo) == 1
+    assert run(workspace, *arguments, repo=repo) == 1
     said = capsys.readouterr().err.strip()
     assert said.startswith("error: ")
     assert "\n" not in said
@@ -58,6 +66,7 @@ def test_a_push_holds_the_npz_tree_the_parquet_and_the_card(work: Workspace, hub
     card = hub.store.content(repo.tree["README.md"]).decode()
     assert f'load_dataset("{REPO}"' in card
     assert "ORG/" not in card
+    assert f"- **Code that made it:** commit `{head(work)}` of a checkout" in card
     assert len(repo.messages) == 2  # the Hub's first commit, and one for everything
     record = json.loads((work.root / "metrics" / "publish.json").read_text())
     assert (record["repo"], record["tag"], record["commit"]) == (REPO, "v1.0.0", repo.main)
@@ -107,8 +116,8 @@ def test_what_is_no_longer_built_is_deleted(work: Workspace, hub: Hub) -> None:
     for folder in (work.release, work.manifests):
         shutil.rmtree(folder / "mammo_mass")
     assert export.main(["--root", str(work.root)]) == 0
-    workspace.verified(work)
-    workspace.commit(work.root)
+    tiny.verified(work)
+    tiny.commit(work.root)
     assert run(work, "--push") == 0
     tree = hub.store.repos[f"datasets/{REPO}"].tree
     assert not [path for path in tree if "mammo_mass" in path]
@@ -221,13 +230,16 @@ def test_an_export_that_verify_has_not_passed_is_refused(work: Workspace, hub: H
     assert "not those that verify has passed" in refusal(work, capsys, "--push")
     metrics.unlink()
     assert "only what" in refusal(work, capsys, "--push")
+    for broken in ("[]", "{", '{"files": 1}', json.dumps({**verified, "findings": "none"}), "[" * 100_000):
+        metrics.write_text(broken)
+        assert "only what" in refusal(work, capsys, "--push")
     assert not hub.requests
 
 
 def test_manifests_that_git_does_not_hold_are_refused(work: Workspace, hub: Hub, capsys: Streams) -> None:
     path = work.manifest("pbc", "contrast")
     path.write_text(path.read_text() + "\n")
-    workspace.verified(work)
+    tiny.verified(work)
     assert "pbc/contrast.json" in refusal(work, capsys, "--push")
     shutil.rmtree(work.root / ".git")
     assert "git" in refusal(work, capsys, "--push")
@@ -250,9 +262,22 @@ def test_a_file_that_is_not_as_recorded_is_refused(work: Workspace, hub: Hub, ca
     assert "is not there" in refusal(work, capsys, "--push")
     path.write_bytes(original)
     recorded = work.root / "metrics" / "export.json"
-    recorded.write_text(recorded.read_text().replace('"build": "', '"build": "0'))
-    workspace.commit(work.root)
+    recorded.write_text(re.sub('"build": "....', '"build": "0000', recorded.read_text()))
+    tiny.commit(work.root)
     assert "unfinished" in refusal(work, capsys, "--push")
+
+
+@pytest.mark.parametrize("broken", ["[]", "{", "", '{"files": []}', "[" * 100_000, "\udcff"])
+def test_a_record_that_somebody_edited_is_a_sentence(
+    work: Workspace, hub: Hub, tmp_path: Path, capsys: Streams, broken: str
+) -> None:
+    content = broken.encode(errors="surrogateescape")
+    (tmp_path / "adapter_config.json").write_bytes(b'{"r": "many"}' if broken == '{"files": []}' else content)
+    assert "adapter_config.json" in refusal(work, capsys, "--adapter", str(tmp_path))
+    work.export_record.write_bytes(content)
+    tiny.commit(work.root)
+    assert "export.json" in refusal(work, capsys, "--push")
+    assert not hub.requests
 
 
 def test_what_the_hub_refuses_is_said_in_a_sentence(
@@ -296,12 +321,14 @@ def test_public_makes_it_public(work: Workspace, hub: Hub) -> None:
 def test_an_adapter_goes_the_same_way(work: Workspace, hub: Hub, tmp_path: Path, capsys: Streams) -> None:
     folder = tmp_path / "rmedclip" / "adapter"
     folder.mkdir(parents=True)
-    assert "no adapter that PEFT saved" in refusal(work, capsys, "--adapter", str(folder))
+    assert "takes a folder that PEFT saved" in refusal(work, capsys, "--adapter", str(folder))
     (folder / "adapter_config.json").write_text(json.dumps({"r": 16, "lora_alpha": 32}))
     (folder / "adapter_model.safetensors").write_bytes(b"weights")
-    (folder / "README.md").write_text("---\nlicense: mit\nbase_model: lab/clip\n---\n# Other\n")
-    record = {"base": "clip", "shots": {"pbc": [3, 1, 4]}, "corruptions": [], "settings": {"epochs": 8}}
-    (folder.parent / "tune.json").write_text(json.dumps(record))
+    (folder.parent / "tune.json").write_text("{}")
+    assert "README.md" in refusal(work, capsys, "--adapter", str(folder))
+    facts = {"rank, alpha": "16, 32", "images it was tuned on": "pbc 3", "epochs": "8"}
+    written = adapter_card("rmedclip", base="CLIP", base_model="lab/clip", licence="MIT", facts=facts, synthetic=True)
+    (folder / "README.md").write_text(written)
     assert "does not say so" in refusal(work, capsys, "--adapter", str(folder), repo="lab/RMedCLIP")
     name = "lab/RMedCLIP-phantom"
     arguments = ["--push", "--create", "--tag", "v1", "--adapter", str(folder)]
@@ -327,11 +354,16 @@ def test_an_adapter_that_was_not_tuned_here_is_not_called_synthetic(work: Worksp
     folder = tmp_path / "converted"
     folder.mkdir()
     (folder / "adapter_config.json").write_text(
-        json.dumps({"r": 4, "lora_alpha": 4, "base_model_name_or_path": "lab/b"})
+        json.dumps({"r": 4, "lora_alpha": 4, "base_model_name_or_path": "lab/b", "peft_type": "LORA"})
     )
+    (folder / "README.md").write_text("---\nlicense: mit\n---\n# Model Card\n[More Information Needed]\n")
     (folder / "adapter_model.safetensors").write_bytes(b"weights")
     assert run(work, "--push", "--create", "--adapter", str(folder), repo="lab/converted") == 0
     tree = hub.store.repos["models/lab/converted"].tree
     card = hub.store.content(tree["README.md"]).decode()
     assert "# converted\n" in card
+    assert "base_model: lab/b\n" in card
+    assert "license: mit\n" in card
+    assert "| rank, alpha | 4, 4 |" in card
+    assert "Needed" not in card
     assert "synthetic" not in card

@@ -1,0 +1,67 @@
+"""Put a PEFT adapter that somebody saved on an image tower."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+from torch import nn
+
+from benchmark.models.components.checkpoints import check_tensors, read_tensors
+from benchmark.models.components.files import read_json
+from benchmark.models.components.packages import package
+from pipeline.errors import UserError
+from pipeline.io.records import explain
+
+CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
+
+
+class _AdapterConfig(BaseModel):
+    """What is read here of adapter_config.json; PEFT reads the rest."""
+
+    model_config = ConfigDict(strict=True)
+
+    peft_type: str
+    base_model_name_or_path: str
+
+
+def attach(tower: nn.Module, folder: Path, *, base: str) -> nn.Module:
+    """Return an image tower wrapped with the PEFT adapter in `folder`, for scoring.
+
+    Args:
+        tower: of the model `base`; it is changed.
+        folder: holds adapter_config.json and adapter_model.safetensors.
+        base: name of the model that the adapter must be for.
+
+    Raises:
+        UserError: it is not there or damaged, was made for another model, or doesn't fit.
+    """
+    for name in (CONFIG, WEIGHTS):
+        if not (folder / name).is_file():
+            raise UserError(f"no adapter in {folder}: {name} is missing")
+    content = read_json(folder / CONFIG)
+    try:
+        config = _AdapterConfig.model_validate(content)
+    except ValidationError as wrong:
+        raise UserError(f"{folder / CONFIG}: {explain(wrong.errors()[0], _AdapterConfig)}") from None
+    if config.base_model_name_or_path != base:
+        raise UserError(f"the adapter in {folder} is for {config.base_model_name_or_path}, not for {base}")
+    peft = package("peft")
+    if config.peft_type not in peft.PeftType.__members__:
+        known = ", ".join(peft.PeftType.__members__)
+        raise UserError(f"{folder / CONFIG}: peft_type is {config.peft_type!r}; have {known}")
+    tensors = read_tensors(folder / WEIGHTS)
+    try:
+        settings = peft.PeftConfig.from_peft_type(**{**content, "inference_mode": True})
+        wrapped: nn.Module = peft.PeftModel(tower, settings)
+    except (TypeError, ValueError, KeyError, AttributeError, RuntimeError, ArithmeticError, re.error) as error:
+        # PEFT checks neither types nor values before it uses them
+        raise UserError(f"the adapter in {folder} doesn't fit {base}: {str(error).splitlines()[0]}") from error
+    check_tensors(
+        tensors,
+        peft.get_peft_model_state_dict(wrapped, save_embedding_layers=False),
+        f"the adapter in {folder} doesn't fit {base}",
+    )
+    peft.set_peft_model_state_dict(wrapped, tensors)
+    return wrapped.eval()

@@ -1,0 +1,89 @@
+"""Read weights without running anything that the file says, and give them to a module."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from benchmark.models.components.packages import package
+from pipeline.errors import UserError
+
+
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """Return the tensors of a safetensors file or a torch checkpoint by name, running nothing that the file says.
+
+    A checkpoint's ``state_dict`` is taken if it has one, and the ``module.`` of distributed training is cut. Objects
+    that are not tensors (arguments, optimizers) are read as inert stand-ins.
+
+    Raises:
+        UserError: the file is damaged or holds no tensors.
+    """
+    damaged: type[Exception] = package("safetensors").SafetensorError
+    try:
+        if path.suffix == ".safetensors":
+            return dict(package("safetensors.torch").load_file(path))
+        foreign = torch.serialization.get_unsafe_globals_in_checkpoint(str(path))
+        with torch.serialization.safe_globals([(_stand_in(name), name) for name in foreign]):
+            content = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:  # what torch never reads, such as a call of the operating system
+        raise UserError(f"{path} is damaged, or would run something to be read") from error
+    except (OSError, RuntimeError, ValueError, EOFError, KeyError, damaged) as error:
+        # each reader has its own error for bytes that it can't read
+        raise UserError(f"{path} can't be read as weights: {str(error).splitlines()[0]}") from error
+    state = content.get("state_dict", content) if isinstance(content, Mapping) else {}
+    tensors = {name.removeprefix("module."): value for name, value in state.items() if isinstance(value, Tensor)}
+    if not tensors:
+        raise UserError(f"{path} holds no tensors by name")
+    return tensors
+
+
+class _Inert:
+    """Takes the place of an object whose class is not to be imported."""
+
+    def __init__(self, *args: object, **kwargs: object) -> None:
+        pass
+
+    def __setstate__(self, state: object) -> None:
+        pass
+
+
+def _stand_in(name: str) -> type[_Inert]:
+    return type(name.rpartition(".")[2], (_Inert,), {})
+
+
+def load_tensors(
+    module: nn.Module, tensors: Mapping[str, Tensor], *, model: str, computed: tuple[str, ...] = ()
+) -> None:
+    """Give `module` its weights.
+
+    Args:
+        module: every tensor of its state dict must be among `tensors`, with the same shape.
+        tensors: by the names of `module`'s state dict.
+        model: what to call it in an error.
+        computed: endings of names that are left out on both sides, such as buffers that are computed.
+
+    Raises:
+        UserError: a name is missing or left over, or a shape is another; the first three are named.
+    """
+    given = {name: value for name, value in tensors.items() if not name.endswith(computed)}
+    wanted = {name: value for name, value in module.state_dict().items() if not name.endswith(computed)}
+    check_tensors(given, wanted, f"the weights are not those of {model}")
+    module.load_state_dict(given, strict=False)
+
+
+def check_tensors(tensors: Mapping[str, Tensor], wanted: Mapping[str, Tensor], problem: str) -> None:
+    """Raise UserError, which begins with `problem`, unless both have the same names and shapes."""
+    wrong = [f"{name} is missing" for name in wanted if name not in tensors]
+    wrong += [f"{name} is left over" for name in tensors if name not in wanted]
+    wrong += [
+        f"{name} is {tuple(tensors[name].shape)} and not {tuple(value.shape)}"
+        for name, value in wanted.items()
+        if name in tensors and tensors[name].shape != value.shape
+    ]
+    if wrong:
+        more = f", and {len(wrong) - 3} more" if len(wrong) > 3 else ""
+        raise UserError(f"{problem}: {', '.join(wrong[:3])}{more}")

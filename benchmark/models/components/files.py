@@ -1,0 +1,93 @@
+"""Where a model's files come from, and that they are the published ones."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from benchmark.models.components.packages import package
+from benchmark.models.record import ModelFile, ModelRecord
+from pipeline.errors import UserError
+from pipeline.io.checksums import file_checksum
+
+
+class Files:
+    """The files of one model: in a local folder if one is given, else in the Hub's cache or on the Hub."""
+
+    def __init__(self, record: ModelRecord, *, folder: Path | None = None, offline: bool = False) -> None:
+        self.record = record
+        self.folder = folder
+        self.offline = offline
+        self._read: dict[str, ModelFile] = {}
+
+    def weights(self) -> Path:
+        """Return where the weights lie, the record's first file, as `path` does."""
+        return self.path(self.record.files[0].name)
+
+    def path(self, name: str) -> Path:
+        """Return where the record's file `name` lies; fetch it if need be, and check its checksum.
+
+        Raises:
+            UserError: it can't be had, or its bytes are not the published ones.
+        """
+        file = next(file for file in self.record.files if file.name == name)
+        path = self._local(file) if self.folder is not None or file.repo is None else self._cached(file)
+        checksum = file_checksum(path)
+        if file.sha256 not in (None, checksum):
+            raise UserError(f"{path} is not the published {name}: its SHA-256 is {checksum}, not {file.sha256}")
+        read = file.older_name if path.name == file.older_name else name
+        self._read[name] = file.changed(name=read, older_name=None, sha256=checksum)
+        return path
+
+    def as_read(self) -> tuple[ModelFile, ...]:
+        """Return the record's files, those that `path` was asked for with the name and SHA-256 that they have."""
+        return tuple(self._read.get(file.name, file) for file in self.record.files)
+
+    def _local(self, file: ModelFile) -> Path:
+        origin = file.origin or f"{file.repo}@{file.revision}"
+        if self.folder is None:
+            raise UserError(
+                f"{self.record.name} has its {file.name} not on the Hub: get it from {origin} and give its folder"
+            )
+        for name in filter(None, (file.name, file.older_name)):
+            if (self.folder / name).is_file():
+                return self.folder / name
+        raise UserError(
+            f"{self.record.name} needs {self.folder / file.name}, which is not there; it comes from {origin}"
+        )
+
+    def _cached(self, file: ModelFile) -> Path:
+        hub, errors = package("huggingface_hub"), package("huggingface_hub.errors")
+        names = [name for name in (file.name, file.older_name) if name]
+        attempts = [(name, True) for name in names] + [(name, False) for name in names if not self.offline]
+        logging = package("huggingface_hub.utils.logging")
+        verbosity = logging.get_verbosity()
+        logging.set_verbosity_error()  # else it tells of every attempt before the sentence below does
+        problem: Exception | None = None
+        try:
+            for name, local in attempts:
+                try:
+                    return Path(hub.hf_hub_download(file.repo, name, revision=file.revision, local_files_only=local))
+                except (OSError, errors.HTTPError) as error:
+                    # no network or proxy, no such file, no permission: it is not to be had here
+                    problem = error
+                    if not local and not isinstance(error, errors.RemoteEntryNotFoundError):
+                        break  # whoever can't be asked for one file can't be asked for another
+        finally:
+            logging.set_verbosity(verbosity)
+        raise UserError(
+            f"{self.record.name} needs {file.name} of {file.repo}@{file.revision}, which is neither in the Hub's cache"
+            f" nor to be had ({type(problem).__name__}); give a folder that holds it"
+        ) from problem
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Return the object in a JSON file that others wrote; UserError if it holds none."""
+    try:
+        content = json.loads(path.read_bytes())
+    except (ValueError, RecursionError) as error:  # not UTF-8, not JSON, or nested without end
+        raise UserError(f"{path} is not JSON: {error}") from error
+    if not isinstance(content, dict):
+        raise UserError(f"{path} must hold names and values, as in {{name: value}}")
+    return content

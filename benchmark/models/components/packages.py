@@ -1,0 +1,62 @@
+"""Packages that only some models need: imported when such a model is asked for, and named when they are missing."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from pipeline.errors import UserError
+
+ZOO = ("open_clip", "timm", "torchvision")
+"""Packages of the extra ``zoo``; everything else that a family needs comes with the extra ``benchmark``."""
+
+BOX_OPERATORS = ("nms", "qnms")
+"""Operators that torchvision 0.28 expects its compiled part to have declared, torchvision/_meta_registrations.py."""
+
+_DECLARED: list[Any] = []
+
+
+def package(name: str) -> ModuleType:
+    """Import a package or a module of it.
+
+    Raises:
+        UserError: it is not installed; names the extra to install.
+    """
+    top = name.partition(".")[0]
+    declare_box_operators()  # transformers imports torchvision too where it is installed
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        missing = (error.name or top).partition(".")[0]
+        if missing != top and missing not in ZOO:
+            raise
+        extra = "zoo" if missing in ZOO else "benchmark"
+        raise UserError(f"this model needs {missing}: pip install '.[{extra}]' in the project's folder") from error
+
+
+def declare_box_operators() -> None:
+    """Let torchvision's CUDA wheel, which is the one on PyPI, be imported beside a CPU build of torch.
+
+    Its compiled part can't be loaded there, and its import then stops at two operators of box detection that nothing
+    has declared. No model here detects boxes, so a declaration without an implementation is enough; a call would fail.
+    Nothing happens where the compiled part loads, or torchvision is not installed.
+    """
+    if _DECLARED or "torchvision" in sys.modules:
+        return
+    spec = importlib.util.find_spec("torchvision")
+    if spec is None or spec.origin is None:
+        return
+    import torch
+
+    for library in Path(spec.origin).parent.glob("_C*.so"):
+        try:
+            torch.ops.load_library(str(library))  # type: ignore[no-untyped-call]
+        except OSError:  # the libraries of CUDA are not there
+            operators: Any = torch.library.Library("torchvision", "DEF")  # type: ignore[no-untyped-call]
+            for operator in BOX_OPERATORS:
+                operators.define(f"{operator}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+            _DECLARED.append(operators)

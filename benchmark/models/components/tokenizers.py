@@ -1,0 +1,59 @@
+"""From prompts to the tokens that a text tower of transformers takes, by the library tokenizers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from benchmark.models.components.packages import package
+from benchmark.models.model import Tokenizer
+from pipeline.errors import UserError
+
+
+def read_vocabulary(path: Path, *, lowercase: bool) -> Any:
+    """Return BERT's tokenizer of a vocab.txt: the tokens are those of transformers' ``BertTokenizerFast``.
+
+    Raises:
+        UserError: the vocabulary can't be read.
+    """
+    try:
+        return package("tokenizers").BertWordPieceTokenizer(str(path), lowercase=lowercase)
+    except Exception as error:  # tokenizers raises nothing narrower
+        raise UserError(f"{path} is no WordPiece vocabulary: {error}") from error
+
+
+def read_tokenizer(path: Path) -> Any:
+    """Return the tokenizer of a tokenizer.json.
+
+    Raises:
+        UserError: it can't be read.
+    """
+    try:
+        return package("tokenizers").Tokenizer.from_file(str(path))
+    except Exception as error:  # tokenizers raises nothing narrower
+        raise UserError(f"{path} is no tokenizer: {error}") from error
+
+
+def text_tokenizer(words: Any, context_length: int, *, padding: str) -> Tokenizer:
+    """Return a function from prompts to ``input_ids`` and ``attention_mask``.
+
+    Args:
+        words: tokenizer of the library.
+        context_length: tokens at most; a longer prompt is cut.
+        padding: token that shorter prompts of a call are filled up with.
+    """
+    words.enable_truncation(max_length=context_length)
+    words.enable_padding(pad_id=words.token_to_id(padding), pad_token=padding)
+
+    def tokenize(texts: list[str]) -> Mapping[str, Tensor]:
+        encoded = words.encode_batch(texts)
+        return {
+            "input_ids": torch.tensor([encoding.ids for encoding in encoded]),
+            "attention_mask": torch.tensor([encoding.attention_mask for encoding in encoded]),
+        }
+
+    return tokenize

@@ -1,0 +1,124 @@
+"""Find models: every module of `benchmark.models.families` has its records, or a form of names that it can read."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol, cast
+
+from benchmark.models import families
+from benchmark.models.record import AdapterRecord, ModelRecord
+from pipeline.errors import UserError
+
+if TYPE_CHECKING:
+    import torch
+
+    from benchmark.models.components.files import Files
+    from benchmark.models.model import Model, Towers
+
+
+class Family(Protocol):
+    """A module of `benchmark.models.families`."""
+
+    RECORDS: Sequence[ModelRecord | AdapterRecord]
+
+    def build(self, record: ModelRecord, files: Files, *, random_init: bool) -> Towers:
+        """Make the towers; a family of adapters alone has no such function."""
+
+
+class NamingFamily(Family, Protocol):
+    """A family that also reads names of models that have no record here, such as ``hub:OWNER/NAME@COMMIT``."""
+
+    PREFIX: str
+    FORMS: Sequence[str]
+
+    def describe(self, name: str, *, folder: Path | None, offline: bool) -> ModelRecord:
+        """Return the record of such a model, from its files."""
+
+
+@cache
+def _families() -> dict[str, Family]:
+    names = [module.name for module in pkgutil.iter_modules(families.__path__)]
+    return {name: cast(Family, importlib.import_module(f"{families.__name__}.{name}")) for name in names}
+
+
+def _naming_families() -> list[NamingFamily]:
+    return [cast(NamingFamily, family) for family in _families().values() if hasattr(family, "PREFIX")]
+
+
+@cache
+def records() -> dict[str, ModelRecord]:
+    """Return the record of every model by name, in alphabetical order."""
+    listed = [record for family in _families().values() for record in family.RECORDS]
+    models = {record.name: record for record in listed if isinstance(record, ModelRecord)}
+    adapters = {r.name: r.on(models[r.base]) for r in listed if isinstance(r, AdapterRecord)}
+    assert len(models) + len(adapters) == len(listed), "two models have one name"
+    return dict(sorted((models | adapters).items()))
+
+
+def prefixes() -> tuple[str, ...]:
+    """Return what the names of models begin with that have no record here."""
+    return tuple(family.PREFIX for family in _naming_families())
+
+
+def find_record(name: str, *, folder: Path | None = None, offline: bool = False) -> ModelRecord:
+    """Return the record of a model.
+
+    Args:
+        name: one of `records`; ``open_clip:ARCHITECTURE/TAG@COMMIT``; or, on the Hub, ``hub:OWNER/NAME@COMMIT`` with
+            the files of transformers, ``open_clip:hf-hub:OWNER/NAME@COMMIT`` with those of open_clip.
+        folder: of the model's files; only the last three forms may need it.
+        offline: never ask the network.
+
+    Raises:
+        UserError: there is no such model, or its commit is not pinned.
+    """
+    if name in records():
+        return records()[name]
+    for family in _naming_families():
+        if name.startswith(family.PREFIX):
+            return family.describe(name, folder=folder, offline=offline)
+    forms = [form for family in _naming_families() for form in family.FORMS]
+    raise UserError(f"no model {name!r}; have {', '.join([*records(), *forms])}")
+
+
+def load(
+    name: str | ModelRecord,
+    *,
+    weights_dir: Path | str | None = None,
+    adapter: Path | str | None = None,
+    device: torch.device | str = "cpu",
+    random_init: bool = False,
+    offline: bool = False,
+) -> Model:
+    """Make a model. The files of its record are those that were read, with their checksums.
+
+    Args:
+        name: as for `find_record`; or a record.
+        weights_dir: a folder that holds the model's files under the names in its record; if not given they come from
+            the Hub's cache, or from the Hub.
+        adapter: a folder with a PEFT adapter for the image tower (``tune`` and ``robustmedclip`` write such).
+        device: where to put it.
+        random_init: leave the weights as the architecture starts out with them, and read tokenizer files only.
+        offline: never ask the network.
+
+    Raises:
+        UserError: no such model, a missing package, file or network, a wrong checksum, weights of another architecture.
+    """
+    from benchmark.models.components import adapters
+    from benchmark.models.components.files import Files
+    from benchmark.models.model import Model
+
+    folder = None if weights_dir is None else Path(weights_dir)
+    record = find_record(name, folder=folder, offline=offline) if isinstance(name, str) else name
+    if record.base is not None and adapter is None and not random_init:
+        raise UserError(f"{record.name} is {record.base} with an adapter: say which folder holds it (adapter=)")
+    files = Files(record, folder=folder, offline=offline)
+    towers = _families()[record.family].build(record, files, random_init=random_init)
+    model = Model(record.changed(files=files.as_read()), towers, device=device)
+    if adapter is not None:
+        model.image_tower = adapters.attach(model.image_tower, Path(adapter), base=record.base or record.name)
+    return model

@@ -1,0 +1,237 @@
+"""One model's logits on data sets' cells: read or make images, compute and write at the same time."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import json
+import platform
+import time
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from benchmark.data.classes import class_features
+from benchmark.data.prefetch import prefetch
+from benchmark.data.prompts import Prompts, prompts
+from benchmark.models import ModelRecord, loading
+from benchmark.prediction.batches import Batch, Cells
+from benchmark.prediction.logits import Logits, stored_key, write_logits
+from benchmark.prediction.processes import Shard
+from benchmark.prediction.records import FileDescription, ModelDescription, PredictionRecord
+from benchmark.tuning.records import TuneRecord
+from pipeline.cell import Cell
+from pipeline.config import Config, home
+from pipeline.errors import UserError
+from pipeline.io.records import write_record
+from pipeline.paths import Workspace
+from pipeline.run.progress import progress
+
+PACKAGES = ("medimeta-c", "numpy", "torch", "kornia", "peft", "transformers", "open_clip_torch", "timm", "torchvision")
+"""Whose versions a record of predictions names, where they are installed."""
+
+AT_ONCE = 4
+"""Images that a CPU prepares at once: 2.4 MB of floats each at 224 x 224, which stay in its caches."""
+
+
+class Pending(NamedTuple):
+    """What is left of one data set: its cells, the text features float32 (K, D), the keys by cell.
+
+    `total` is the number of all its cells that were asked for.
+    """
+
+    cells: Cells
+    features: Tensor
+    keys: dict[Cell, str]
+    total: int
+
+
+class Predictor:
+    """One model, ready to predict.
+
+    Attributes:
+        backend: where the cells come from, one of `benchmark.data.cells.BACKENDS`.
+        weights: SHA-256 of the model's image tower.
+    """
+
+    def __init__(
+        self, workspace: Workspace, config: Config, name: str, *, device: torch.device, on_the_fly: bool, split: str
+    ) -> None:
+        self.workspace, self.config = workspace, config
+        self.name, self.split = name, split
+        self.backend = ("gpu" if device.type == "cuda" else "cpu") if on_the_fly else "files"
+        self.model = loading.load(workspace, config.benchmark, name, device=device)
+        self.weights = self.model.checksum()
+        self._buffer = torch.empty(0)
+        self._features: dict[str, Tensor] = {}
+
+    def pending(self, dataset: str, *, shard: Shard = (0, 1)) -> Pending:
+        """Return the cells of `dataset` whose logits are not there yet, and what is needed to make them.
+
+        A `shard` is of all cells, whichever are there: runs with others, at once, meet nowhere.
+        """
+        if dataset not in self._features:
+            self._features[dataset] = class_features(self.model, self._prompts(dataset))
+        features = self._features[dataset]
+        device = str(self.model.device) if self.backend == "gpu" else None
+        source = home(self.config, self.workspace, dataset)
+        cells = Cells(source, dataset, self.split, backend=self.backend, device=device)
+        mine = list(cells.checksums)[shard[0] :: shard[1]]
+        keys = {cell: self._key(features, cells.checksums[cell]) for cell in mine}
+        left = {cell: key for cell, key in keys.items() if stored_key(self._path(cell)) != key}
+        return Pending(cells, features, left, len(mine))
+
+    def predict(self, pending: Pending) -> None:
+        """Write the logits of all cells that are `pending`."""
+        dataset, count = pending.cells.dataset, len(pending.cells.labels)
+        cells = list(pending.keys)
+        logits, written, first = list[Tensor](), list[Future[None]](), 0.0
+        with (
+            progress(total=len(cells) * count, desc=f"predict {self.name} {dataset}", unit="img") as bar,
+            ThreadPoolExecutor(1, "write") as writer,
+            torch.inference_mode(),
+        ):
+            for batch in prefetch(map(self._pinned, pending.cells.batches(cells, self.config.benchmark.batch))):
+                logits.append(self._logits(batch.images, pending.features))
+                bar.update(len(batch.images))
+                if batch.start + len(batch.images) == count:
+                    for earlier in written[-1:]:
+                        earlier.result()
+                    written.append(writer.submit(self._write, pending, batch.cell, logits))
+                    logits = []
+                    if len(written) == 1:  # which waits for what is loaded and compiled
+                        first = time.perf_counter()
+                    if len(written) == 3:
+                        announce(f"{self.name} {dataset}", len(cells) - 3, (time.perf_counter() - first) / 2)
+            for last in written[-1:]:
+                last.result()
+
+    def _pinned(self, batch: Batch) -> Batch:
+        """Return the batch in memory that a GPU can copy from while it computes; as it is for a CPU."""
+        is_copied = self.model.device.type == "cuda" and batch.images.device.type == "cpu"
+        return batch._replace(images=batch.images.pin_memory()) if is_copied else batch
+
+    def _logits(self, images: Tensor, features: Tensor) -> Tensor:
+        """Return logits float32 (n, K) on the model's device; nothing here waits for a GPU."""
+        device = self.model.device
+        with torch.autocast(device.type, torch.float16, enabled=device.type == "cuda"):
+            encoded = self.model.encode_images(self._preprocess(images.to(device, non_blocking=True)))
+        return self.model.logit_scale * encoded.float() @ features.T
+
+    def _preprocess(self, images: Tensor) -> Tensor:
+        """Preprocess a batch; on a CPU by a few images into the same memory each time.
+
+        Fresh memory for a whole batch of floats is handed out by the kernel page by page, which takes longer than
+        the arithmetic.
+        """
+        if self.model.device.type == "cuda":
+            return self.model.preprocess(images)
+        for start in range(0, len(images), AT_ONCE):
+            some = self.model.preprocess(images[start : start + AT_ONCE])
+            if len(self._buffer) < len(images):
+                last = some.is_contiguous(memory_format=torch.channels_last)
+                layout = torch.channels_last if last else torch.contiguous_format
+                self._buffer = torch.empty((len(images), *some.shape[1:]), memory_format=layout)
+            self._buffer[start : start + len(some)] = some
+        return self._buffer[: len(images)]
+
+    def _prompts(self, dataset: str) -> Prompts:
+        source = home(self.config, self.workspace, dataset)
+        return prompts(source, dataset, templates=self.config.benchmark.prompts)
+
+    def _path(self, cell: Cell) -> Path:
+        return self.workspace.logits(self.name, cell)
+
+    def _key(self, features: Tensor, pixels: str) -> str:
+        preprocessing = self.model.record.preprocessing.model_dump()
+        options = json.dumps([preprocessing, self.model.logit_scale, self.model.device.type])
+        digest = hashlib.sha256(f"2/{self.weights}/{pixels}/{options}".encode())
+        digest.update(features.cpu().numpy().tobytes())
+        return digest.hexdigest()
+
+    def _write(self, pending: Pending, cell: Cell, logits: Sequence[Tensor]) -> None:
+        labels = pending.cells.labels
+        values = torch.cat(list(logits)).cpu().numpy()  # waits for a GPU, in the thread that writes
+        indices = np.arange(len(labels))
+        write_logits(self._path(cell), Logits(values, labels, indices, pending.keys[cell], self.weights))
+
+    def write_record(self, datasets: Sequence[str], *, is_new: bool) -> None:
+        """Write what the logits were made with, for the report.
+
+        Of what was not predicted now the earlier record's words stay: prompts by data set, and the versions if
+        nothing `is_new`.
+        """
+        try:
+            earlier = PredictionRecord.read(self.workspace, self.name)
+        except UserError:  # none yet, or a damaged one: written anew
+            earlier = None
+        record = self.record(datasets)
+        if earlier is not None:
+            known = {*self.config.datasets, *self.config.scored_datasets}
+            kept = {
+                dataset: prompts_then
+                for dataset, prompts_then in earlier.prompts.items()
+                if dataset in known and self._path(Cell(dataset, self.split)).is_file()
+            }
+            then = record.versions if is_new else earlier.versions
+            record = record.changed(prompts=kept | record.prompts, versions=then)
+        write_record(self.workspace.prediction_record(self.name), record)
+
+    def record(self, datasets: Sequence[str]) -> PredictionRecord:
+        """Return the record of logits on `datasets` that are made now."""
+        tuned = self.config.benchmark.tuned.get(self.name)
+        return PredictionRecord(
+            model=describe(self.model.record, name=self.name, is_tuned=tuned is not None),
+            base=None if tuned is None else tuned.base,
+            logit_scale=self.model.logit_scale,
+            prompts={dataset: self._prompts(dataset) for dataset in datasets},
+            tuning=None if tuned is None else TuneRecord.read(self.workspace, self.name).summary(),
+            weights_sha256=self.weights,
+            versions=versions(),
+            device=self.model.device.type,
+        )
+
+
+def describe(model: ModelRecord, *, name: str, is_tuned: bool) -> ModelDescription:
+    """Return what is known of a model that params.yaml calls `name`; tables call one that was tuned here so too."""
+    files = [
+        FileDescription(name=f.name, sha256=f.sha256, repo=f.repo, revision=f.revision, origin=f.origin)
+        for f in model.files
+    ]
+    return ModelDescription(
+        name=name,
+        title=name if is_tuned else model.title,
+        family=model.family,
+        architecture=model.architecture,
+        files=tuple(files),
+        context_length=model.context_length,
+        embedding=model.embedding,
+        preprocessing=model.preprocessing.in_words(),
+        licence=model.licence,
+        citation=model.citation,
+        sources=model.sources,
+        base=model.base,
+        notes=model.notes,
+    )
+
+
+def announce(what: str, cells: int, seconds: float) -> None:
+    """Say how long `cells` more cells take if each takes `seconds`, if anybody could wait for it."""
+    if cells * seconds > 60:
+        print(f"{what}: {cells} more cells, about {cells * seconds / 60:.0f} min", flush=True)
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of Python and of the packages that logits depend on, where they are installed."""
+    installed = {"python": platform.python_version()}
+    for package in PACKAGES:
+        try:
+            installed[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            continue  # an optional one
+    return installed

@@ -1,0 +1,278 @@
+"""Tune a model's image tower with LoRA, from epoch to epoch, so that an interrupted run goes on where it stopped."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import pickle
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from benchmark.data.classes import class_columns, class_features, masked_cross_entropy
+from benchmark.data.pool import Images, Ints, Pool, Subset
+from benchmark.data.prefetch import prefetch
+from benchmark.data.prompts import prompts
+from benchmark.models import loading
+from benchmark.prediction.devices import parse_device
+from benchmark.tuning.adapters import add_lora
+from benchmark.tuning.augmentation import RandomCorruption, RandomCropAndMirror
+from benchmark.tuning.records import EpochRecord, TuneRecord, TuningSettings
+from benchmark.tuning.schedule import time_left, warm_cosine
+from benchmark.tuning.shots import balanced_order, choose_images
+from corruptions import BYTES_VERSION
+from pipeline import manifest
+from pipeline.cell import PREPARED
+from pipeline.config import Config
+from pipeline.io.atomic import atomic_write
+from pipeline.paths import Workspace
+from pipeline.run.progress import progress as progress_bar
+
+_DAMAGED = (RuntimeError, EOFError, ValueError, KeyError, TypeError, pickle.UnpicklingError)
+"""What torch and pydantic raise for a checkpoint that was cut or edited."""
+
+
+@dataclass
+class Progress:
+    """Where a run stands: its epochs, and the weights of the best one by name."""
+
+    history: list[EpochRecord] = field(default_factory=list)
+    best_epoch: int = 0
+    best_score: float = -1.0
+    best: dict[str, Tensor] = field(default_factory=dict)
+
+
+class Tuning:
+    """One run: the model with its LoRA, and what it sees.
+
+    Attributes:
+        settings: all settings of the tuned model.
+        model: the base with LoRA on its image tower.
+        weights: LoRA's, by name.
+        shots, held: images that are tuned on, and those that choose the epoch.
+        corruption: the augmentation, if the model is trained with it.
+        key: checksum of all that the weights depend on; a checkpoint with another one is not resumed.
+    """
+
+    def __init__(self, workspace: Workspace, config: Config, name: str) -> None:
+        self.settings = TuningSettings.of(config.benchmark, name)
+        self.name, self.workspace = name, workspace
+        self.device = parse_device(config.benchmark.device)
+        self.model = loading.load(workspace, config.benchmark, self.settings.base, device=self.device)
+        self.shots, self.held = choose_images(workspace, config.datasets, self.settings, scored=config.benchmark.split)
+        self.corruption: RandomCorruption | None = None
+        if self.settings.augment:
+            self.corruption = RandomCorruption(
+                config.benchmark.trained,
+                strength=self.settings.strength,
+                profile=config.profile,
+                columns=config.columns,
+            )
+        self._move = RandomCropAndMirror(self.model.record.preprocessing.size, config.datasets)
+        self._prompts = [prompts(workspace, d, templates=config.benchmark.prompts) for d in config.datasets]
+        self._columns = class_columns(self._prompts)
+        self.features = torch.cat([class_features(self.model, p) for p in self._prompts])
+        self.key = self._key()
+        self.tower = add_lora(self.model, self.settings)
+        self.weights: dict[str, Tensor] = {n: p for n, p in self.tower.named_parameters() if p.requires_grad}
+        self.optimizer = torch.optim.AdamW(
+            self.weights.values(),
+            lr=self.settings.learning_rate,
+            weight_decay=self.settings.weight_decay,
+            foreach=False,
+        )
+
+    @property
+    def checkpoint_path(self) -> Path:
+        """File that an interrupted run goes on from."""
+        return self.workspace.model(self.name) / "checkpoint.pt"
+
+    def _key(self) -> str:
+        values = {
+            "settings": self.settings.model_dump(mode="json"),
+            "base": self.model.checksum(),
+            "corruption": self.corruption and [BYTES_VERSION, vars(self.corruption)],
+            "prompts": [p.model_dump(mode="json") for p in self._prompts],
+            "images": [
+                (subset.dataset, subset.split, self._checksums(subset), subset.indices.tolist())
+                for subset in (*self.shots.subsets, *self.held.subsets)
+            ],
+            "torch": torch.__version__,
+        }
+        digest = hashlib.sha256(self.features.cpu().numpy().tobytes())
+        digest.update(json.dumps(values, sort_keys=True).encode())
+        return digest.hexdigest()
+
+    def _checksums(self, subset: Subset) -> dict[str, Any]:
+        """Return the entry of the subset's whole split in the manifest that has it."""
+        read = manifest.read_prepared if subset.split in PREPARED else manifest.read_clean
+        entry = read(self.workspace, subset.dataset).split(subset.split)
+        return entry.model_dump(mode="json", exclude_unset=True)
+
+    def run(self, *, stop_after: int | None = None) -> Progress:
+        """Train to the end, or until `stop_after` epochs are done. Resumes where a run stopped."""
+        progress, epochs = self.resume(), self.settings.epochs
+        first, started = len(progress.history), time.monotonic()
+        bar = progress_bar(range(first, epochs), desc=f"tune {self.name}", unit="epoch")
+        for epoch in bar:
+            line = EpochRecord(epoch=epoch + 1, loss=self._epoch(epoch))
+            if line.epoch % self.settings.validate_every == 0 or line.epoch == epochs:
+                line = line.changed(**self.validate())
+                if line.validation is not None and line.validation > progress.best_score:
+                    progress.best_score, progress.best_epoch = line.validation, line.epoch
+                    progress.best = {name: w.detach().cpu().clone() for name, w in self.weights.items()}
+            progress.history.append(line)
+            self._checkpoint(progress)
+            if line.validation is not None or epoch == first:
+                left = time_left(line.epoch - first, epochs - first, time.monotonic() - started)
+                score = "" if line.validation is None else f", validation {line.validation:.1%}"
+                bar.write(f"epoch {line.epoch} of {epochs}: loss {line.loss:.3f}{score}; {left}")
+            if stop_after is not None and line.epoch >= stop_after:
+                break
+        return progress
+
+    def keep_best(self, progress: Progress) -> TuneRecord:
+        """Put the weights of the best epoch in place, scaled as validates best, and return the record of the run."""
+        self._restore(progress.best)
+        scales = self.choose_scale(progress.best_score)
+        others = {subset.split for subset in self.held.subsets} - {self.settings.split}
+        return TuneRecord(
+            base=self.settings.base,
+            settings=self.settings,
+            shots={subset.dataset: tuple(subset.indices.tolist()) for subset in self.shots.subsets},
+            corruptions=() if self.corruption is None else self.corruption.names,
+            parameters=sum(weight.numel() for weight in self.weights.values()),
+            history=tuple(progress.history),
+            best_epoch=progress.best_epoch,
+            scales=scales,
+            scale=_best(scales),
+            chosen_on=", and ".join([f"rest of {self.settings.split}", *sorted(others)]),
+            held_images=len(self.held),
+            device=self.device.type,
+            key=self.key,
+        )
+
+    def choose_scale(self, full_score: float) -> dict[float, float]:
+        """Keep the part of LoRA's update that validates best, and return each part's validation.
+
+        Part of the way from the base to the tuned weights often does better than all of it, also on what was not tuned
+        on: Wortsman et al., CVPR 2022 (WiSE-FT).
+
+        Args:
+            full_score: validation of all of it, the weights as they are.
+        """
+        full = {name: weight.detach().clone() for name, weight in self.weights.items() if "lora_B" in name}
+        scores: dict[float, float] = {}
+        for scale in self.settings.scales:
+            self._restore({name: scale * weight for name, weight in full.items()})
+            scores[scale] = full_score if scale == 1.0 else self.validate()["validation"]
+        self._restore({name: _best(scores) * weight for name, weight in full.items()})
+        return scores
+
+    def _restore(self, weights: Mapping[str, Tensor]) -> None:
+        with torch.no_grad():
+            for name, weight in weights.items():
+                self.weights[name].copy_(weight)
+
+    def _epoch(self, epoch: int) -> float:
+        """Train one epoch and return its mean loss; everything drawn depends on the seed and the epoch alone."""
+        settings = self.settings
+        order = balanced_order(self.shots.dataset_ids, np.random.default_rng((settings.seed, epoch)))
+        starts = range(0, len(order), settings.batch)
+        batches = [order[start : start + settings.batch] for start in starts]
+        seeds = [(settings.seed, epoch, step) for step in range(len(batches))]
+        self.tower.eval()  # statistics and dropouts of the base stay as they are; only LoRA's own dropout is active
+        for name, module in self.tower.named_modules():
+            if "lora_dropout" in name:
+                module.train()
+        losses = []
+        with torch.random.fork_rng():
+            torch.manual_seed(settings.seed * 100_003 + epoch)
+            images = prefetch(self._images(self.shots, batches, seeds, self.corruption))
+            for step, (positions, batch) in enumerate(zip(batches, images, strict=True)):
+                done = epoch * len(batches) + step
+                rate = warm_cosine(done, settings.epochs * len(batches), warmup=settings.warmup)
+                for group in self.optimizer.param_groups:
+                    group["lr"] = rate * settings.learning_rate
+                losses.append(self.step(positions, batch))
+        return float(np.average(losses, weights=[len(positions) for positions in batches]))
+
+    def step(self, positions: Ints, images: Images) -> float:
+        """Take one step on the shots at `positions`, whose `images` are uint8 (n, 224, 224, 3); return the loss."""
+        dataset_ids = torch.from_numpy(self.shots.dataset_ids[positions])
+        labels = torch.from_numpy(self.shots.labels[positions])
+        columns = self._columns.own if self.settings.classes == "own" else self._columns.distinct
+        targets = (self._columns.starts[dataset_ids] + labels).to(self.device)
+        moved = self._move(self.model.preprocess(images), dataset_ids)
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda"):
+            logits = self.model.logit_scale * self.model.encode_images(moved) @ self.features.T
+        loss = masked_cross_entropy(logits.float(), columns[dataset_ids].to(self.device), targets)
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        torch.nn.utils.clip_grad_norm_(list(self.weights.values()), self.settings.clip)
+        self.optimizer.step()
+        return loss.item()
+
+    def validate(self) -> dict[str, float]:
+        """Return the mean accuracy over data sets of held images: clean, corrupted if trained so, and their mean."""
+        scores = {"clean": self._accuracy(None)}
+        if self.corruption is not None:
+            scores["corrupted"] = self._accuracy(self.corruption)
+        return {**scores, "validation": float(np.mean(list(scores.values())))}
+
+    def _accuracy(self, corruption: RandomCorruption | None) -> float:
+        self.tower.eval()
+        hits = np.empty(len(self.held), bool)
+        batches = [np.arange(start, min(start + 64, len(hits))) for start in range(0, len(hits), 64)]
+        seeds = [(0, int(positions[0])) for positions in batches]
+        images = prefetch(self._images(self.held, batches, seeds, corruption))
+        for positions, batch in zip(batches, images, strict=True):
+            dataset_ids = torch.from_numpy(self.held.dataset_ids[positions])
+            with torch.inference_mode():
+                cosines = self.model.encode_images(self.model.preprocess(batch)) @ self.features.T
+            own = self._columns.own[dataset_ids].to(self.device)
+            guesses = cosines.masked_fill(~own, -2).argmax(dim=1).cpu() - self._columns.starts[dataset_ids]
+            hits[positions] = guesses.numpy() == self.held.labels[positions]
+        dataset_ids = self.held.dataset_ids
+        return float(np.mean([hits[dataset_ids == k].mean() for k in np.unique(dataset_ids)]))
+
+    @staticmethod
+    def _images(
+        pool: Pool, batches: Sequence[Ints], seeds: Sequence[tuple[int, ...]], corruption: RandomCorruption | None
+    ) -> Iterator[Images]:
+        for positions, seed in zip(batches, seeds, strict=True):
+            yield pool.read(positions) if corruption is None else corruption(pool, positions, seed)
+
+    def _checkpoint(self, progress: Progress) -> None:
+        weights = {name: weight.detach().cpu() for name, weight in self.weights.items()}
+        history = [line.model_dump(exclude_unset=True) for line in progress.history]
+        state = {"key": self.key, "weights": weights, "optimizer": self.optimizer.state_dict()}
+        with atomic_write(self.checkpoint_path) as handle:
+            torch.save({**state, "progress": {**vars(progress), "history": history}}, handle)
+
+    def resume(self) -> Progress:
+        """Return where an interrupted run with the same key stopped, its weights put back; else a new start."""
+        try:
+            state = torch.load(self.checkpoint_path, map_location="cpu", weights_only=True)
+            if state["key"] != self.key:
+                return Progress()
+            progress = Progress(**state["progress"])
+            progress.history = [EpochRecord(**line) for line in state["progress"]["history"]]
+            self.optimizer.load_state_dict(state["optimizer"])
+            self._restore(state["weights"])
+        except FileNotFoundError:
+            return Progress()
+        except _DAMAGED:
+            return Progress()  # a checkpoint is only ever a saving of time
+        return progress
+
+
+def _best(scores: Mapping[float, float]) -> float:
+    """Return the key of the highest score, of equal ones the largest."""
+    return max(scores, key=lambda key: (scores[key], key))

@@ -1,0 +1,126 @@
+from __future__ import annotations
+
+import json
+
+import peft
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from benchmark.models.components.adapters import attach
+from pipeline.errors import UserError
+
+PREFIX = "base_model.model."
+
+
+def tower():
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 4))
+
+
+@pytest.fixture
+def adapter(tmp_path):
+    """The folder of an adapter that moves the features."""
+    config = peft.LoraConfig(r=2, target_modules=r"0|1", base_model_name_or_path="base", init_lora_weights=False)
+    base = tower()
+    vars(base)["name_or_path"] = "base"
+    peft.get_peft_model(base, config).save_pretrained(str(tmp_path), save_embedding_layers=False)
+    return tmp_path
+
+
+def changed(folder, **values):
+    path = folder / "adapter_config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | values), encoding="utf-8")
+
+
+def test_an_adapter_moves_the_tower_and_is_frozen(adapter):
+    inputs = torch.ones(1, 4)
+    wrapped = attach(tower(), adapter, base="base")
+    assert (wrapped(inputs) - tower()(inputs)).abs().max() > 1e-3
+    assert not wrapped.training
+    assert not any(parameter.requires_grad for parameter in wrapped.parameters())
+
+
+def test_a_folder_without_adapter_is_an_error(tmp_path):
+    with pytest.raises(UserError, match=r"no adapter in .*adapter_config.json is missing"):
+        attach(tower(), tmp_path, base="base")
+
+
+def test_an_adapter_of_another_model_is_an_error(adapter):
+    with pytest.raises(UserError, match="is for base, not for other"):
+        attach(tower(), adapter, base="other")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"{", b"\xff\xfe", b"[]", b"null", b"[" * 100_000, b"", b'{"peft_type": "LORA"}', b'{"peft_type": 3}'],
+    ids=lambda content: content[:20].decode("latin-1"),
+)
+def test_a_broken_configuration_is_one_sentence(adapter, content):
+    (adapter / "adapter_config.json").write_bytes(content)
+    with pytest.raises(UserError, match=r"adapter_config\.json") as caught:
+        attach(tower(), adapter, base="base")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"peft_type": "NONE"},
+        {"peft_type": None},
+        {"base_model_name_or_path": ["base"]},
+        {"r": "2"},
+        {"r": 0},
+        {"r": -1},
+        {"lora_alpha": "much"},
+        {"target_modules": 3},
+        {"target_modules": "("},
+        {"target_modules": ["nothing"]},
+        {"target_modules": None},
+        {"modules_to_save": 7},
+        {"rank_pattern": 1},
+    ],
+    ids=str,
+)
+def test_wrong_values_are_one_sentence(adapter, values):
+    changed(adapter, **values)
+    with pytest.raises(UserError) as caught:
+        attach(tower(), adapter, base="base")
+    assert str(adapter) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("length", [0, 4, 8, 60, 400])
+def test_truncated_weights_are_one_sentence(adapter, length):
+    path = adapter / "adapter_model.safetensors"
+    path.write_bytes(path.read_bytes()[:length])
+    with pytest.raises(UserError, match=r"adapter_model\.safetensors can't be read as weights") as caught:
+        attach(tower(), adapter, base="base")
+    assert "\n" not in str(caught.value)
+
+
+def renamed(tensors):
+    return {name.replace("model.0.", "model.stem."): tensor for name, tensor in tensors.items()}
+
+
+@pytest.mark.parametrize(
+    ("change", "names"),
+    [
+        (lambda tensors: {}, "0.lora_A.weight is missing"),
+        (
+            renamed,
+            r"0.lora_A.weight is missing, .*0.lora_B.weight is missing, .*stem.lora_A.weight is left over, and 1",
+        ),
+        (lambda tensors: dict(list(tensors.items())[1:]), "is missing$"),
+        (lambda tensors: tensors | {f"{PREFIX}2.lora_A.weight": torch.ones(2, 4)}, "2.lora_A.weight is left over$"),
+        (lambda tensors: tensors | {f"{PREFIX}1.lora_A.weight": torch.ones(3, 4)}, r"is \(3, 4\) and not \(2, 4\)$"),
+    ],
+    ids=["none", "renamed", "one missing", "one more", "another rank"],
+)
+def test_every_tensor_must_be_the_models(adapter, change, names):
+    """PEFT itself leaves out what does not match, and the base would be scored under the adapter's name."""
+    path = adapter / "adapter_model.safetensors"
+    save_file(change(load_file(path)), path)
+    with pytest.raises(UserError, match=f"doesn't fit base: .*{names}"):
+        attach(tower(), adapter, base="base")

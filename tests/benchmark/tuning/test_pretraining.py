@@ -1,0 +1,69 @@
+"""Pre-training on a tiny benchmark of coloured discs."""
+
+import numpy as np
+import pytest
+import torch
+import yaml
+
+from benchmark import pretrain
+from benchmark.data.pool import Pool, open_subset
+from benchmark.data.prompts import prompts
+from benchmark.models import loading
+from benchmark.tuning import pretraining
+from benchmark.tuning.records import PRETRAIN_RECORD, PretrainRecord
+from pipeline.config import read_config
+from pipeline.io.records import read_record
+from pipeline.paths import Workspace
+
+from ..conftest import CLASSES, discs, params
+from .test_augmentation import plain_shift_and_mirror
+
+
+def test_pretraining_leaves_a_model_and_its_record(trained):
+    workspace = Workspace(trained)
+    record = read_record(workspace.model("phantom-clip") / PRETRAIN_RECORD, PretrainRecord, remedy="")
+    assert 200_000 < record.parameters < 500_000
+    assert record.images == 48
+    assert set(record.pretest_accuracy) == set(CLASSES)
+    assert "weight_decay" in record.settings.model_fields_set, "defaults are written too"
+    model = loading.load(workspace, read_config(workspace).benchmark, "phantom-clip", device="cpu")
+    features = model.encode_images(model.preprocess(discs("oct", "test", 2)[0]))
+    assert features.shape == (2, 64)
+    assert features.norm(dim=-1).tolist() == pytest.approx([1, 1])
+
+
+def test_weights_are_those_of_one_step_after_the_other_and_repeat_themselves(trained, monkeypatch):
+    """Batches prepared ahead in a thread, images moved by slices: as without both, to the bit."""
+    workspace = Workspace(trained)
+    settings = read_config(workspace).benchmark.pretrain.changed(batch=5)
+    pool = Pool([open_subset(workspace, name, "pretrain", range(8)) for name in CLASSES])
+    of_datasets = [prompts(workspace, name) for name in CLASSES]
+    ahead = pretraining.train(pool, of_datasets, settings)
+    monkeypatch.setattr(pretraining, "prefetch", iter)
+    monkeypatch.setattr(pretraining, "shift_and_mirror", plain_shift_and_mirror)
+    plain = pretraining.train(pool, of_datasets, settings)
+    assert torch.equal(ahead.log_scale, plain.log_scale)
+    for tower, other in ((ahead.image, plain.image), (ahead.text, plain.text)):
+        weights, others = tower.state_dict(), other.state_dict()
+        assert all(torch.equal(weights[name], others[name]) for name in weights)
+
+
+def test_the_loss_tells_own_classes_apart_and_everybodys(trained):
+    workspace = Workspace(trained)
+    pool = Pool([open_subset(workspace, name, "pretrain", [0]) for name in CLASSES])
+    columns = pretraining.class_columns([prompts(workspace, name) for name in CLASSES])
+    logits = torch.zeros(1, 6)
+    loss = pretraining.contrastive_loss(logits, pool, np.array([0]), columns)
+    assert float(loss) == pytest.approx((np.log(6) + np.log(4)) / 2)
+    loss = pretraining.contrastive_loss(logits, pool, np.array([1]), columns)
+    assert float(loss) == pytest.approx((np.log(6) + np.log(2)) / 2)
+
+
+def test_pretraining_is_left_out_where_no_model_needs_it(tmp_path, capsys):
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(params() | {"source": "medimeta"}))
+    assert pretrain.main(["--root", str(tmp_path)]) == 0
+    assert "nothing to do" in capsys.readouterr().out
+    values = params(baseline="phantom-clip", models=["phantom-clip"], tuned={}) | {"source": "medimeta"}
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(values))
+    assert pretrain.main(["--root", str(tmp_path)]) == 1
+    assert "pre-trained on the phantom, and params.yaml has source: medimeta" in capsys.readouterr().err

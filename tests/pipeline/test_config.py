@@ -1,0 +1,220 @@
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, get_args
+
+import pytest
+import yaml
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from pydantic import BaseModel
+
+from corruptions import CORRUPTIONS
+from pipeline.cell import Cell
+from pipeline.config import Config, home, read_config
+from pipeline.errors import UserError
+from pipeline.paths import Workspace
+from tests.pipeline.conftest import REPOSITORY
+
+PARAMS = yaml.safe_load((REPOSITORY / "params.yaml").read_text(encoding="utf-8"))
+
+
+def read(root: Path, **changes: object) -> Config:
+    """Read the project's params.yaml with `changes`; a name such as benchmark__tune__epochs goes to its section."""
+    params = yaml.safe_load(yaml.safe_dump(PARAMS))
+    for name, value in changes.items():
+        *sections, key = name.split("__")
+        section = params
+        for part in sections:
+            section = section.setdefault(part, {})
+        section[key] = value
+    (root / "params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
+    return read_config(Workspace(root))
+
+
+def test_the_projects_own_params_are_valid() -> None:
+    assert read_config(Workspace(REPOSITORY)).source == "phantom"
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"source": "internet"}, "source is 'internet'; have phantom, medimeta, medmnist, imagefolder"),
+        ({"profile": "strong"}, "profile is 'strong'; have imagenet-c, modality"),
+        ({"channels": 3}, "channels is 3; have rgb, native"),
+        ({"compression": "zstd"}, "compression is 'zstd'; have stored, deflated"),
+        ({"datasets": []}, "datasets must be a list of at least 1"),
+        ({"datasets": "pbc"}, "datasets must be a list, not 'pbc'"),
+        ({"datasets": ["../x"]}, "only letters, digits and _"),
+        ({"datasets": ["a-b"]}, "only letters, digits and _"),
+        ({"datasets": ["pbc", "PBC"]}, "datasets names one twice"),
+        ({"datasets": [3]}, "datasets.0 must be text, not 3"),
+        ({"splits": {"test": "test"}}, "splits lacks val"),
+        ({"splits": {"val": "dev", "test": "test"}}, "splits.val is 'dev'; have train, val, test"),
+        ({"splits": {"val": "val", "test": "test", "dev": "val"}}, "splits has no 'dev'; have val, test"),
+        ({"seed": -1}, "seed must be at least 0, not -1"),
+        ({"seed": True}, "seed must be a whole number, not True"),
+        ({"seed": 1.0}, "seed must be a whole number, not 1.0"),
+        ({"columns": {"mine": []}}, r"columns.mine is \[\]; have aml, pbc"),
+        ({"columns": ["fundus"]}, "columns must be a mapping"),
+        ({"columns": {"mine": "mri"}}, "columns.mine is 'mri'; have aml, pbc"),
+        ({"datasets": ["mine"], "profile": "modality"}, "no column for mine"),
+        ({"counts": {"train": 1}}, "counts lacks val"),
+        ({"limit": 0}, "limit must be at least 1, not 0"),
+        ({"limmit": 5}, "it has no 'limmit'; have source, datasets, splits"),
+        ({"benchmark__colour": 1}, "benchmark has no 'colour'; have baseline, models"),
+        ({"benchmark__tune__epoch": 1}, "benchmark.tune has no 'epoch'; have split, shots"),
+        ({"benchmark__tuned__rmedclip__ranks": 1}, "benchmark.tuned.rmedclip has no 'ranks'; have base, rank"),
+        ({"benchmark__baseline": "clip"}, "benchmark: models lacks the baseline 'clip'"),
+        ({"benchmark__models": ["phantom-clip", "phantom-clip"]}, "benchmark: models names one twice"),
+        ({"benchmark__split": "train"}, "benchmark.split is 'train'; have val, test"),
+        ({"benchmark__held_out": ["fog"]}, "benchmark.held_out.0 is 'fog'; have gaussian_noise"),
+        ({"benchmark__held_out": list(CORRUPTIONS)}, "holds out every corruption"),
+        ({"benchmark__tune__percent": 3.0}, "benchmark.tune: takes either shots or percent"),
+        ({"benchmark__tune__shots": 0}, "benchmark.tune: takes either shots or percent"),
+        ({"benchmark__tune__epochs": 0}, "benchmark.tune.epochs must be at least 1, not 0"),
+        ({"benchmark__tune__epochs": "ten"}, "benchmark.tune.epochs must be a whole number, not 'ten'"),
+        ({"benchmark__tune__scales": [0.5, 1.5]}, "benchmark.tune.scales.1 must be at most 1, not 1.5"),
+        ({"benchmark__tune__scales": []}, "benchmark.tune.scales must be a list of at least 1"),
+        ({"benchmark__tune__split": "val", "benchmark__split": "val"}, "are both 'val'"),
+        ({"benchmark__tune__strength": 6}, "benchmark.tune.strength must be at most 5, not 6"),
+        ({"benchmark__tuned__rmedclip__rank": 8.5}, "benchmark.tuned.rmedclip.rank must be a whole number, not 8.5"),
+        (
+            {"benchmark__tuned__rmedclip__base": "rmedclip-plain"},
+            "tuned.rmedclip.base is 'rmedclip-plain', itself tuned",
+        ),
+        ({"benchmark__collections": {"ours": "oct"}}, "benchmark.collections.ours must be a list, not 'oct'"),
+        ({"benchmark__collections": ["oct"]}, "benchmark.collections must be a mapping"),
+        ({"benchmark__collections": {"ours": []}}, "benchmark.collections.ours must be a list of at least 1"),
+        ({"benchmark__collections": {"a": ["oct"], "b": ["oct"]}}, "collections names a data set twice"),
+        ({"benchmark__collections": {"a": ["brain"]}}, r"has 'brain' in a, which is not among datasets \(aml"),
+        ({"benchmark__workspaces": {"b": "there"}}, "workspaces names 'b'; have none"),
+        ({"benchmark__workspaces": {"b": 5}}, "benchmark.workspaces.b must be text, not 5"),
+        ({"benchmark__weights": {"clip": 3}}, "benchmark.weights.clip must be text, not 3"),
+        ({"benchmark__bootstrap": 0}, "benchmark.bootstrap must be at least 1"),
+        ({"benchmark__device": "tpu"}, "benchmark.device is 'tpu'; have auto, cpu, cuda"),
+        ({"benchmark": None}, "benchmark must be a mapping"),
+    ],
+)
+def test_a_mistake_is_one_sentence_with_the_choices(tmp_path: Path, changes: dict[str, object], sentence: str) -> None:
+    with pytest.raises(UserError, match=sentence) as caught:
+        read(tmp_path, **changes)
+    assert "\n" not in str(caught.value)
+    assert str(caught.value).startswith(f"{tmp_path}/params.yaml: ")
+
+
+def numbers(model: type[BaseModel] = Config, place: str = "") -> Iterator[str]:
+    """Yield the place of every number in params.yaml."""
+    for name, field in model.model_fields.items():
+        kind: Any = field.annotation
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            yield from numbers(kind, f"{place}{name}__")
+        elif {int, float} & {kind, *get_args(kind)}:
+            yield f"{place}{name}"
+
+
+@pytest.mark.parametrize("place", [*numbers(), *(f"benchmark__tuned__rmedclip__{name}" for name in ("rank", "seed"))])
+@settings(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(value=st.sampled_from([math.nan, math.inf, -math.inf, -1, -0.5, 10**30, 1e300, "1", True, [1], {}]))
+def test_every_number_has_a_range(tmp_path: Path, place: str, value: object) -> None:
+    if place.endswith("weight_decay") and value is True:
+        value = "yes"
+    with pytest.raises(UserError) as caught:
+        read(tmp_path, **{place: value})
+    assert place.replace("__", ".") in str(caught.value)
+
+
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(
+    key=st.sampled_from(sorted(PARAMS)),
+    value=st.recursive(
+        st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
+        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner, max_size=3),
+        max_leaves=6,
+    ),
+)
+def test_no_value_ends_in_a_traceback(tmp_path: Path, key: str, value: object) -> None:
+    with contextlib.suppress(UserError):
+        read(tmp_path, **{key: value})
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("a: [", "is not YAML"),
+        ("- a", "must hold names and values"),
+        ("source: phantom", "lacks datasets"),
+        ("seed: 1\nsource: phantom\nseed: 2\n", "line 1: the key 'seed' stands there twice"),
+        ("source: phantom\n3: 4\n", "line 2: the key 3 is no text"),
+        ("seed: 2026-11-27\n", "lacks source"),
+        ("? [a, b]\n: c\n", "is no text|is not YAML"),
+        ("", "must hold names and values"),
+    ],
+)
+def test_a_broken_file_is_one_sentence(tmp_path: Path, text: str, sentence: str) -> None:
+    (tmp_path / "params.yaml").write_text(text, encoding="utf-8")
+    with pytest.raises(UserError, match=sentence) as caught:
+        read_config(Workspace(tmp_path))
+    assert "\n" not in str(caught.value)
+
+
+def test_a_missing_file_says_where_to_run(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="--root"):
+        read_config(Workspace(tmp_path))
+
+
+def test_an_own_data_set_takes_a_column(tmp_path: Path) -> None:
+    config = read(tmp_path, datasets=["mine"], columns={"mine": "fundus"}, profile="modality")
+    assert config.column("mine") == "fundus"
+    assert config.column("pbc") == "pbc"
+
+
+def test_counts_are_the_phantoms_and_the_limit_is_everyones(tmp_path: Path) -> None:
+    counts = {"train": 4, "val": 3, "test": 5, "pretrain": 2, "pretest": 2}
+    config = read(tmp_path, counts=counts, limit=4)
+    assert [config.count(split) for split in ("train", "val", "test")] == [4, 3, 4]
+    assert read(tmp_path, source="medimeta").count("test") is None
+    assert read(tmp_path, source="medimeta", limit=7).count("test") == 7
+
+
+def test_noise_is_stored_under_mixed(tmp_path: Path) -> None:
+    config = read(tmp_path, compression="mixed")
+    stored = {name for name in CORRUPTIONS if config.compression_of(name) == "stored"}
+    assert stored == {"gaussian_noise", "impulse_noise"}
+    assert config.compression_of() == "deflated"
+
+
+def test_what_is_not_held_out_is_trained(tmp_path: Path) -> None:
+    config = read(tmp_path, benchmark__held_out=["contrast", "zoom_blur"])
+    assert set(config.benchmark.trained) == set(CORRUPTIONS) - {"contrast", "zoom_blur"}
+
+
+def test_collections_and_where_they_are(tmp_path: Path) -> None:
+    assert read(tmp_path, datasets=["oct", "pbc"]).collections == {"MediMeta-C": ("oct", "pbc")}
+    config = read(
+        tmp_path,
+        datasets=["oct"],
+        benchmark__collections={"ours": ["oct"], "theirs": ["pbc"]},
+        benchmark__workspaces={"theirs": "../there"},
+    )
+    assert config.scored_datasets == ["oct", "pbc"]
+    workspace = Workspace(tmp_path)
+    assert home(config, workspace, "oct").root == tmp_path
+    assert home(config, workspace, "pbc").root.resolve() == tmp_path.parent / "there"
+
+
+@pytest.mark.parametrize("name", ["../x", "", "a/b", ".", "a b", "_x"])
+def test_no_path_leaves_the_workspace(tmp_path: Path, name: str) -> None:
+    workspace = Workspace(tmp_path)
+    for path in (
+        lambda: workspace.npz(Cell(name, "val")),
+        lambda: workspace.npz(Cell(name, "train")),
+        lambda: workspace.npz(Cell(name, "val", "contrast", 1)),
+        lambda: workspace.manifest(name, "clean"),
+        lambda: workspace.rows(name),
+    ):
+        with pytest.raises(UserError):
+            path()
