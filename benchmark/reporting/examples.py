@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-import corruptions
 from benchmark.prediction.logits import read_logits
 from benchmark.scoring.records import ScoresRecord
+from corruptions.api import corrupt
 from pipeline import manifest
 from pipeline.cell import CLEAN, Cell
 from pipeline.config import home, read_config
@@ -76,7 +76,7 @@ def _image(source: Workspace, cell: Cell, index: int) -> NDArray[np.uint8]:
     config = read_config(source)
     channels = manifest.read_clean(source, cell.dataset).native_channels
     clean = npz.read(source.npz(Cell(cell.dataset, cell.split))).images[index : index + 1, ..., :channels]
-    (image,) = corruptions.corrupt(
+    (image,) = corrupt(
         clean,
         cell.corruption,
         cell.severity,

@@ -12,7 +12,8 @@ from kornia.geometry.transform import hflip, vflip
 from torch import Tensor
 
 from benchmark.data.pool import Images, Ints, Pool
-from corruptions import CORRUPTIONS, corrupt
+from corruptions.api import corrupt
+from corruptions.spec import CORRUPTIONS
 from pipeline import datasets
 from pipeline.cell import SIZE
 

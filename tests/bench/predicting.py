@@ -21,10 +21,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from benchmark.models.devices import parse_device
 from benchmark.models.families.phantom_clip import EMBEDDING
 from benchmark.predict import Predicting
 from benchmark.prediction.batches import Cells
-from benchmark.prediction.devices import parse_device
 from pipeline.cell import CLEAN
 from pipeline.config import read_config
 from pipeline.io.records import write_json

@@ -17,7 +17,7 @@ REPOSITORY = Path(__file__).parents[2]
 ADDITIONS = {
     "corruptions/table.py": [
         (
-            '\n    },\n    # Strengths tuned',
+            "\n    },\n    # Strengths tuned",
             '\n        "posterize": {"kernel": "posterize", "bits": [6, 5, 4, 3, 2], "source": "new"},',
         ),
         ('\n    },\n}\n"""Profile to corruption', '\n        "posterize": "imagenet-c",'),
