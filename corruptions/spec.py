@@ -14,10 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from corruptions.draws import PhiloxKey, philox_key
-from corruptions.table import COLUMNS, IMAGENET_C, KERNELS, MODALITY
+from corruptions.table import COLUMNS, KERNELS, STRENGTHS
 
-CORRUPTIONS = tuple(IMAGENET_C)
-PROFILES = ("imagenet-c", "modality")
+_ROWS: Any = STRENGTHS  # nested deeper than a type could say in a line
+PROFILES: tuple[str, ...] = tuple(_ROWS)
+CORRUPTIONS: tuple[str, ...] = tuple(_ROWS["imagenet-c"])
 SEVERITIES = (1, 2, 3, 4, 5)
 BACKENDS = ("cpu", "gpu", "literature")
 SPLITS = ("train", "val", "test")
@@ -62,14 +63,14 @@ def strength(name: str, severity: int, *, profile: str = "imagenet-c", column: s
         raise ValueError(f"no corruption {name!r} at severity {severity!r}; have {', '.join(CORRUPTIONS)} at 1..5")
     if profile not in PROFILES:
         raise ValueError(f"no profile {profile!r}; have {', '.join(PROFILES)}")
-    row: Any = IMAGENET_C[name]
+    row = _ROWS["imagenet-c"][name]
     if profile == "modality":
         if column not in COLUMNS:
             raise ValueError(
                 f"profile 'modality' has no column for data set {column!r}; have {', '.join(COLUMNS)}"
                 " (name one of them as the column of a data set of your own)"
             )
-        columns: Any = MODALITY[name]
+        columns = _ROWS["modality"][name]
         row = row if columns == "imagenet-c" else columns[COLUMNS[column]]
     parameters = {key: values[severity - 1] for key, values in row.items() if key not in ("kernel", "source")}
     return Strength(row["kernel"], parameters, row["source"])

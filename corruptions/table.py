@@ -14,103 +14,105 @@ Sources: [HD] Hendrycks & Dietterich, ICLR 2019 (ImageNet-C). [MM] Di Salvo et a
 BYTES_VERSION = 1
 """Format version of the corrupted images. If any byte of a result changes, raise it and remake the golden checksums."""
 
-IMAGENET_C = {
-    "gaussian_noise": {"kernel": "gaussian_noise", "std": [0.08, 0.12, 0.18, 0.26, 0.38], "source": "HD"},
-    "impulse_noise": {"kernel": "impulse_noise", "amount": [0.03, 0.06, 0.09, 0.17, 0.27], "source": "HD"},
-    "motion_blur": {
-        "kernel": "motion_blur",
-        "radius": [10, 15, 15, 15, 20],
-        "sigma": [3, 5, 8, 12, 15],
-        "source": "HD",
-    },
-    "zoom_blur": {
-        "kernel": "zoom_blur",
-        "percents": [
-            [100, 101, 102, 103, 104, 105, 106, 107, 108, 109, 110, 111],
-            [100, 101, 102, 103, 104, 105, 106, 107, 108, 109, 110, 111, 112, 113, 114, 115],
-            [100, 102, 104, 106, 108, 110, 112, 114, 116, 118, 120],
-            [100, 102, 104, 106, 108, 110, 112, 114, 116, 118, 120, 122, 124],
-            [100, 103, 106, 109, 112, 115, 118, 121, 124, 127, 130],
-        ],
-        "source": "HD",
-    },
-    "brightness": {"kernel": "add_value", "delta": [0.1, 0.2, 0.3, 0.4, 0.5], "source": "HD"},
-    "contrast": {"kernel": "channel_mean", "percent": [40, 30, 20, 10, 5], "source": "HD"},
-    "pixelate": {"kernel": "pixelate", "percent": [60, 50, 40, 30, 25], "source": "HD"},
-}
-"""Profile ``imagenet-c``: the same strengths for every data set."""
-
-MODALITY = {
-    "gaussian_noise": {
-        "microscopy": {"kernel": "gaussian_noise", "std": [0.04, 0.08, 0.12, 0.18, 0.26], "source": "MM:derma"},
-        "fundus": {"kernel": "gaussian_noise", "std": [0.04, 0.08, 0.12, 0.16, 0.20], "source": "MM"},
-        "mammography": {"kernel": "gaussian_noise", "std": [0.04, 0.08, 0.12, 0.18, 0.26], "source": "MM:chest"},
-        "oct": {"kernel": "gaussian_noise", "std": [0.04, 0.08, 0.12, 0.16, 0.20], "source": "new"},
-        "xray": {"kernel": "gaussian_noise", "std": [0.04, 0.05, 0.06, 0.07, 0.08], "source": "MM"},
-    },
-    "impulse_noise": {
-        "microscopy": {"kernel": "impulse_noise", "amount": [0.01, 0.03, 0.06, 0.09, 0.17], "source": "MM:derma"},
-        "fundus": {"kernel": "impulse_noise", "amount": [0.01, 0.03, 0.06, 0.09, 0.17], "source": "MM:derma"},
-        "mammography": {"kernel": "impulse_noise", "amount": [0.01, 0.03, 0.06, 0.09, 0.17], "source": "MM:chest"},
-        "oct": {"kernel": "impulse_noise", "amount": [0.01, 0.02, 0.03, 0.05, 0.08], "source": "MM:organ"},
-        "xray": {"kernel": "impulse_noise", "amount": [0.005, 0.01, 0.013, 0.017, 0.02], "source": "MM"},
-    },
-    "motion_blur": {
-        "microscopy": {
-            "kernel": "motion_blur",
-            "radius": [3, 5, 10, 10, 15],
-            "sigma": [3, 5, 7, 9, 12],
-            "source": "MM and new",
-        },
-        "fundus": {
+STRENGTHS = {
+    # The same strengths for every data set.
+    "imagenet-c": {
+        "gaussian_noise": {"kernel": "gaussian_noise", "std": [0.08, 0.12, 0.18, 0.26, 0.38], "source": "HD"},
+        "impulse_noise": {"kernel": "impulse_noise", "amount": [0.03, 0.06, 0.09, 0.17, 0.27], "source": "HD"},
+        "motion_blur": {
             "kernel": "motion_blur",
             "radius": [10, 15, 15, 15, 20],
             "sigma": [3, 5, 8, 12, 15],
             "source": "HD",
         },
-        "mammography": {
-            "kernel": "motion_blur",
-            "radius": [5, 9, 13, 17, 20],
-            "sigma": [5, 7, 10, 12, 15],
-            "source": "MM and new",
+        "zoom_blur": {
+            "kernel": "zoom_blur",
+            "percents": [
+                [100, 101, 102, 103, 104, 105, 106, 107, 108, 109, 110, 111],
+                [100, 101, 102, 103, 104, 105, 106, 107, 108, 109, 110, 111, 112, 113, 114, 115],
+                [100, 102, 104, 106, 108, 110, 112, 114, 116, 118, 120],
+                [100, 102, 104, 106, 108, 110, 112, 114, 116, 118, 120, 122, 124],
+                [100, 103, 106, 109, 112, 115, 118, 121, 124, 127, 130],
+            ],
+            "source": "HD",
         },
-        "oct": {
-            "kernel": "motion_blur",
-            "radius": [10, 15, 15, 15, 20],
-            "sigma": [3, 5, 8, 12, 15],
-            "source": "MM, equal to HD",
+        "brightness": {"kernel": "add_value", "delta": [0.1, 0.2, 0.3, 0.4, 0.5], "source": "HD"},
+        "contrast": {"kernel": "channel_mean", "percent": [40, 30, 20, 10, 5], "source": "HD"},
+        "pixelate": {"kernel": "pixelate", "percent": [60, 50, 40, 30, 25], "source": "HD"},
+    },
+    # Strengths tuned to each kind of image; "imagenet-c" stands for the row above.
+    "modality": {
+        "gaussian_noise": {
+            "microscopy": {"kernel": "gaussian_noise", "std": [0.04, 0.08, 0.12, 0.18, 0.26], "source": "MM:derma"},
+            "fundus": {"kernel": "gaussian_noise", "std": [0.04, 0.08, 0.12, 0.16, 0.20], "source": "MM"},
+            "mammography": {"kernel": "gaussian_noise", "std": [0.04, 0.08, 0.12, 0.18, 0.26], "source": "MM:chest"},
+            "oct": {"kernel": "gaussian_noise", "std": [0.04, 0.08, 0.12, 0.16, 0.20], "source": "new"},
+            "xray": {"kernel": "gaussian_noise", "std": [0.04, 0.05, 0.06, 0.07, 0.08], "source": "MM"},
         },
-        "xray": {
-            "kernel": "motion_blur",
-            "radius": [5, 9, 13, 17, 20],
-            "sigma": [5, 7, 10, 12, 15],
-            "source": "new",
+        "impulse_noise": {
+            "microscopy": {"kernel": "impulse_noise", "amount": [0.01, 0.03, 0.06, 0.09, 0.17], "source": "MM:derma"},
+            "fundus": {"kernel": "impulse_noise", "amount": [0.01, 0.03, 0.06, 0.09, 0.17], "source": "MM:derma"},
+            "mammography": {"kernel": "impulse_noise", "amount": [0.01, 0.03, 0.06, 0.09, 0.17], "source": "MM:chest"},
+            "oct": {"kernel": "impulse_noise", "amount": [0.01, 0.02, 0.03, 0.05, 0.08], "source": "MM:organ"},
+            "xray": {"kernel": "impulse_noise", "amount": [0.005, 0.01, 0.013, 0.017, 0.02], "source": "MM"},
         },
-    },
-    "zoom_blur": "imagenet-c",
-    "brightness": {
-        "microscopy": {"kernel": "scale", "percent": [110, 120, 130, 135, 140], "source": "MM"},
-        "fundus": {"kernel": "scale", "percent": [90, 80, 70, 60, 50], "source": "MM"},
-        "mammography": {"kernel": "scale", "percent": [110, 120, 130, 140, 150], "source": "MM:chest"},
-        "oct": {"kernel": "scale", "percent": [120, 130, 140, 150, 160], "source": "new"},
-        "xray": {"kernel": "scale", "percent": [110, 120, 130, 140, 150], "source": "MM"},
-    },
-    "contrast": {
-        "microscopy": {"kernel": "luma_mean", "percent": [90, 80, 70, 60, 50], "source": "MM"},
-        "fundus": {"kernel": "luma_mean", "percent": [90, 80, 70, 60, 40], "source": "MM"},
-        "mammography": {"kernel": "luma_mean", "percent": [90, 80, 70, 60, 40], "source": "MM"},
-        "oct": {"kernel": "luma_mean", "percent": [60, 40, 30, 20, 15], "source": "MM"},
-        "xray": {"kernel": "luma_mean", "percent": [90, 80, 70, 60, 40], "source": "MM"},
-    },
-    "pixelate": {
-        "microscopy": {"kernel": "pixelate", "percent": [60, 50, 40, 30, 25], "source": "MM"},
-        "fundus": {"kernel": "pixelate", "percent": [80, 60, 50, 40, 35], "source": "MM"},
-        "mammography": {"kernel": "pixelate", "percent": [30, 25, 20, 15, 10], "source": "MM"},
-        "oct": {"kernel": "pixelate", "percent": [30, 25, 20, 15, 10], "source": "MM"},
-        "xray": {"kernel": "pixelate", "percent": [80, 70, 60, 50, 40], "source": "MM"},
+        "motion_blur": {
+            "microscopy": {
+                "kernel": "motion_blur",
+                "radius": [3, 5, 10, 10, 15],
+                "sigma": [3, 5, 7, 9, 12],
+                "source": "MM and new",
+            },
+            "fundus": {
+                "kernel": "motion_blur",
+                "radius": [10, 15, 15, 15, 20],
+                "sigma": [3, 5, 8, 12, 15],
+                "source": "HD",
+            },
+            "mammography": {
+                "kernel": "motion_blur",
+                "radius": [5, 9, 13, 17, 20],
+                "sigma": [5, 7, 10, 12, 15],
+                "source": "MM and new",
+            },
+            "oct": {
+                "kernel": "motion_blur",
+                "radius": [10, 15, 15, 15, 20],
+                "sigma": [3, 5, 8, 12, 15],
+                "source": "MM, equal to HD",
+            },
+            "xray": {
+                "kernel": "motion_blur",
+                "radius": [5, 9, 13, 17, 20],
+                "sigma": [5, 7, 10, 12, 15],
+                "source": "new",
+            },
+        },
+        "zoom_blur": "imagenet-c",
+        "brightness": {
+            "microscopy": {"kernel": "scale", "percent": [110, 120, 130, 135, 140], "source": "MM"},
+            "fundus": {"kernel": "scale", "percent": [90, 80, 70, 60, 50], "source": "MM"},
+            "mammography": {"kernel": "scale", "percent": [110, 120, 130, 140, 150], "source": "MM:chest"},
+            "oct": {"kernel": "scale", "percent": [120, 130, 140, 150, 160], "source": "new"},
+            "xray": {"kernel": "scale", "percent": [110, 120, 130, 140, 150], "source": "MM"},
+        },
+        "contrast": {
+            "microscopy": {"kernel": "luma_mean", "percent": [90, 80, 70, 60, 50], "source": "MM"},
+            "fundus": {"kernel": "luma_mean", "percent": [90, 80, 70, 60, 40], "source": "MM"},
+            "mammography": {"kernel": "luma_mean", "percent": [90, 80, 70, 60, 40], "source": "MM"},
+            "oct": {"kernel": "luma_mean", "percent": [60, 40, 30, 20, 15], "source": "MM"},
+            "xray": {"kernel": "luma_mean", "percent": [90, 80, 70, 60, 40], "source": "MM"},
+        },
+        "pixelate": {
+            "microscopy": {"kernel": "pixelate", "percent": [60, 50, 40, 30, 25], "source": "MM"},
+            "fundus": {"kernel": "pixelate", "percent": [80, 60, 50, 40, 35], "source": "MM"},
+            "mammography": {"kernel": "pixelate", "percent": [30, 25, 20, 15, 10], "source": "MM"},
+            "oct": {"kernel": "pixelate", "percent": [30, 25, 20, 15, 10], "source": "MM"},
+            "xray": {"kernel": "pixelate", "percent": [80, 70, 60, 50, 40], "source": "MM"},
+        },
     },
 }
-"""Profile ``modality``: strengths tuned to each kind of image; ``"imagenet-c"`` stands for the row above."""
+"""Profile to corruption to its row, or to its rows by column."""
 
 COLUMNS = {
     "aml": "microscopy",

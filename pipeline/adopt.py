@@ -90,7 +90,7 @@ def _write(path: Path, images: Clean, bar: Any) -> ArraysEntry:
         for start in range(0, count, _BATCH):
             writer.append(images.read(range(start, min(start + _BATCH, count))))
             bar.update(min(_BATCH, count - start))
-    return manifest.clean_entry(images.labels, images.class_names, writer.sha256)
+    return manifest.clean_entry(images.labels, images.class_names, writer.checksums)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

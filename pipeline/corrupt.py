@@ -118,9 +118,7 @@ def _corrupt_split(
     source = npz.Npz(workspace.npz(Cell(dataset, split)))
     count, height, width, channels = source.shape
     native, digest = clean.native_channels, hashlib.sha256()
-    key = DrawKey(
-        dataset=dataset, split=split, seed=config.seed, profile=config.profile, column=config.column(dataset)
-    )
+    key = DrawKey(dataset=dataset, split=split, seed=config.seed, profile=config.profile, column=config.column(dataset))
 
     def chunks() -> Iterator[tuple[int, NDArray[np.uint8]]]:
         """Yield the clean images with the index of the first of each chunk; their checksum is taken on the way."""
@@ -169,7 +167,9 @@ def _corrupt_split(
         if (digest.hexdigest(), labels_checksum(source.labels)) != (expected.images, expected.labels):
             raise UserError(f"{source.path} is not what its manifest says: delete it and run `dvc repro`")
         deque(files.map(npz.Writer.sync, writers), 0)
-    return {k: ArraysEntry(count=count, **writer.sha256) for k, writer in zip(SEVERITIES, writers, strict=True)}
+    return {
+        k: ArraysEntry(count=count, **writer.checksums._asdict()) for k, writer in zip(SEVERITIES, writers, strict=True)
+    }
 
 
 def task(root: str, dataset: str, corruption: str, options: dict[str, Any]) -> dict[str, Any]:
@@ -188,9 +188,11 @@ def _corrupt_all(workspace: Workspace, scheduler: str | None, execution: Executi
                 corrupt(workspace, dataset, corruption, config, execution)
                 bar.update()
             return
-        for (dataset, corruption), result in cluster.everywhere(
+        results = cluster.everywhere(
             "pipeline.corrupt:task", tasks, asdict(execution), root=workspace.root, scheduler=scheduler
-        ):
+        )
+        for task_done, result in results:
+            dataset, corruption = map(str, task_done)
             if manifest.read_corruption(workspace, dataset, corruption).model_dump(mode="json") != result:
                 raise UserError(f"a worker's manifest of {dataset}, {corruption} is not the one on this disk")
             bar.update()

@@ -13,6 +13,7 @@ from pydantic import AfterValidator, Field
 from corruptions import CORRUPTIONS, Strength
 from pipeline.cell import CLEAN, Cell
 from pipeline.errors import UserError
+from pipeline.io.npz import Checksums
 from pipeline.io.records import Record, read_record, write_record
 from pipeline.paths import Workspace
 
@@ -153,10 +154,10 @@ def write(workspace: Workspace, manifest: Manifest, *, name: str | None = None) 
     write_record(workspace.manifest(manifest.dataset, name or own), manifest)
 
 
-def clean_entry(labels: NDArray[np.int64], class_names: Sequence[str], checksums: dict[str, Any]) -> ArraysEntry:
+def clean_entry(labels: NDArray[np.int64], class_names: Sequence[str], checksums: Checksums) -> ArraysEntry:
     """Return the entry of a file: its images, how many of each class, and the arrays' `checksums`."""
     per_class = tuple(np.bincount(labels, minlength=len(class_names)).tolist())
-    return ArraysEntry(count=len(labels), per_class=per_class, **checksums)
+    return ArraysEntry(count=len(labels), per_class=per_class, **checksums._asdict())
 
 
 def build_checksum(workspace: Workspace) -> str:

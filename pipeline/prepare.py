@@ -79,8 +79,8 @@ def _load(workspace: Workspace, dataset: str, split: str, config: Config) -> Cle
             f"{source}, {dataset}, {source_split}: labels {clean.labels.min()}..{clean.labels.max()}"
             f" for {len(clean.class_names)} class names"
         )
-    if len(set(clean.ids)) < len(clean.ids):
-        twice = next(image_id for image_id, count in Counter(clean.ids).items() if count > 1)
+    if len(set(clean.image_ids)) < len(clean.image_ids):
+        twice = next(image_id for image_id, count in Counter(clean.image_ids).items() if count > 1)
         raise UserError(f"{source}, {dataset}, {source_split}: image {twice!r} is there twice")
     return clean
 
@@ -108,12 +108,12 @@ def _write(workspace: Workspace, dataset: str, split: str, clean: Clean, config:
         for images in ordered(read, starts, workers=workers):
             writer.append(images)
             bar.update(len(images))
-    return manifest.clean_entry(clean.labels, clean.class_names, writer.sha256)
+    return manifest.clean_entry(clean.labels, clean.class_names, writer.checksums)
 
 
 def _rows(splits: dict[str, Clean]) -> Iterable[Sequence[object]]:
     for split, clean in splits.items():
-        for index, (label, image_id) in enumerate(zip(clean.labels.tolist(), clean.ids, strict=True)):
+        for index, (label, image_id) in enumerate(zip(clean.labels.tolist(), clean.image_ids, strict=True)):
             yield split, index, label, image_id
 
 

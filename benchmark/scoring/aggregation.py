@@ -1,175 +1,167 @@
-"""From outcomes to the lines of the main table: averaged over corruptions, then data sets, then collections."""
+"""From the cube to scores: averaged over severities and corruptions, then data sets, then collections.
+
+A ratio is undefined where the baseline makes no error, and is then left out of a mean, by name. Percentages and points
+out, fractions in; docs/scores.md has the formulas.
+
+Sources: [HD] Hendrycks & Dietterich, ICLR 2019, section 4.2. [MM] Di Salvo et al., 2024 (MedMNIST-C), section 2.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from itertools import combinations
-from typing import Any
+from collections.abc import Mapping
 
-import numpy as np
-from numpy.typing import NDArray
+import xarray as xr
 
-from benchmark.scoring import metrics
-from benchmark.scoring.counts import Outcome, ratios
+from benchmark.scoring.metrics import interval
+from benchmark.scoring.records import Estimate, ScoreName, Summary
 
-Floats = NDArray[np.float64]
-Collections = Mapping[str, Sequence[str]]
-Groups = Mapping[str, Sequence[str]]
-"""Of corruptions, by name."""
+_ROUNDING = 1e-12
+"""A sum of a few error rates that differs from 0 by less than this is rounding, not an image."""
 
-Outcomes = Mapping[str, Outcome]
-"""Of one model, by data set."""
+_BY_GROUP: tuple[tuple[str, ScoreName, ScoreName], ...] = (
+    ("trained", "mce_trained", "mce_pooled_trained"),
+    ("held_out", "mce_held_out", "mce_pooled_held_out"),
+)
 
 
-def summary(own: Outcomes, base: Outcomes, collections: Collections, apart: Groups) -> dict[str, Any]:
-    """Return every line of the main table for one model: {name: {value, low, high}}, and what was left out of it.
+def ce(cube: xr.Dataset, baseline: str, metric: str = "error") -> xr.DataArray:
+    """Return CE_c = 100 sum_s E_{s,c} / sum_s E^baseline_{s,c} [HD]; of ``balanced_error`` it is BE_c of [MM].
 
-    Each group of corruptions of `apart` has an mCE of its own, such as ``mce_held_out`` for ``held_out``. Errors, gap
-    and AUROC are in percent or points; ``mce`` and its kin in percent of the baseline, see docs/scores.md.
+    Undefined where the baseline makes no error at all.
     """
-    lines: dict[str, metrics.Mean] = {
-        "clean_error": _over(own, collections, lambda o, _: 100 * o.clean),
-        "corrupted_error": _over(own, collections, lambda o, _: 100 * o.errors.mean(axis=(1, 2))),
-        "gap": _over(own, collections, lambda o, _: 100 * (o.errors.mean(axis=(1, 2)) - o.clean)),
-        "clean_balanced_error": _over(own, collections, lambda o, _: 100 * o.balanced_clean),
-        "auroc_clean": _over(own, collections, lambda o, _: 100 * o.auroc_clean),
-        "auroc_corrupted": _over(own, collections, lambda o, _: 100 * o.auroc.mean(axis=(1, 2))),
+    return _percent_of_baseline(cube[metric].sum("severity"), baseline)
+
+
+def relative_ce(cube: xr.Dataset, baseline: str, metric: str = "error") -> xr.DataArray:
+    """Return 100 sum_s (E_{s,c} - E_clean) / sum_s (E^base_{s,c} - E^base_clean) [HD]; of balanced errors rBE_c [MM].
+
+    Undefined where the baseline does not get worse by the corruption: the ratio then says nothing.
+    """
+    return _percent_of_baseline((cube[metric] - cube[f"clean_{metric}"]).sum("severity"), baseline)
+
+
+def clean_ratio(cube: xr.Dataset, baseline: str) -> xr.DataArray:
+    """Return the clean error in percent of the baseline's."""
+    return _percent_of_baseline(cube.clean_error, baseline)
+
+
+def _percent_of_baseline(errors: xr.DataArray, baseline: str) -> xr.DataArray:
+    base = errors.sel(model=baseline, drop=True)
+    return 100 * (errors / base.where(base > _ROUNDING))
+
+
+def pooled(cube: xr.Dataset) -> xr.Dataset:
+    """Return the errors summed over the data sets of a collection that have a corruption.
+
+    So no data set is left out of a ratio for an error that the baseline does not make.
+    """
+    errors = cube[["error", "clean_error"]].where(cube.present).groupby("collection").sum("dataset")
+    return errors.assign_coords(present=cube.present.groupby("collection").any("dataset"))
+
+
+def defined(values: xr.DataArray) -> xr.DataArray:
+    """Return `values` with NaN in all bootstrap samples where the point estimate is undefined or absent."""
+    return values.where(_point(values).notnull())
+
+
+def defined_mean(values: xr.DataArray, dim: str) -> xr.DataArray:
+    """Average over what is defined; NaN if nothing is.
+
+    A bootstrap sample in which one more value is undefined leaves that one out too.
+    """
+    return defined(values).mean(dim)
+
+
+def undefined(values: xr.DataArray) -> tuple[str, ...]:
+    """Return the names of what is present and has no value, such as ``oct/contrast``."""
+    missing = _point(values).isnull()
+    if "present" in values.coords:
+        missing &= values.present
+    if "model" in missing.dims:
+        missing = missing.any("model")
+    names = missing.transpose("collection", "dataset", "corruption", missing_dims="ignore").to_series()
+    return tuple(name if isinstance(name, str) else "/".join(name) for name in names[names].index)
+
+
+def over_datasets(values: xr.DataArray) -> xr.DataArray:
+    """Average over data sets, then collections."""
+    return defined_mean(defined(values).groupby("collection").mean("dataset"), "collection")
+
+
+def by_modality(values: xr.DataArray) -> xr.DataArray:
+    """Average over the data sets of each modality."""
+    return defined(values).groupby("modality").mean("dataset")
+
+
+def over_seeds(values: xr.DataArray) -> xr.Dataset:
+    """Return ``mean``, ``std`` (of a sample; NaN of a single one) and number of ``seeds`` of models tuned alike."""
+    groups = values.groupby("setting")
+    seeds = groups.count("model")
+    # The sum of squares is over n - 1, which std() would warn of where n is 1.
+    std = groups.std("model") * (seeds / (seeds - 1).where(seeds > 1)) ** 0.5
+    settings = dict.fromkeys(values.setting.values.tolist())
+    return xr.Dataset({"mean": groups.mean("model"), "std": std, "seeds": seeds}).sel(setting=list(settings))
+
+
+def terms(cube: xr.Dataset, baseline: str) -> dict[ScoreName, xr.DataArray]:
+    """Return what each score is the mean of, by data set or collection, and by corruption where that is averaged last.
+
+    Corruptions that may be tuned on and held-out ones have scores of their own if there are some of each.
+    """
+    corrupted = cube[["error", "auroc", "ece"]].mean(("corruption", "severity"))
+    summed = pooled(cube)
+    scores: dict[ScoreName, xr.DataArray] = {
+        "clean_error": 100 * cube.clean_error,
+        "corrupted_error": 100 * corrupted.error,
+        "gap": 100 * (corrupted.error - cube.clean_error),
+        "clean_balanced_error": 100 * cube.clean_balanced_error,
+        "auroc_clean": 100 * cube.clean_auroc,
+        "auroc_corrupted": 100 * corrupted.auroc,
+        "clean_ratio": clean_ratio(cube, baseline),
+        "mce": ce(cube, baseline),
+        "relative_mce": relative_ce(cube, baseline),
+        "mbe": ce(cube, baseline, "balanced_error"),
+        "mrbe": relative_ce(cube, baseline, "balanced_error"),
+        "mce_pooled": ce(summed, baseline),
+        "relative_mce_pooled": relative_ce(summed, baseline),
+        "ece_clean": 100 * cube.clean_ece,
+        "ece_corrupted": 100 * corrupted.ece,
     }
-    ratio = {name: ratios(own[name], base[name]) for names in collections.values() for name in names}
-    every = tuple(dict.fromkeys(c for one in own.values() for c in one.corruptions))
-    lines["clean_ratio"] = _over(own, collections, lambda _, name: ratio[name]["clean_ratio"])
-    for line_name, quantity in (("mce", "ce"), ("relative_mce", "relative_ce"), ("mbe", "be"), ("mrbe", "rbe")):
-        lines[line_name] = _over_corruptions(own, ratio, quantity, collections, every)
-    lines["mce_pooled"] = _pooled(own, base, collections, every, relative=False)
-    lines["relative_mce_pooled"] = _pooled(own, base, collections, every, relative=True)
-    for suffix, group in apart.items():
-        lines[f"mce_{suffix}"] = _over_corruptions(own, ratio, "ce", collections, group)
-        lines[f"mce_pooled_{suffix}"] = _pooled(own, base, collections, group, relative=False)
-    found = {}
-    for name, line in lines.items():
-        value, low, high = metrics.interval(line.value)
-        found[name] = {"value": value, "low": low, "high": high, "left_out": list(line.left_out)}
-    for kind in ("clean", "corrupted"):
-        found[f"ece_{kind}"] = {"value": 100 * _ece(own, collections, kind)}
-    return found
+    present = set(cube.group.where(cube.present.any("dataset"), "other").values.tolist())
+    if {"trained", "held_out"} <= present:
+        for group, own, own_pooled in _BY_GROUP:
+            members = cube.corruption[cube.group == group]
+            scores[own] = scores["mce"].sel(corruption=members)
+            scores[own_pooled] = scores["mce_pooled"].sel(corruption=members)
+    return scores
 
 
-def _over(own: Outcomes, collections: Collections, value: Callable[[Outcome, str], Floats]) -> metrics.Mean:
-    """Average a value of each data set over data sets, then collections."""
-    return _mean({name: value(one, name) for name, one in own.items()}, collections)
+def summarise(cube: xr.Dataset, baseline: str) -> dict[str, Summary]:
+    """Return every score of every model, with its 95 % interval and the names of what was left out."""
+    summaries: dict[str, Summary] = {model: {} for model in cube.model.values.tolist()}
+    for name, values in terms(cube, baseline).items():
+        left_out = undefined(values)
+        score = _over_all(values)
+        for model, summary in summaries.items():
+            of_model = score.sel(model=model)
+            value, low, high = interval(of_model) if "sample" in of_model.dims else (float(of_model), None, None)
+            summary[name] = Estimate(value=value, low=low, high=high, left_out=left_out)
+    return summaries
 
 
-def _mean(values: Mapping[str, Floats], collections: Collections) -> metrics.Mean:
-    left_out: tuple[str, ...] = ()
-    means = {}
-    for collection, names in collections.items():
-        mean = metrics.named_mean({name: values[name] for name in names})
-        means[collection], left_out = mean.value, left_out + mean.left_out
-    return metrics.Mean(metrics.named_mean(means).value, left_out)
+def by_collection(cube: xr.Dataset, baseline: str) -> Mapping[str, dict[str, Summary]]:
+    """Return `summarise` of each collection alone, if there are several."""
+    collections = list(dict.fromkeys(cube.collection.values.tolist()))
+    if len(collections) == 1:
+        return {}
+    return {name: summarise(cube.sel(dataset=cube.collection == name), baseline) for name in collections}
 
 
-def _over_corruptions(
-    own: Outcomes,
-    ratio: Mapping[str, Mapping[str, Floats]],
-    quantity: str,
-    collections: Collections,
-    group: Sequence[str],
-) -> metrics.Mean:
-    """Average a percentage over the corruptions of `group` that a data set has, then data sets, then collections.
-
-    A data set or collection that has none of them does not count.
-    """
-    left_out: list[str] = []
-    means = {}
-    for collection, names in collections.items():
-        by_set = {}
-        for name in names:
-            workspace = {c: place for place, c in enumerate(own[name].corruptions) if c in group}
-            if workspace:
-                values = {f"{name}/{c}": ratio[name][quantity][:, place] for c, place in workspace.items()}
-                mean = metrics.named_mean(values)
-                by_set[name] = mean.value
-                left_out.extend(mean.left_out)
-        if by_set:
-            means[collection] = metrics.named_mean(by_set).value
-    return metrics.Mean(metrics.named_mean(means).value, tuple(left_out))
+def _over_all(values: xr.DataArray) -> xr.DataArray:
+    if "corruption" in values.dims:
+        values = defined_mean(values, "corruption")
+    return over_datasets(values) if "dataset" in values.dims else defined_mean(values, "collection")
 
 
-def _pooled(
-    own: Outcomes, base: Outcomes, collections: Collections, group: Sequence[str], *, relative: bool
-) -> metrics.Mean:
-    """Sum the error rates over the data sets that have a corruption before dividing by the baseline's.
-
-    So no data set is left out for an error that the baseline does not make.
-    """
-    left_out: list[str] = []
-    means = {}
-    for collection, names in collections.items():
-        values = {}
-        for corruption in group:
-            having = [
-                (name, own[name].corruptions.index(corruption)) for name in names if corruption in own[name].corruptions
-            ]
-            if not having:
-                continue
-            errors, base_errors = (np.sum([m[n].errors[:, place] for n, place in having], axis=0) for m in (own, base))
-            if relative:
-                clean, base_clean = (np.sum([m[n].clean for n, _ in having], axis=0) for m in (own, base))
-                value = metrics.relative_corruption_error(errors, clean, base_errors, base_clean)
-            else:
-                value = metrics.corruption_error(errors, base_errors)
-            values[f"{collection}/{corruption}"] = value
-        if values:
-            mean = metrics.named_mean(values)
-            means[collection] = mean.value
-            left_out.extend(mean.left_out)
-    return metrics.Mean(metrics.named_mean(means).value, tuple(left_out))
-
-
-def _ece(own: Outcomes, collections: Collections, kind: str) -> float:
-    means = []
-    for names in collections.values():
-        by_set = [_ece_of(own[name], kind) for name in names]
-        means.append(sum(by_set) / len(by_set))
-    return sum(means) / len(means)
-
-
-def _ece_of(one: Outcome, kind: str) -> float:
-    values = [value for cell, value in one.ece.items() if (cell == "clean") == (kind == "clean")]
-    return sum(values) / len(values)
-
-
-def comparisons(
-    models: Mapping[str, Outcomes], collections: Collections, *, samples: int, seed: int
-) -> list[dict[str, Any]]:
-    """Compare every two models on the same images, clean and corrupted, by random sign flips, corrected by Holm.
-
-    The score of an image is whether it is right, or the fraction of the corrupted cells in which it is; the difference
-    is the first model's accuracy minus the second's, averaged over images, data sets, then collections, in points, with
-    its interval by paired bootstrap.
-    """
-    names = [name for group in collections.values() for name in group]
-    weights = [1 / len(group) for group in collections.values() for _ in group]
-    found: list[dict[str, Any]] = []
-    for first, second in combinations(models, 2):
-        one, other = models[first], models[second]
-        for kind, cells in (("clean", slice(0, 1)), ("corrupted", slice(1, None))):
-            apart = {name: 100 * (_errors(other[name], kind) - _errors(one[name], kind)) for name in names}
-            difference, low, high = metrics.interval(_mean(apart, collections).value)
-            by_image = [one[n].hits[cells].mean(axis=0) - other[n].hits[cells].mean(axis=0) for n in names]
-            line = {
-                "first": first,
-                "second": second,
-                "images": kind,
-                "difference": difference,
-                "low": low,
-                "high": high,
-            }
-            found.append(line | {"p": metrics.sign_flip_p(by_image, samples, seed, weights)})
-    for line, corrected in zip(found, metrics.holm([line["p"] for line in found]), strict=True):
-        line["p_holm"] = corrected
-    return found
-
-
-def _errors(one: Outcome, kind: str) -> Floats:
-    return one.clean if kind == "clean" else one.errors.mean(axis=(1, 2))
+def _point(values: xr.DataArray) -> xr.DataArray:
+    return values.isel(sample=0, drop=True) if "sample" in values.dims else values

@@ -66,7 +66,11 @@ class Repository:
     def create(self) -> None:
         """Create the repository, private."""
         with self._explained():
-            self._retried(lambda: self._api.create_repo(self.name, repo_type=self.kind, private=True, exist_ok=True))
+            try:
+                self._retried(lambda: self._api.create_repo(self.name, repo_type=self.kind, private=True))
+            except errors.HfHubHTTPError as refused:
+                if refused.response.status_code != 409:  # it is there: the answer to an earlier attempt was lost
+                    raise
         self._so_far = "the repository is there, without the files"
 
     def make_public(self) -> None:

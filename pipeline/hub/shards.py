@@ -40,10 +40,11 @@ class Exporter:
                 f" {expected.count}: run `dvc repro`"
             )
         key = hashlib.sha256(f"{self.key} {expected.images} {expected.labels} {cell}".encode()).hexdigest()
-        paths = parquet.shard_paths(cell, source.shape)
+        paths = parquet.shard_paths(cell.parquet_stem, source.shape)
         if all(self._is_current(path, key) for path in paths):
             return entries | {path: self.before[path] for path in paths}
-        for shard in parquet.write(self.workspace.export, cell, source, ids, self.schema):
+        images = parquet.Images(cell.parquet_stem, source, cell.corruption, cell.severity, ids)
+        for shard in parquet.write(self.workspace.export, images, self.schema):
             entries[shard.path] = ParquetEntry(
                 key=key, sha256=shard.sha256, size=shard.size, rows=shard.rows, raw=shard.raw
             )

@@ -1,4 +1,4 @@
-"""One cell of the benchmark as parquet: a data set's split under one corruption at one severity.
+"""Labelled images as parquet: those of one data set's split under one corruption at one severity.
 
 A row is an image: ``image`` struct{bytes, path} (PNG), ``label``, ``corruption``, ``severity`` (0 = clean), ``index``
 (its position in the split, the same in every cell) and ``image_id`` (where it came from). The Hub's features are in
@@ -20,7 +20,6 @@ import pyarrow.parquet as pq
 from datasets import ClassLabel, Features, Image, Value
 from numpy.typing import NDArray
 
-from pipeline.cell import HUB_SPLITS, Cell
 from pipeline.io import png
 from pipeline.io.atomic import atomic_write
 from pipeline.io.npz import Npz
@@ -35,14 +34,40 @@ _PAGE_ROWS = 8  # images are about 0.1 MB, and a page is meant to have about 1 M
 
 
 @dataclass(frozen=True)
-class Written:
-    """A parquet file: checksum, size in bytes, rows, and bytes of the rows before parquet's own compression."""
+class Shard:
+    """One parquet file that was written.
+
+    Attributes:
+        path: in the repository.
+        sha256: checksum.
+        size: bytes.
+        rows: images.
+        raw: bytes of the rows before parquet's own compression.
+    """
 
     path: str
     sha256: str
     size: int
     rows: int
     raw: int
+
+
+@dataclass(frozen=True)
+class Images:
+    """The images of the shards: where they are, what was done to them, and where each came from.
+
+    Attributes:
+        stem: path of the shards in the repository, up to the number of the shard.
+        source: the npz that they are read from.
+        corruption, severity: the same for all; severity 0 is clean.
+        image_ids: one an image.
+    """
+
+    stem: str
+    source: Npz
+    corruption: str
+    severity: int
+    image_ids: Sequence[str]
 
 
 def features(class_names: Sequence[str]) -> Features:
@@ -59,26 +84,20 @@ def features(class_names: Sequence[str]) -> Features:
     )
 
 
-def shards_glob(dataset: str, split: str, corruption: str | None) -> str:
-    """Return the pattern of the files of a data set's split (npz tree's name), of one corruption or of all."""
-    return f"data/{dataset}/{HUB_SPLITS[split]}/{f'{corruption}_severity_*' if corruption else '*'}.parquet"
-
-
-def shard_paths(cell: Cell, shape: Sequence[int]) -> list[str]:
-    """Return the paths in the repository of the files that hold images of `shape` (N, H, W, C)."""
+def shard_paths(stem: str, shape: Sequence[int]) -> list[str]:
+    """Return the paths of the files of `stem` that hold images of `shape` (N, H, W, C)."""
     shards = max(1, -(-shape[0] // (_group_rows(shape) * SHARD_GROUPS)))
-    return [f"{cell.parquet_stem}-{shard:05d}-of-{shards:05d}.parquet" for shard in range(shards)]
+    return [f"{stem}-{shard:05d}-of-{shards:05d}.parquet" for shard in range(shards)]
 
 
-def write(folder: Path, cell: Cell, source: Npz, image_ids: Sequence[str], schema: pa.Schema) -> list[Written]:
-    """Write the parquet files of `cell` under `folder`, each whole or absent.
+def write(folder: Path, images: Images, schema: pa.Schema) -> list[Shard]:
+    """Write the parquet files of `images` under `folder`, each whole or absent.
 
     `schema` is the ``arrow_schema`` of `features`. Memory holds one row group.
     """
-    paths = shard_paths(cell, source.shape)
-    groups = _groups(cell, source, image_ids, schema)
-    written = []
-    for path in paths:
+    groups = _groups(images, schema)
+    shards = []
+    for path in shard_paths(images.stem, images.source.shape):
         with atomic_write(folder / path) as handle:
             hashed: Any = _Hashed(handle)
             with pq.ParquetWriter(hashed, schema, **_options(schema)) as writer:
@@ -86,42 +105,36 @@ def write(folder: Path, cell: Cell, source: Npz, image_ids: Sequence[str], schem
                     writer.write_table(group, row_group_size=len(group))
         metadata = pq.read_metadata(folder / path)
         raw = sum(metadata.row_group(g).total_byte_size for g in range(metadata.num_row_groups))
-        written.append(Written(path, hashed.sha256.hexdigest(), hashed.size, metadata.num_rows, raw))
-    return written
+        shards.append(Shard(path, hashed.sha256.hexdigest(), hashed.size, metadata.num_rows, raw))
+    return shards
 
 
 def _group_rows(shape: Sequence[int]) -> int:
     return max(1, GROUP_BYTES // max(1, int(np.prod(shape[1:]))))
 
 
-def _groups(cell: Cell, source: Npz, image_ids: Sequence[str], schema: pa.Schema) -> Iterator[pa.Table]:
+def _groups(images: Images, schema: pa.Schema) -> Iterator[pa.Table]:
     start = 0
-    for images in source.chunks(_group_rows(source.shape)):
-        stop = start + len(images)
-        yield _table(cell, start, images, source.labels[start:stop], image_ids[start:stop], schema)
-        start = stop
+    for pixels in images.source.chunks(_group_rows(images.source.shape)):
+        yield _table(images, start, pixels, schema)
+        start += len(pixels)
 
 
-def _table(
-    cell: Cell,
-    start: int,
-    images: NDArray[np.uint8],
-    labels: NDArray[np.int64],
-    image_ids: Sequence[str],
-    schema: pa.Schema,
-) -> pa.Table:
-    count = len(images)
-    encoded = [image for first in range(0, count, 16) for image in png.encode(images[first : first + 16])]
-    names = [f"{cell.corruption}_severity_{cell.severity}/{index:06d}.png" for index in range(start, start + count)]
+def _table(images: Images, start: int, pixels: NDArray[np.uint8], schema: pa.Schema) -> pa.Table:
+    """Return the row group of `pixels`, whose first image has the index `start`."""
+    count = len(pixels)
+    rows = slice(start, start + count)
+    encoded = [image for first in range(0, count, 16) for image in png.encode(pixels[first : first + 16])]
+    names = [f"{images.corruption}_severity_{images.severity}/{start + row:06d}.png" for row in range(count)]
     columns = [
         pa.StructArray.from_arrays(
             [pa.array(encoded, pa.binary()), pa.array(names)], fields=list(schema.field("image").type)
         ),
-        pa.array(labels),
-        pa.array([cell.corruption] * count),
-        pa.array(np.full(count, cell.severity, np.uint8)),
+        pa.array(images.source.labels[rows]),
+        pa.array([images.corruption] * count),
+        pa.array(np.full(count, images.severity, np.uint8)),
         pa.array(np.arange(start, start + count, dtype=np.int32)),
-        pa.array(image_ids, pa.string()),
+        pa.array(images.image_ids[rows], pa.string()),
     ]
     return pa.Table.from_arrays(columns, schema=schema)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import NoneType, UnionType
 from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -80,8 +81,15 @@ def _fields(kind: Any, parents: Sequence[int | str]) -> list[str]:
     """Return the keys that the record at a place may have."""
     for part in parents:
         is_record = isinstance(kind, type) and issubclass(kind, BaseModel)
-        kind = kind.model_fields[str(part)].annotation if is_record else get_args(kind)[-1]
+        kind = kind.model_fields[str(part)].annotation if is_record else _content(kind)
+        if isinstance(kind, UnionType):  # a record or None
+            kind = _content(kind)
     return list(kind.model_fields)
+
+
+def _content(kind: Any) -> Any:
+    """Return the type of a mapping's values, of a tuple's items, or of what may be None."""
+    return [argument for argument in get_args(kind) if argument not in (..., NoneType)][-1]
 
 
 def _wanted(code: str, context: Mapping[str, Any]) -> str:

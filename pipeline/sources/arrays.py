@@ -1,111 +1,59 @@
-"""Arrays that others wrote: headers, labels and rows, read without trust and never unpickled."""
+"""Labels that others wrote, and choices of rows."""
 
 from __future__ import annotations
 
-import math
-import tokenize
-from collections.abc import Sequence
-from pathlib import Path
-from typing import IO, Any, NamedTuple
+from collections.abc import Iterator, Sequence
 
 import numpy as np
-from numpy.lib import format as npy
 from numpy.typing import NDArray
 
-from pipeline.sources import SourceError
-
-_LABELS = 10_000_000
-"""More labels than this are a damaged header: the largest source has about a hundred thousand."""
-
-_HEADER_FAILURES = (ValueError, EOFError, SyntaxError, tokenize.TokenError, TypeError, RecursionError, MemoryError)
-"""What NumPy's header reader raises for bytes that are no header: it parses them as a Python literal."""
+from pipeline.errors import UserError
+from pipeline.io.npz import Array
 
 
-class Header(NamedTuple):
-    """What an npy header announces; `size` is that of the header itself, in bytes."""
+def read_labels(array: Array, *, count: int, classes: int, rows: NDArray[np.int64] | None = None) -> NDArray[np.int64]:
+    """Return the labels of `rows`, or all, of an array (`count`,) or (`count`, 1).
 
-    shape: tuple[int, ...]
-    dtype: np.dtype[Any]
-    size: int
-
-    @property
-    def bytes(self) -> int:
-        """Length of header and array together."""
-        return self.size + math.prod(self.shape) * self.dtype.itemsize
-
-
-def header(stream: IO[bytes], where: str) -> Header:
-    """Read an npy header from `stream`, which stands at its first byte; SourceError names `where`."""
-    try:
-        version = npy.read_magic(stream)
-        if version not in ((1, 0), (2, 0)):
-            raise ValueError(f"version {version}")
-        reader = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
-        shape, fortran, dtype = reader(stream)
-    except _HEADER_FAILURES as broken:
-        raise SourceError(f"{where} is damaged: it does not begin as an npy array ({_line(broken)})") from None
-    if dtype.hasobject:
-        raise SourceError(f"{where} holds pickled Python objects, which are never loaded")
-    if fortran and len(shape) > 1:
-        raise SourceError(f"{where} is in Fortran order; write it with numpy.ascontiguousarray")
-    if min(shape, default=0) < 0:
-        raise SourceError(f"{where} is damaged: its shape is {shape}")
-    return Header(shape, dtype, stream.tell())
-
-
-def read_labels(stream: IO[bytes], where: str) -> NDArray[Any]:
-    """Read a small npy array, (N,) or (N, 1), as (N,); SourceError if it is another shape, cut short or pickled."""
-    head = header(stream, where)
-    if len(head.shape) not in (1, 2) or head.shape[1:] not in ((), (1,)):
-        raise SourceError(f"{where} has the shape {head.shape}; labels must be (N,) or (N, 1)")
-    if head.shape[0] > _LABELS or head.dtype.kind not in "biuf":
-        raise SourceError(f"{where} holds {head.dtype} {head.shape}; labels must be whole numbers, one an image")
-    raw = stream.read(head.bytes - head.size + 1)
-    if len(raw) != head.bytes - head.size:
-        raise SourceError(f"{where} is damaged: its length does not fit its header")
-    return np.frombuffer(raw, head.dtype)
-
-
-def read_labels_file(path: Path) -> NDArray[Any]:
-    """Read an npy file of labels, see `read_labels`."""
-    try:
-        with path.open("rb") as stream:
-            return read_labels(stream, str(path))
-    except FileNotFoundError:
-        raise SourceError(f"no {path}: the release is incomplete") from None
-
-
-def checked_labels(labels: NDArray[Any], classes: int, where: str) -> NDArray[np.int64]:
-    """Return `labels` as int64 if each is one of 0..classes - 1, else raise SourceError."""
-    whole = labels.astype(np.float64)
-    wrong = np.flatnonzero(~((whole >= 0) & (whole < classes) & (whole == np.floor(whole))))
+    Raises:
+        UserError: it has another shape, or one of the labels is not 0 to `classes` - 1.
+    """
+    if array.shape not in ((count,), (count, 1)):
+        raise UserError(f"{array.where} has the shape {array.shape} for {count} images; labels must be (N,) or (N, 1)")
+    if array.dtype.kind not in "biuf":
+        raise UserError(f"{array.where} holds {array.dtype}; labels must be whole numbers, one an image")
+    rows = np.arange(count) if rows is None else rows
+    labels = array.rows(0, count).reshape(count)[rows]
+    numbers = labels.astype(np.float64)
+    wrong = np.flatnonzero(~((numbers >= 0) & (numbers < classes) & (numbers == np.floor(numbers))))
     if wrong.size:
-        raise SourceError(
-            f"{where}: the label at position {wrong[0]} is {labels[wrong[0]]}; {classes} classes have 0..{classes - 1}"
+        raise UserError(
+            f"{array.where}: the label at position {rows[wrong[0]]} is {labels[wrong[0]]}; {classes} classes have"
+            f" 0..{classes - 1}"
         )
     return labels.astype(np.int64)
 
 
-def evenly(total: int, count: int | None) -> NDArray[np.int64]:
-    """Return `count` of `total` positions, ascending and evenly spaced, or all of them if there are no more.
+def evenly(labels: NDArray[np.int64], count: int | None) -> NDArray[np.int64]:
+    """Return `count` positions of `labels`, ascending, or all of them if there are no more.
 
-    Releases are often sorted by class, so the first few rows would show one class alone.
+    Every class has as many as every other, as far as it has them, and its positions are evenly spaced over it.
     """
-    if count is None or count >= total:
-        return np.arange(total)
-    return np.arange(count) * total // count
+    if count is None or count >= len(labels):
+        return np.arange(len(labels))
+    classes, sizes = np.unique(labels, return_counts=True)
+    rounds = np.concatenate([np.arange(size) for size in sizes])  # each class gives one image a round
+    givers = np.repeat(np.arange(len(classes)), sizes)[np.argsort(rounds, kind="stable")[:count]]
+    quotas = np.bincount(givers, minlength=len(classes))
+    positions = [
+        np.flatnonzero(labels == label)[np.arange(quota) * size // max(quota, 1)]
+        for label, size, quota in zip(classes, sizes, quotas, strict=True)
+    ]
+    return np.sort(np.concatenate(positions))
 
 
-def runs(positions: Sequence[int] | NDArray[np.int64]) -> list[tuple[int, int]]:
-    """Return the half-open ranges that ascending, distinct `positions` are made of."""
-    found: list[tuple[int, int]] = []
-    for position in positions:
-        if found and found[-1][1] == position:
-            found[-1] = (found[-1][0], int(position) + 1)
-        else:
-            found.append((int(position), int(position) + 1))
-    return found
-
-
-def _line(problem: BaseException) -> str:
-    return " ".join(str(problem).split())[:120] or type(problem).__name__
+def runs(positions: Sequence[int] | NDArray[np.int64]) -> Iterator[tuple[int, int]]:
+    """Yield the half-open ranges that ascending, distinct `positions` are made of."""
+    breaks = np.flatnonzero(np.diff(positions) != 1) + 1
+    for run in np.split(np.asarray(positions, np.int64), breaks):
+        if run.size:
+            yield int(run[0]), int(run[-1]) + 1

@@ -15,9 +15,14 @@ from numpy.typing import NDArray
 
 from corruptions import SEVERITIES
 from pipeline.cell import SIZE
-from pipeline.sources import Clean, SourceError
-from pipeline.sources.arrays import checked_labels, evenly, runs
-from pipeline.sources.members import Rows, labels
+from pipeline.errors import UserError
+from pipeline.io.npz import Array
+from pipeline.sources import Clean, SourceFile
+from pipeline.sources.arrays import evenly, read_labels, runs
+from pipeline.sources.zenodo import ZenodoFile, file_url, remove_remains
+
+RECORD = 10519652
+"""Zenodo record of MedMNIST+."""
 
 SPLITS = ("train", "val", "test")
 
@@ -38,6 +43,17 @@ CLASSES = {
     "retinamnist": ("0", "1", "2", "3", "4"),
 }
 """Class names in label order, from INFO of medmnist 3.0.2: the files themselves hold numbers only."""
+
+DATASETS = tuple(CLASSES)
+
+MD5 = {
+    "bloodmnist": "b718ff6835fcbdb22ba9eacccd7b2601",
+    "breastmnist": "b56378a6eefa9fed602bb16d192d4c8b",
+    "octmnist": "abc493b6d529d5de7569faaef2773ba3",
+    "pneumoniamnist": "d6a3c71de1b945ea11211b03746c1fe1",
+    "retinamnist": "eae7e3b6f3fcbda4ae613ebdcbe35348",
+}
+"""``MD5_224`` of INFO in medmnist 3.0.2."""
 
 _ALL = ("pixelate", "jpeg_compression")
 
@@ -84,12 +100,21 @@ CORRUPTED = {
 
 
 def load(dataset: str, split: str, *, root: Path, count: int | None = None, seed: int = 0) -> Clean:
-    """Return a split, in the file's order; `count` images of it evenly spaced. `seed` is unused."""
-    _check(dataset)
-    if split not in SPLITS:
-        raise SourceError(f"medmnist has no split {split!r}; have {', '.join(SPLITS)}")
-    path = root / f"{dataset}_224.npz"
-    return _parts(path, dataset, f"{split}_images", f"{split}_labels", count=count)[0]
+    """Return a split in the file's order; `count` images of it, evenly by class. `seed` is unused."""
+    remedy = "run `python -m pipeline.fetch`, or put the file there"
+    (clean,) = _parts(root / f"{dataset}_224.npz", dataset, split, remedy=remedy, count=count)
+    return clean
+
+
+def fetch(folder: Path, datasets: Sequence[str], base_url: str) -> dict[str, SourceFile]:
+    """Bring the npz files of `datasets`; see `Source.fetch`."""
+    files = {}
+    for dataset in datasets:
+        path = folder / f"{dataset}_224.npz"
+        sums = ZenodoFile(file_url(base_url, RECORD, path.name), MD5[dataset]).bring(path)
+        files[path.name] = SourceFile(size=sums.size, sha256=sums.sha256)
+        remove_remains(folder, dataset)
+    return files
 
 
 def load_corrupted(dataset: str, corruption: str, *, root: Path) -> tuple[Clean, ...]:
@@ -97,11 +122,10 @@ def load_corrupted(dataset: str, corruption: str, *, root: Path) -> tuple[Clean,
 
     Such a file holds the test split five times over, severity by severity, as ``test_images`` and ``test_labels``.
     """
-    _check(dataset)
     if corruption not in CORRUPTED[dataset]:
-        raise SourceError(f"{dataset} has no corruption {corruption!r}; have {', '.join(CORRUPTED[dataset])}")
+        raise UserError(f"{dataset} has no corruption {corruption!r}; have {', '.join(CORRUPTED[dataset])}")
     path = corrupted_file(root, dataset, corruption)
-    return _parts(path, dataset, "test_images", "test_labels", parts=len(SEVERITIES))
+    return _parts(path, dataset, "test", remedy="put the released file there", parts=len(SEVERITIES))
 
 
 def corrupted_file(root: Path, dataset: str, corruption: str) -> Path:
@@ -109,43 +133,39 @@ def corrupted_file(root: Path, dataset: str, corruption: str) -> Path:
     return root / dataset / f"{corruption}.npz"
 
 
-def _check(dataset: str) -> None:
-    if dataset not in CLASSES:
-        raise SourceError(f"medmnist has no data set {dataset!r} here; have {', '.join(CLASSES)}")
-
-
 def _parts(
-    path: Path, dataset: str, images: str, given: str, *, count: int | None = None, parts: int = 1
+    path: Path, dataset: str, split: str, *, remedy: str, count: int | None = None, parts: int = 1
 ) -> tuple[Clean, ...]:
-    """Return the `parts` equal runs of images that a file holds one after the other."""
-    read = labels(path, given)
-    rows = Rows(path, images)
-    grey = rows.shape[1:] == (SIZE, SIZE)
-    if rows.dtype != np.uint8 or not (grey or rows.shape[1:] == (SIZE, SIZE, 3)):
-        raise SourceError(
-            f"{path}: {images} is {rows.dtype} {rows.shape}; MedMNIST+'s files that end in _{SIZE}.npz have uint8"
+    """Return the `parts` equal runs of images that a file's split holds one after the other."""
+    images = Array(path, f"{split}_images", remedy=remedy)
+    is_grey = images.shape[1:] == (SIZE, SIZE)
+    if images.dtype != np.uint8 or not (is_grey or images.shape[1:] == (SIZE, SIZE, 3)):
+        raise UserError(
+            f"{images.where} is {images.dtype} {images.shape}; MedMNIST+'s files that end in _{SIZE}.npz have uint8"
             f" (N, {SIZE}, {SIZE}) or (N, {SIZE}, {SIZE}, 3)"
         )
-    total = rows.shape[0]
-    if len(read) != total or not total or total % parts:
-        raise SourceError(f"{path}: {images} has {total} images and {given} {len(read)} labels")
-    checked = checked_labels(read, len(CLASSES[dataset]), f"{path}: {given}")
+    total = images.shape[0]
+    if not total or total % parts:
+        raise UserError(f"{images.where} has {total} images; it must have some, and as many of each severity")
+    labels = read_labels(Array(path, f"{split}_labels", remedy=remedy), count=total, classes=len(CLASSES[dataset]))
+    images.check()
 
-    def part(first: int) -> Clean:
-        taken = evenly(total // parts, count) + first
+    def part(first: int, stop: int) -> Clean:
+        rows = evenly(labels[first:stop], count) + first
 
-        def images_at(positions: Sequence[int]) -> NDArray[np.uint8]:
-            distinct, where = np.unique(taken[np.asarray(positions, np.int64)], return_inverse=True)
-            pixels = [rows.read(start, stop) for start, stop in runs(distinct)]
-            found = np.concatenate(pixels) if pixels else np.empty((0, *rows.shape[1:]), np.uint8)
-            return (found[..., np.newaxis] if grey else found)[where]
+        def read(positions: Sequence[int]) -> NDArray[np.uint8]:
+            distinct, places = np.unique(rows[np.asarray(positions, np.int64)], return_inverse=True)
+            pixels = [images.rows(start, stop) for start, stop in runs(distinct)]
+            together = np.concatenate([np.empty((0, *images.shape[1:]), np.uint8), *pixels])
+            return (together[..., np.newaxis] if is_grey else together)[places]
 
         return Clean(
-            labels=checked[taken],
+            labels=labels[rows],
             class_names=CLASSES[dataset],
-            ids=[f"{images}/{row}" for row in taken],
-            channels=1 if grey else 3,
-            read=images_at,
+            image_ids=[f"{split}_images/{row}" for row in rows],
+            channels=1 if is_grey else 3,
+            read=read,
         )
 
-    return tuple(part(first) for first in range(0, total, total // parts))
+    size = total // parts
+    return tuple(part(first, first + size) for first in range(0, total, size))

@@ -60,7 +60,8 @@ def _ours(layout: Workspace, cell: Cell, source: npz.Npz, class_names: Sequence[
         spent, rounds = 0.0, 0
         while spent < SECONDS:
             start = time.process_time()
-            written = parquet.write(Path(folder), cell, source, ids, schema)
+            rows = parquet.Images(cell.parquet_stem, source, cell.corruption, cell.severity, ids)
+            written = parquet.write(Path(folder), rows, schema)
             spent, rounds = spent + time.process_time() - start, rounds + 1
     count = source.shape[0]
     return {"images/s": rounds * count / spent, "bytes": sum(part.size for part in written) / count}

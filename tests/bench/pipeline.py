@@ -78,15 +78,15 @@ def _writing(root: Path, images: int) -> Work:
     return work
 
 
-def _exported(layout: Workspace) -> Iterator[tuple[parquet.Cell, npz.Npz]]:
+def _exported(layout: Workspace) -> Iterator[tuple[Cell, npz.Npz]]:
     """Yield the clean cell and the seven at one severity."""
     yield (
-        parquet.Cell(workspace.DATASET, "test", parquet.CLEAN, 0),
+        Cell(workspace.DATASET, "test"),
         npz.Npz(layout.npz(Cell(workspace.DATASET, "test"))),
     )
     for name in CORRUPTIONS:
         path = layout.npz(Cell(workspace.DATASET, "test", name, SEVERITY))
-        yield parquet.Cell(workspace.DATASET, "test", name, SEVERITY), npz.Npz(path)
+        yield Cell(workspace.DATASET, "test", name, SEVERITY), npz.Npz(path)
 
 
 def _exporting(folder: Path, layout: Workspace) -> Work:
@@ -96,7 +96,9 @@ def _exporting(folder: Path, layout: Workspace) -> Work:
         written = 0
         for cell, source in _exported(layout):
             written += len(source.labels)
-            parquet.write(folder, cell, source, [str(index) for index in range(len(source.labels))], schema)
+            ids = [str(index) for index in range(len(source.labels))]
+            rows = parquet.Images(cell.parquet_stem, source, cell.corruption, cell.severity, ids)
+            parquet.write(folder, rows, schema)
         return written
 
     return work
@@ -120,7 +122,8 @@ def sizes(folder: Path, images: int) -> dict[str, float]:
     found = {}
     for cell, source in _exported(Workspace(root)):
         ids = [str(index) for index in range(images)]
-        written = parquet.write(folder / "sized", cell, source, ids, parquet.features(CLASSES).arrow_schema)
+        rows = parquet.Images(cell.parquet_stem, source, cell.corruption, cell.severity, ids)
+        written = parquet.write(folder / "sized", rows, parquet.features(CLASSES).arrow_schema)
         theirs = export.by_datasets(source.images, source.labels, CLASSES)
         found[cell.corruption] = sum(part.size for part in written) / theirs
     return found

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from corruptions import CORRUPTIONS, PROFILES, SEVERITIES
-from corruptions.table import COLUMNS, IMAGENET_C, MODALITY
+from corruptions.table import COLUMNS, STRENGTHS
 
 PAGE = pathlib.Path(__file__).parents[2] / "docs" / "corruptions.md"
 
@@ -28,7 +28,7 @@ def imagenet_c() -> Iterator[str]:
     yield "| corruption | kernel | " + " | ".join(map(str, SEVERITIES)) + " |"
     yield "|---|---|" + "---|" * len(SEVERITIES)
     for name in CORRUPTIONS:
-        row: dict[str, Any] = IMAGENET_C[name]
+        row: Any = STRENGTHS["imagenet-c"][name]
         yield f"| {name} | {_kernel(row)} | " + " | ".join(grade(row, severity) for severity in SEVERITIES) + " |"
 
 
@@ -37,9 +37,10 @@ def modality() -> Iterator[str]:
     yield "| corruption | kernel | column | strengths of severities 1 to 5 | source |"
     yield "|---|---|---|---|---|"
     for name in CORRUPTIONS:
-        columns: Any = MODALITY[name]
+        columns: Any = STRENGTHS["modality"][name]
         if columns == "imagenet-c":
-            yield f"| {name} | {_kernel(IMAGENET_C[name])} | all | as in imagenet-c | {IMAGENET_C[name]['source']} |"
+            row: Any = STRENGTHS["imagenet-c"][name]
+            yield f"| {name} | {_kernel(row)} | all | as in imagenet-c | {row['source']} |"
             continue
         for column, row in columns.items():
             strengths = " ".join(grade(row, severity) for severity in SEVERITIES)

@@ -17,8 +17,8 @@ from tests.corruptions import doc_tables
 
 ROWS: list[tuple[str, dict[str, Any]]] = []
 for _name in CORRUPTIONS:
-    ROWS.append((f"imagenet-c {_name}", dict(table.IMAGENET_C[_name])))
-    _columns: Any = table.MODALITY[_name]
+    ROWS.append((f"imagenet-c {_name}", dict(table.STRENGTHS["imagenet-c"][_name])))
+    _columns: Any = table.STRENGTHS["modality"][_name]
     if _columns != "imagenet-c":
         ROWS.extend((f"modality {_name} {column}", dict(row)) for column, row in _columns.items())
 
@@ -37,15 +37,14 @@ def _assignments() -> Iterator[tuple[str, Any]]:
 
 def test_every_assignment_is_a_literal() -> None:
     literals = dict(_assignments())
-    assert set(literals) == {"BYTES_VERSION", "IMAGENET_C", "MODALITY", "COLUMNS", "KERNELS"}
+    assert set(literals) == {"BYTES_VERSION", "STRENGTHS", "COLUMNS", "KERNELS"}
     assert {name: getattr(table, name) for name in literals} == literals
 
 
 def test_dvc_reads_the_table_as_parameters() -> None:
     serialize = pytest.importorskip("dvc.utils.serialize")
     read = serialize.parse_py(inspect.getsource(table), "corruptions/table.py")
-    assert read["IMAGENET_C"] == table.IMAGENET_C
-    assert read["MODALITY"] == table.MODALITY
+    assert read["STRENGTHS"] == table.STRENGTHS
 
 
 @pytest.mark.parametrize(("title", "row"), ROWS, ids=[title for title, _ in ROWS])
@@ -82,7 +81,7 @@ def test_every_data_set_has_a_column_in_every_row() -> None:
         for dataset in table.COLUMNS:
             for severity in SEVERITIES:
                 assert strength(name, severity, profile="modality", column=dataset).parameters
-    assert set(table.MODALITY) == set(table.IMAGENET_C)
+    assert set(table.STRENGTHS["modality"]) == set(table.STRENGTHS["imagenet-c"])
 
 
 def test_strengths_of_both_profiles_at_places_that_are_easy_to_swap() -> None:
@@ -98,7 +97,7 @@ def test_strengths_of_both_profiles_at_places_that_are_easy_to_swap() -> None:
 
 def test_a_row_whose_kernel_is_missing_says_where_to_write_it(monkeypatch: pytest.MonkeyPatch) -> None:
     row = {"kernel": "fog", "density": [1, 2, 3, 4, 5], "source": "new"}
-    monkeypatch.setitem(table.IMAGENET_C, "fog", row)  # type: ignore[arg-type]
+    monkeypatch.setitem(table.STRENGTHS["imagenet-c"], "fog", row)
     monkeypatch.setattr(spec, "CORRUPTIONS", (*CORRUPTIONS, "fog"))
     images = np.zeros((1, 4, 4, 3), np.uint8)
     with pytest.raises(NotImplementedError, match=r"KERNELS in corruptions/table\.py has no kernel 'fog'"):

@@ -57,8 +57,8 @@ def spoil(path: Path, kind: str) -> None:
         np.savez(path, images=np.array(opened.images), labels=opened.labels + 7)
     elif kind == "deflate bomb":
         with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
-            archive.writestr("images.npy", npz._npy_header((6, 224, 224, 3), "|u1") + bytes(10_000_000))
-            archive.writestr("labels.npy", npz._npy_header((6,), "<i8") + labels.tobytes())
+            archive.writestr("images.npy", npz.header_bytes((6, 224, 224, 3), "|u1") + bytes(10_000_000))
+            archive.writestr("labels.npy", npz.header_bytes((6,), "<i8") + labels.tobytes())
 
 
 KINDS = (

@@ -17,7 +17,7 @@ import pytest
 from pipeline import corrupt, prepare
 from tests.faults import workspace
 from tests.faults.workspace import DATASET, REPOSITORY, contents, leftovers
-from tests.pipeline.fetch.server import offer, release, serving
+from tests.pipeline.sources.server import offer, release, serving
 
 Run = Callable[..., dict[str, Any]]
 COUNTS = {"train": 1, "val": 1, "test": 1, "pretrain": 1, "pretest": 1}

@@ -47,7 +47,7 @@ def make(
                 writer.append(pictures[:count])
             for start in range(0, 0 if pictures is not None else count, 64):
                 writer.append(rng.integers(0, 256, (min(64, count - start), SIZE, SIZE, channels), np.uint8))
-        splits[split] = manifest.clean_entry(labels, ("one", "other"), writer.sha256)
+        splits[split] = manifest.clean_entry(labels, ("one", "other"), writer.checksums)
     clean = manifest.CleanManifest(
         bytes_version=BYTES_VERSION,
         dataset=DATASET,

@@ -14,11 +14,12 @@ from numpy.typing import NDArray
 
 from pipeline.cell import SIZE
 from pipeline.datasets import card
-from pipeline.sources import Clean, SourceError
+from pipeline.errors import UserError
+from pipeline.sources import Clean, SourceFile
 from pipeline.sources.phantom import blood, chest, fundus, mammography, oct
 from pipeline.sources.phantom.camera import Camera, expose
-from pipeline.sources.phantom.chance import Chance, key, labels
 from pipeline.sources.phantom.plane import Field
+from pipeline.sources.phantom.random_state import RandomState, balanced_labels, key
 
 FIRST = ("pretrain", "pretest")
 """Splits of the first acquisition domain."""
@@ -26,7 +27,7 @@ FIRST = ("pretrain", "pretest")
 SECOND = ("train", "val", "test")
 """Splits of the second acquisition domain."""
 
-Draw = Callable[[Chance, int], Field]
+Draw = Callable[[RandomState, int], Field]
 
 DRAWINGS: dict[str, tuple[Draw, tuple[Camera, Camera]]] = {
     "aml": (blood.aml, blood.CAMERAS["aml"]),
@@ -39,40 +40,49 @@ DRAWINGS: dict[str, tuple[Draw, tuple[Camera, Camera]]] = {
 }
 """For each data set what draws it, and its two cameras."""
 
+DATASETS = tuple(DRAWINGS)
+SPLITS = FIRST + SECOND
+
 
 def load(dataset: str, split: str, *, root: Path = Path(), count: int | None = None, seed: int = 0) -> Clean:
-    """Return the first `count` images of `split` of `dataset`; nothing is drawn before `Clean.read` is called.
+    """Return the first `count` images of a split; nothing is drawn before `Clean.read` is called.
 
     Args:
-        dataset: one of `DRAWINGS`.
-        split: one of `FIRST` and `SECOND`.
+        dataset: one of `DATASETS`.
+        split: one of `SPLITS`.
         root: not used: nothing is read from disk.
         count: how many images; the source has no end, so it must be given.
-        seed: of all chance.
+        seed: of all random numbers.
 
     Raises:
-        SourceError: no such data set or split, or no count.
+        UserError: no count.
     """
-    if dataset not in DRAWINGS:
-        raise SourceError(f"the phantom has no data set {dataset!r}; have {', '.join(DRAWINGS)}")
-    if split not in FIRST + SECOND:
-        raise SourceError(f"the phantom has no split {split!r}; have {', '.join(FIRST + SECOND)}")
     if count is None or count < 0:
-        raise SourceError(f"the phantom has no end: say how many images of {dataset} {split} you want, not {count}")
-    facts = card(dataset)
+        raise UserError(f"the phantom has no end: say how many images of {dataset} {split} you want, not {count}")
+    described = card(dataset)
     draw, cameras = DRAWINGS[dataset]
     camera = cameras[split in SECOND]
-    truth = labels(key(seed, dataset, split, "labels"), count, len(facts.classes))
+    labels = balanced_labels(key(seed, dataset, split, "labels"), count, len(described.classes))
     stream, noise = key(seed, dataset, split), key(seed, dataset, split, "noise")
-    channels = 1 if facts.grey else 3
+    channels = 1 if described.grey else 3
 
     def read(positions: Sequence[int]) -> NDArray[np.uint8]:
         images = np.empty((len(positions), SIZE, SIZE, channels), np.uint8)
         for n, position in enumerate(positions):
-            chance = Chance(stream, int(position))
-            image = draw(chance, int(truth[position]))
-            images[n] = expose(image, camera, chance, noise, int(position))
+            random = RandomState(stream, int(position))
+            image = draw(random, int(labels[position]))
+            images[n] = expose(image, camera, random, noise, int(position))
         return images
 
-    ids = [f"phantom/{seed}/{dataset}/{split}/{n}" for n in range(count)]
-    return Clean(labels=truth, class_names=tuple(facts.classes), ids=ids, channels=channels, read=read)
+    return Clean(
+        labels=labels,
+        class_names=tuple(described.classes),
+        image_ids=[f"phantom/{seed}/{dataset}/{split}/{n}" for n in range(count)],
+        channels=channels,
+        read=read,
+    )
+
+
+def fetch(folder: Path, datasets: Sequence[str], base_url: str) -> dict[str, SourceFile]:
+    """Do nothing: images are drawn, not brought; see `Source.fetch`."""
+    return {}

@@ -12,8 +12,8 @@ from corruptions.cpu import draws
 from corruptions.draws import PhiloxKey
 from pipeline.cell import SIZE
 from pipeline.sources.phantom import brush
-from pipeline.sources.phantom.chance import Chance
 from pipeline.sources.phantom.plane import CENTRE, Field, X, Y
+from pipeline.sources.phantom.random_state import RandomState
 
 Range = tuple[float, float]
 Colour = tuple[float, float, float]
@@ -57,35 +57,35 @@ def _moments(image: Field) -> tuple[float, float]:
     return mean / 4096.0, math.sqrt(max(squares / image.size - mean * mean, 1.0)) / 4096.0
 
 
-def expose(image: Field, camera: Camera, chance: Chance, stream: PhiloxKey, index: int) -> NDArray[np.uint8]:
+def expose(image: Field, camera: Camera, random: RandomState, stream: PhiloxKey, index: int) -> NDArray[np.uint8]:
     """Take the picture: blur, vignette, exposure, tone curve, tint and noise.
 
     Args:
         image: float64 (224, 224, C), fractions of the range, written over.
         camera: the acquisition domain.
-        chance: numbers of this image.
+        random: numbers of this image.
         stream: key of the noise.
         index: position of the image in its split.
 
     Returns:
         uint8 (224, 224, C).
     """
-    sigma = chance.uniform(*camera.blur)
+    sigma = random.uniform(*camera.blur)
     passes = 1 + int(sigma * sigma / 0.6)
     flat = image.reshape(SIZE, -1)
     brush.soften(flat, image.shape[2], sigma * sigma / (2.0 * passes), passes)
-    image *= (1.0 - chance.uniform(*camera.vignette) * _FIELD)[..., None]
+    image *= (1.0 - random.uniform(*camera.vignette) * _FIELD)[..., None]
     mean, spread = _moments(flat)
     if camera.black:
-        gain, shift = chance.uniform(*camera.level) / mean, 0.0
+        gain, shift = random.uniform(*camera.level) / mean, 0.0
     else:
-        gain = chance.uniform(*camera.spread) / spread
-        shift = chance.uniform(*camera.level) - gain * mean
-    curve = chance.uniform(*camera.curve)
+        gain = random.uniform(*camera.spread) / spread
+        shift = random.uniform(*camera.level) - gain * mean
+    curve = random.uniform(*camera.curve)
     channels = image.shape[2]
-    tint = np.array(camera.tint[:channels]) * (1.0 + camera.cast * chance.uniforms(channels, -1.0, 1.0))
+    tint = np.array(camera.tint[:channels]) * (1.0 + camera.cast * random.uniforms(channels, -1.0, 1.0))
     deviates = brush.noise(draws.uniforms(stream, [index], image.size).reshape(image.shape))
-    strength = chance.uniform(*camera.grain) / 255.0
+    strength = random.uniform(*camera.grain) / 255.0
     if camera.coarse:
         brush.soften(deviates.reshape(SIZE, -1), channels, camera.coarse, 1)
         keep = 1.0 - 2.0 * camera.coarse

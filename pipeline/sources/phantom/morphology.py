@@ -38,7 +38,7 @@ NONE = Granules((0.5, 0.2, 0.5), (1.0, 1.4), (0, 6), 0.0)
 
 
 @dataclass(frozen=True)
-class Cell:
+class BloodCell:
     """One class of cell.
 
     Attributes:
@@ -65,37 +65,37 @@ class Cell:
     offset: float = 0.05
 
 
-SEGMENTED = Cell("segmented", (0.36, 0.44), PINK, FINE, 0.7)
-BAND = Cell("band", (0.36, 0.44), PINK, FINE, 0.7)
-EOSINOPHIL = Cell("two_lobed", (0.36, 0.44), PINK, ORANGE, 0.6)
-BASOPHIL = Cell("two_lobed", (0.38, 0.46), LILAC, DARK, 0.4)
-LYMPHOCYTE = Cell("round", (0.58, 0.68), BLUE, NONE, 1.5, 16, ragged=0.02)
-MONOCYTE = Cell("folded", (0.40, 0.48), GREY_BLUE, NONE, 0.8, 4, vacuoles=(8, 12), ragged=0.08)
-ERYTHROBLAST = Cell("round", (0.36, 0.44), ROSE, NONE, 1.6, 8, ragged=0.02, offset=0.1)
-METAMYELOCYTE = Cell("kidney", (0.40, 0.48), PINK, FINE, 0.7, offset=0.12)
-MYELOCYTE = Cell("oval", (0.40, 0.48), ROSE, SPARSE, 0.9, 16, offset=0.28)
-PROMYELOCYTE = Cell("oval", (0.42, 0.50), LILAC, PACKED, 0.4, 4, (1, 1), offset=0.28)
+SEGMENTED = BloodCell("segmented", (0.36, 0.44), PINK, FINE, 0.7)
+BAND = BloodCell("band", (0.36, 0.44), PINK, FINE, 0.7)
+EOSINOPHIL = BloodCell("two_lobed", (0.36, 0.44), PINK, ORANGE, 0.6)
+BASOPHIL = BloodCell("two_lobed", (0.38, 0.46), LILAC, DARK, 0.4)
+LYMPHOCYTE = BloodCell("round", (0.58, 0.68), BLUE, NONE, 1.5, 16, ragged=0.02)
+MONOCYTE = BloodCell("folded", (0.40, 0.48), GREY_BLUE, NONE, 0.8, 4, vacuoles=(8, 12), ragged=0.08)
+ERYTHROBLAST = BloodCell("round", (0.36, 0.44), ROSE, NONE, 1.6, 8, ragged=0.02, offset=0.1)
+METAMYELOCYTE = BloodCell("kidney", (0.40, 0.48), PINK, FINE, 0.7, offset=0.12)
+MYELOCYTE = BloodCell("oval", (0.40, 0.48), ROSE, SPARSE, 0.9, 16, offset=0.28)
+PROMYELOCYTE = BloodCell("oval", (0.42, 0.50), LILAC, PACKED, 0.4, 4, (1, 1), offset=0.28)
 
-AML: tuple[Cell, ...] = (
+AML: tuple[BloodCell, ...] = (
     BASOPHIL,
     ERYTHROBLAST,
     EOSINOPHIL,
-    Cell("smudge", (0.56, 0.72), LILAC, NONE, 0.8, 8),
-    Cell("oval", (0.38, 0.46), DEEP_BLUE, NONE, 0.9, 16, ragged=0.16, offset=0.12),
+    BloodCell("smudge", (0.56, 0.72), LILAC, NONE, 0.8, 8),
+    BloodCell("oval", (0.38, 0.46), DEEP_BLUE, NONE, 0.9, 16, ragged=0.16, offset=0.12),
     LYMPHOCYTE,
     METAMYELOCYTE,
-    Cell("oval", (0.46, 0.54), BLUE, NONE, 0.25, 4, (1, 1), ragged=0.1, offset=0.3),
+    BloodCell("oval", (0.46, 0.54), BLUE, NONE, 0.25, 4, (1, 1), ragged=0.1, offset=0.3),
     MONOCYTE,
     MYELOCYTE,
-    Cell("round", (0.50, 0.60), BLUE, NONE, 0.2, 4, (3, 4), ragged=0.05),
+    BloodCell("round", (0.50, 0.60), BLUE, NONE, 0.2, 4, (3, 4), ragged=0.05),
     BAND,
     SEGMENTED,
-    Cell("cleft", (0.42, 0.50), BLUE, AZURE, 0.4, 4),
+    BloodCell("cleft", (0.42, 0.50), BLUE, AZURE, 0.4, 4),
     PROMYELOCYTE,
 )
 """In MedIMeta's label order: cards/aml.yaml has the names."""
 
-PBC: tuple[tuple[Cell, ...], ...] = (
+PBC: tuple[tuple[BloodCell, ...], ...] = (
     (SEGMENTED, SEGMENTED, BAND),
     (EOSINOPHIL,),
     (BASOPHIL,),
@@ -103,6 +103,6 @@ PBC: tuple[tuple[Cell, ...], ...] = (
     (MONOCYTE,),
     tuple(replace(kind, granules=PACKED, clumps=0.4) for kind in (METAMYELOCYTE, MYELOCYTE, PROMYELOCYTE)),
     (ERYTHROBLAST,),
-    (Cell("none", (0.36, 0.50), LILAC, AZURE),),
+    (BloodCell("none", (0.36, 0.50), LILAC, AZURE),),
 )
 """In MedIMeta's label order: cards/pbc.yaml has the names; a class of several kinds shows one of them."""

@@ -6,8 +6,8 @@ import numpy as np
 
 from pipeline.cell import SIZE
 from pipeline.sources.phantom.camera import Camera
-from pipeline.sources.phantom.chance import Chance
 from pipeline.sources.phantom.plane import Capsules, Field, Y, bell, step, strokes
+from pipeline.sources.phantom.random_state import RandomState
 from pipeline.sources.phantom.texture import texture
 
 CAMERAS = (
@@ -45,28 +45,28 @@ def _bumps(centres: Field, widths: Field, heights: Field) -> Field:
     return total
 
 
-def tomogram(chance: Chance, label: int) -> Field:
+def tomogram(random: RandomState, label: int) -> Field:
     """Draw a cut through the macula of one of the four classes; float64 (224, 224, 1)."""
-    middle = chance.uniform(80, 144)
+    middle = random.uniform(80, 144)
     t = (_COLUMN - middle) / SIZE
-    floor = chance.uniform(122, 146) + chance.uniform(-24, 24) * t - chance.uniform(-14, 24) * t * t
-    floor = floor + 0.6 * texture(chance, 32)[0]
-    thick = chance.uniform(58, 70)
-    pit = chance.uniform(0.30, 0.55) * thick * bell(t * t * chance.uniform(14, 24))
-    swell = chance.uniform(0, 12) * bell(t * t * 3.0)
+    floor = random.uniform(122, 146) + random.uniform(-24, 24) * t - random.uniform(-14, 24) * t * t
+    floor = floor + 0.6 * texture(random, 32)[0]
+    thick = random.uniform(58, 70)
+    pit = random.uniform(0.30, 0.55) * thick * bell(t * t * random.uniform(14, 24))
+    swell = random.uniform(0, 12) * bell(t * t * 3.0)
     lift, gap = np.zeros(SIZE), np.zeros(SIZE)
     if label == DRUSEN:
-        count = chance.integer(3, 5)
-        centres = chance.uniform(20, 50) + np.arange(count) * chance.uniform(32, 40) + chance.uniforms(count, -6, 6)
-        lift = _bumps(centres, chance.uniforms(count, 14, 21), chance.uniforms(count, 11, 19))
+        count = random.integer(3, 5)
+        centres = random.uniform(20, 50) + np.arange(count) * random.uniform(32, 40) + random.uniforms(count, -6, 6)
+        lift = _bumps(centres, random.uniforms(count, 14, 21), random.uniforms(count, 11, 19))
     if label == CNV:
-        place = middle + chance.uniform(-30, 30)
-        lift = _bumps(np.array([place]), np.array([chance.uniform(34, 48)]), np.array([chance.uniform(9, 15)]))
-        aside = place + chance.sign() * chance.uniform(24, 40)
-        gap = _bumps(np.array([aside, place]), chance.uniforms(2, 44, 62), np.array([chance.uniform(13, 20), 4.0]))
+        place = middle + random.uniform(-30, 30)
+        lift = _bumps(np.array([place]), np.array([random.uniform(34, 48)]), np.array([random.uniform(9, 15)]))
+        aside = place + random.sign() * random.uniform(24, 40)
+        gap = _bumps(np.array([aside, place]), random.uniforms(2, 44, 62), np.array([random.uniform(13, 20), 4.0]))
     if label == DME:
-        swell = swell + chance.uniform(8, 18) * bell(t * t * 5.0)
-        pit = pit * chance.uniform(0.2, 0.7)
+        swell = swell + random.uniform(8, 18) * bell(t * t * 5.0)
+        pit = pit * random.uniform(0.2, 0.7)
     pigment = floor - lift  # upper edge of what lies on Bruch's membrane
     outer = floor - 0.55 * lift - gap  # where the photoreceptors end
     plexiform = outer - 0.40 * thick
@@ -79,51 +79,51 @@ def tomogram(chance: Chance, label: int) -> Field:
 
     under = Y - outer
     image = np.where(under > 0.0, 0.06, image)  # fluid under the retina
-    _pigment(image, chance, label, floor, pigment)
-    _choroid(image, chance, floor)
+    _pigment(image, random, label, floor, pigment)
+    _choroid(image, random, floor)
     if label == DME:
-        _cysts(image, chance, top, plexiform, outer, middle)
-    image *= 1.0 + 0.22 * texture(chance, 2) + 0.10 * texture(chance, 2, 16)
-    image *= 1.0 + 0.10 * texture(chance, 256, 32)
+        _cysts(image, random, top, plexiform, outer, middle)
+    image *= 1.0 + 0.22 * texture(random, 2) + 0.10 * texture(random, 2, 16)
+    image *= 1.0 + 0.10 * texture(random, 256, 32)
     image += 0.02
     return image[..., None]
 
 
-def _pigment(image: Field, chance: Chance, label: int, floor: Field, pigment: Field) -> None:
+def _pigment(image: Field, random: RandomState, label: int, floor: Field, pigment: Field) -> None:
     """Draw the pigment epithelium, and what lies between it and Bruch's membrane."""
-    wobble = 1.5 * texture(chance, 16)[0] if label == CNV else 0.0
+    wobble = 1.5 * texture(random, 16)[0] if label == CNV else 0.0
     fill = step(pigment - Y, 2.0) * step(Y - floor, 2.0)
-    level = 0.62 + 0.16 * texture(chance, 8, octaves=2) if label == CNV else 0.46
+    level = 0.62 + 0.16 * texture(random, 8, octaves=2) if label == CNV else 0.46
     image += (level - image) * fill
     band = step(np.abs(Y - pigment - wobble) - 2.6, 1.8)
     image += (0.92 - image) * band
     image += (0.75 - image) * 0.8 * step(np.abs(Y - floor) - 1.0, 1.5)
 
 
-def _choroid(image: Field, chance: Chance, floor: Field) -> None:
+def _choroid(image: Field, random: RandomState, floor: Field) -> None:
     """Draw the choroid below: bright, mottled by vessels, fading downwards."""
     deep = Y - floor - 1.5
-    vessels = step(texture(chance, 16, octaves=2) - 0.5, 1.2)
-    fade = np.clip(1.0 - deep / chance.uniform(50, 80), 0.0, 1.0)
+    vessels = step(texture(random, 16, octaves=2) - 0.5, 1.2)
+    fade = np.clip(1.0 - deep / random.uniform(50, 80), 0.0, 1.0)
     level = (0.36 + 0.26 * vessels) * fade + 0.06
     image += (level - image) * step(-deep, 3.0)
 
 
-def _cysts(image: Field, chance: Chance, top: Field, plexiform: Field, outer: Field, middle: float) -> None:
+def _cysts(image: Field, random: RandomState, top: Field, plexiform: Field, outer: Field, middle: float) -> None:
     """Put cysts, dark and divided by thin walls, in the inner and the outer nuclear layer; bright exudates beside."""
     cysts: Capsules = []
     dots: Capsules = []
-    for _ in range(chance.integer(8, 13)):
-        x = min(max(middle + chance.uniform(-60, 60), 6.0), SIZE - 7.0)
+    for _ in range(random.integer(8, 13)):
+        x = min(max(middle + random.uniform(-60, 60), 6.0), SIZE - 7.0)
         column = int(x)
-        deep = chance.happens(0.6)
+        deep = random.happens(0.6)
         y = (plexiform + 0.42 * (outer - plexiform) if deep else top + 0.72 * (plexiform - top))[column]
-        y += chance.uniform(-3, 3)
-        half = chance.uniform(2, 6) if deep else chance.uniform(0, 2)
-        r = chance.uniform(3.6, 7.0) if deep else chance.uniform(2.6, 4.5)
-        cysts.append((x, y - half, x, y + half, r, r * chance.uniform(0.8, 1.1), 1.8, 1.0))
-        if chance.happens(0.4):
-            a, b = x + chance.uniform(-16, 16), y + chance.uniform(-8, 8)
+        y += random.uniform(-3, 3)
+        half = random.uniform(2, 6) if deep else random.uniform(0, 2)
+        r = random.uniform(3.6, 7.0) if deep else random.uniform(2.6, 4.5)
+        cysts.append((x, y - half, x, y + half, r, r * random.uniform(0.8, 1.1), 1.8, 1.0))
+        if random.happens(0.4):
+            a, b = x + random.uniform(-16, 16), y + random.uniform(-8, 8)
             dots.append((a, b, a, b, 1.6, 1.6, 1.5, 1.0))
     image += (0.07 - image) * 0.95 * strokes(cysts)
     image += (0.95 - image) * strokes(dots)

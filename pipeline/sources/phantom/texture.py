@@ -9,8 +9,8 @@ import numpy as np
 
 from corruptions.cpu import draws
 from pipeline.cell import SIZE
-from pipeline.sources.phantom.chance import Chance, key
 from pipeline.sources.phantom.plane import Field
+from pipeline.sources.phantom.random_state import RandomState, key
 
 _PERIOD = 512
 
@@ -48,11 +48,13 @@ def _tile(height: int, width: int, octaves: int) -> Field:
     return tile
 
 
-def texture(chance: Chance, height: int, width: int | None = None, *, octaves: int = 1, turned: bool = True) -> Field:
+def texture(
+    random: RandomState, height: int, width: int | None = None, *, octaves: int = 1, turned: bool = True
+) -> Field:
     """Return a field (224, 224) of mean about 0 and root mean square about 1, a read-only view.
 
     Args:
-        chance: where the window is taken.
+        random: where the window is taken.
         height: distance between independent values downwards, pixels, a power of two.
         width: the same to the right; `height` if not given.
         octaves: layers, each of half the size and 0.55 times the strength.
@@ -60,10 +62,10 @@ def texture(chance: Chance, height: int, width: int | None = None, *, octaves: i
     """
     square = width is None
     tile = _tile(height, height if width is None else width, octaves)
-    top, left = chance.integer(0, _PERIOD - 1), chance.integer(0, _PERIOD - SIZE)
+    top, left = random.integer(0, _PERIOD - 1), random.integer(0, _PERIOD - SIZE)
     part = tile[top : top + SIZE, left : left + SIZE]
-    if chance.happens(0.5):
+    if random.happens(0.5):
         part = part[::-1]
-    if chance.happens(0.5):
+    if random.happens(0.5):
         part = part[:, ::-1]
-    return part.T if square and turned and chance.happens(0.5) else part
+    return part.T if square and turned and random.happens(0.5) else part

@@ -9,8 +9,10 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 
 import huggingface_hub.constants
+import huggingface_hub.utils._http
 import pytest
 
 import pipeline.hub.repository
@@ -46,6 +48,7 @@ def taken_for_real(home: Path) -> Iterator[Hub]:
         patch.setattr(huggingface_hub.constants, "HF_HUB_DISABLE_XET", True)
         patch.setattr(huggingface_hub.constants, "HF_TOKEN_PATH", str(home / "no-token"))
         patch.setattr(pipeline.hub.repository, "_WAIT", 0.01)
+        patch.setattr(huggingface_hub.utils._http, "time", SimpleNamespace(sleep=lambda seconds: None))
         patch.setenv("HF_TOKEN", WRITE)
         yield server
 

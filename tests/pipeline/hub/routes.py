@@ -8,7 +8,7 @@ import re
 from typing import Any
 from urllib.parse import parse_qs, quote, urlsplit
 
-from tests.pipeline.hub.server import WRITE, Handler, Refusal, route
+from tests.pipeline.hub.server import SIGNATURE, WRITE, Handler, Refusal, route
 from tests.pipeline.hub.store import LARGE, Blob
 
 PAGE = 100  # entries of one page of a tree: a tenth of the Hub's, so that trees have several
@@ -107,8 +107,9 @@ def preupload(request: Handler, match: re.Match[str]) -> None:
     for asked in request.json()["files"]:
         blob = files.get(asked["path"])
         mode = "lfs" if asked["path"].endswith(LARGE) else "regular"
+        ignored = asked["path"] == request.server.ignored
         oid = (blob.sha256 or blob.oid) if blob else None
-        answers.append({"path": asked["path"], "uploadMode": mode, "shouldIgnore": False, "oid": oid})
+        answers.append({"path": asked["path"], "uploadMode": mode, "shouldIgnore": ignored, "oid": oid})
     request.answer_json({"files": answers})
 
 
@@ -119,7 +120,8 @@ def lfs_batch(request: Handler, match: re.Match[str]) -> None:
     for asked in request.json()["objects"]:
         answer: dict[str, Any] = {"oid": asked["oid"], "size": asked["size"]}
         if asked["oid"] not in request.server.store.large:
-            answer["actions"] = {"upload": {"href": f"{request.server.url}/storage/{asked['oid']}"}}
+            storage = f"http://localhost:{request.server.server_port}/storage/{asked['oid']}"
+            answer["actions"] = {"upload": {"href": f"{storage}?X-Amz-Signature={SIGNATURE}"}}
         answers.append(answer)
     request.answer_json({"transfer": "basic", "objects": answers})
 

@@ -14,7 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
@@ -24,13 +24,16 @@ from tests.serving import in_thread
 
 WRITE, READ = "hf_write_token_of_the_tests", "hf_read_token_of_the_tests"
 
+SIGNATURE = "signature-of-an-upload"
+"""What lets anybody write who has it: it stands in the addresses of uploads."""
+
 
 @dataclass
 class Fault:
     """Spoils the requests whose ``METHOD path`` matches: after `skip` of them, `times` times.
 
     `act` returns a status to answer with, or None to go on; ``drop`` cuts the connection before an answer,
-    and ``after`` does it once the request has been carried out.
+    and ``after`` does it once the request has been carried out. `headers` go with the status.
     """
 
     pattern: str
@@ -39,10 +42,18 @@ class Fault:
     skip: int = 0
     drop: bool = False
     after: bool = False
+    headers: dict[str, str] = field(default_factory=dict)
 
 
 class Hub(ThreadingHTTPServer):
-    """The server; `store` is what it holds, `requests` what it was asked, `clients` who is connected."""
+    """The server.
+
+    Attributes:
+        store: what it holds.
+        ignored: path of a file that it tells clients to leave out, as a ``.gitignore`` does.
+        requests: what it was asked.
+        clients: who is connected.
+    """
 
     daemon_threads = True
     request_queue_size = 64
@@ -50,6 +61,7 @@ class Hub(ThreadingHTTPServer):
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
         self.store = Store()
+        self.ignored = ""
         self.faults: list[Fault] = []
         self.requests: list[str] = []
         self.clients: set[Any] = set()
@@ -149,7 +161,7 @@ class Handler(BaseHTTPRequestHandler):
             if fault.drop:
                 return self._cut()
             if status:
-                return self.answer_json({"error": "spoiled on purpose"}, status)
+                return self.answer_json({"error": "spoiled on purpose"}, status, fault.headers)
         self.cut = bool(fault and fault.after)
         for method, pattern, handler in ROUTES:
             match = re.fullmatch(pattern, path)

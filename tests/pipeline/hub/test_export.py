@@ -103,11 +103,12 @@ def test_a_large_cell_is_several_files_of_several_row_groups(tmp_path: Path, mon
         writer.append(images)
     schema = parquet.features(["a", "b"]).arrow_schema
     source = npz.Npz(tmp_path / "x.npz")
-    written = parquet.write(tmp_path, Cell("x", "val", "contrast", 2), source, [f"id{i}" for i in range(21)], schema)
-    stem = "data/x/validation/contrast_severity_2-0000"
-    assert [part.path for part in written] == [f"{stem}{i}-of-00003.parquet" for i in range(3)]
-    assert [part.rows for part in written] == [8, 8, 5]
-    files = [pq.ParquetFile(tmp_path / part.path) for part in written]
+    rows = parquet.Images("data/x/validation/contrast", source, "contrast", 2, [f"id{i}" for i in range(21)])
+    shards = parquet.write(tmp_path, rows, schema)
+    stem = "data/x/validation/contrast-0000"
+    assert [shard.path for shard in shards] == [f"{stem}{i}-of-00003.parquet" for i in range(3)]
+    assert [shard.rows for shard in shards] == [8, 8, 5]
+    files = [pq.ParquetFile(tmp_path / shard.path) for shard in shards]
     assert [file.num_row_groups for file in files] == [2, 2, 2]
     assert [row["index"] for file in files for row in file.read(["index"]).to_pylist()] == list(range(21))
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import shutil
 import subprocess
+import sys
 import venv
 from collections.abc import Callable, Iterator
 from importlib.metadata import version
@@ -15,18 +17,21 @@ from typing import Any
 import pytest
 import yaml
 
+from corruptions import CORRUPTIONS
 from pipeline import export
 from pipeline.cell import Cell
 from pipeline.hub.build import Build, read_build
+from pipeline.hub.card import REPO as REPO_IN_TEXTS
 from pipeline.io import npz
 from pipeline.paths import Workspace
 from tests.pipeline.hub import tiny
-from tests.pipeline.hub.conftest import REPO, as_stranger, change, push, taken_for_real
+from tests.pipeline.hub.conftest import REPO, as_stranger, change, environment, push, taken_for_real
 from tests.pipeline.hub.server import Hub
 
 # huggingface_hub 2.4 itself uploads in a way that its HTTP library calls deprecated
 pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")
 
+PROJECT = Path(__file__).parents[3]
 PRELUDE = """
 import hashlib, json, sys
 import numpy as np
@@ -143,6 +148,27 @@ print(json.dumps({{
     assert all(corruption in (None, loaded["configs"][name]) for name, (_, corruption) in configs.items())
     images = npz.read(first.npz(Cell("pbc", "test", "contrast", 4))).images
     assert loaded["npz"] == [hashlib.sha256(images.tobytes()).hexdigest(), ["uint8", "int64"]]
+
+
+def test_every_call_that_docs_and_card_recommend_works(
+    published: tuple[Hub, Workspace, Workspace], tmp_path: Path
+) -> None:
+    hub, first, _ = published
+    home = tmp_path / "home"
+    home.mkdir()
+    commit = hub.store.repos[f"datasets/{REPO}"].tags["v1.0.0"]
+    card = (first.export / "README.md").read_text().replace(REPO_IN_TEXTS, REPO)
+    text = (PROJECT / "docs" / "hub.md").read_text() + card.replace('"TAG"', '"v1.0.0"')
+    blocks = re.findall("```python\n(.*?)```", text, re.DOTALL)
+    code = "\n".join(blocks).replace(REPO_IN_TEXTS, REPO).replace("4d10...", commit)
+    assert code.count("load_dataset(") >= 7
+    assert code.count("load_pinned(") == 3
+    command = [sys.executable, "-W", "ignore", "-c", f"{code}\nprint(images.shape, len(ds))"]
+    env = {**environment(home, hub), "PYTHONPATH": str(PROJECT)}
+    ended = subprocess.run(command, env=env, cwd=home, capture_output=True, text=True)
+    assert ended.returncode == 0, ended.stderr
+    rows = len(CORRUPTIONS) * tiny.COUNTS["test"]
+    assert ended.stdout.split("\n")[0] == f"({tiny.COUNTS['test']}, {tiny.SIDE}, {tiny.SIDE}, 3) {rows}"
 
 
 def test_one_cell_by_data_files_fetches_one_file(published: tuple[Hub, Workspace, Workspace], tmp_path: Path) -> None:

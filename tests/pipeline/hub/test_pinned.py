@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from corruptions import SEVERITIES
+from corruptions import CORRUPTIONS, SEVERITIES
 from pipeline.paths import Workspace
 from tests.pipeline.hub import tiny
 from tests.pipeline.hub.conftest import REPO, change, environment, push, taken_for_real
@@ -25,6 +25,11 @@ rows = load_pinned({repo!r}, "pbc-contrast", split="test", revision="v1.0.0")
 again = load_pinned({repo!r}, "pbc-contrast", split="test", revision={first!r})
 stream = load_pinned({repo!r}, "pbc-contrast", split="test", revision="v1.1.0", streaming=True)
 said = [len(rows), len(again), len(list(stream))]
+for streaming in (False, True):
+    severe = load_pinned(
+        {repo!r}, "pbc", split="test", revision="v1.0.0", filters=[("severity", "==", 5)], streaming=streaming
+    )
+    said.append([[row["corruption"], row["severity"], row["index"]] for row in severe])
 try:
     load_pinned({repo!r}, "pbc-contrast", split="test", revision="v1.1.0", commit={first!r})
 except ValueError as wrong:
@@ -72,9 +77,10 @@ def test_a_pinned_revision_is_loaded_or_nothing_is(work: Workspace, tmp_path: Pa
         env = environment(home, hub)
         filled = {"repo": REPO, "first": first, "second": second}
         # v1.1.0 is streamed alone, so that the cache of prepared data sets has v1.0.0 and nothing else
-        *lengths, moved, unknown = run(ONLINE.format(**filled), env, home)
+        *lengths, filtered, streamed, moved, unknown = run(ONLINE.format(**filled), env, home)
     rows = tiny.COUNTS["test"] * len(SEVERITIES)
     assert lengths == [rows] * 3
+    assert filtered == streamed == [[c, 5, index] for c in sorted(CORRUPTIONS) for index in range(tiny.COUNTS["test"])]
     assert first in str(moved)
     assert second in str(moved)
     assert "v9" in str(unknown)

@@ -267,6 +267,19 @@ def test_a_file_that_is_not_as_recorded_is_refused(work: Workspace, hub: Hub, ca
     assert "unfinished" in refusal(work, capsys, "--push")
 
 
+@pytest.mark.parametrize("broken", ["[]", "{", "", '{"files": []}', "[" * 100_000, "\udcff"])
+def test_a_record_that_somebody_edited_is_a_sentence(
+    work: Workspace, hub: Hub, tmp_path: Path, capsys: Streams, broken: str
+) -> None:
+    content = broken.encode(errors="surrogateescape")
+    (tmp_path / "adapter_config.json").write_bytes(b'{"r": "many"}' if broken == '{"files": []}' else content)
+    assert "adapter_config.json" in refusal(work, capsys, "--adapter", str(tmp_path))
+    work.export_record.write_bytes(content)
+    tiny.commit(work.root)
+    assert "export.json" in refusal(work, capsys, "--push")
+    assert not hub.requests
+
+
 def test_what_the_hub_refuses_is_said_in_a_sentence(
     work: Workspace, hub: Hub, capsys: Streams, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -143,4 +143,4 @@ def _write_dataset(workspace: Workspace, dataset: str, source: str, mode: str, c
 def _write(path: Path, images: NDArray[np.uint8], found: NDArray[np.int64]) -> ArraysEntry:
     with npz.write(path, found, images.shape[1:]) as writer:
         writer.append(images)
-    return ArraysEntry(count=len(images), **writer.sha256)
+    return ArraysEntry(count=len(images), **writer.checksums._asdict())

@@ -30,5 +30,5 @@ def checksums() -> dict[str, dict[str, str]]:
 
 
 if __name__ == "__main__":
-    FILE.write_text(json.dumps(checksums(), indent=1) + "\n")
+    FILE.write_text(json.dumps(checksums(), indent=1) + "\n", encoding="utf-8")
     print(f"wrote {FILE}: say in CHANGELOG.md why")

@@ -17,10 +17,12 @@ from hypothesis import strategies as st
 
 from pipeline import adopt, manifest, sources
 from pipeline.cell import Cell
+from pipeline.errors import UserError
 from pipeline.io import npz
 from pipeline.io.checksums import file_checksum
+from pipeline.manifest import ArraysEntry
 from pipeline.paths import Workspace
-from pipeline.sources import Clean, SourceError, medmnist, members
+from pipeline.sources import Clean, medmnist
 
 from .medmnist_files import SIZES, pixels, release, write
 
@@ -40,7 +42,7 @@ def test_a_split_comes_as_it_stands(tmp_path: Path, dataset: str, colour: bool, 
         assert clean.class_names == medmnist.CLASSES[dataset]
         assert clean.labels.tolist() == [row % 2 for row in range(count)]
         assert clean.labels.dtype == np.int64
-        assert list(clean.ids) == [f"{split}_images/{row}" for row in range(count)]
+        assert list(clean.image_ids) == [f"{split}_images/{row}" for row in range(count)]
         np.testing.assert_array_equal(clean.read(range(count)), expected)
         np.testing.assert_array_equal(clean.read([2, 0, 2]), expected[[2, 0, 2]])
         assert clean.read([]).shape == (0, 224, 224, clean.channels)
@@ -49,14 +51,14 @@ def test_a_split_comes_as_it_stands(tmp_path: Path, dataset: str, colour: bool, 
 def test_a_count_is_spread_over_the_split(tmp_path: Path) -> None:
     write(tmp_path, "breastmnist")
     clean = load(tmp_path, split="train", count=3)
-    assert list(clean.ids) == ["train_images/0", "train_images/3", "train_images/6"]
-    np.testing.assert_array_equal(clean.read([2])[..., 0], pixels(9)[[6]])
+    assert list(clean.image_ids) == ["train_images/0", "train_images/1", "train_images/4"]
+    np.testing.assert_array_equal(clean.read([2])[..., 0], pixels(9)[[4]])
 
 
 def test_deflated_rows_are_read_from_any_place_by_many_threads_in_little_memory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(members, "_EVERY", 1 << 20)
+    monkeypatch.setattr("pipeline.io.zip._CHECKPOINT_EVERY", 1 << 20)
     images = pixels(240)  # 12 MB
     nothing: dict[str, Any] = dict.fromkeys(("val_images", "val_labels", "test_images", "test_labels"))
     write(tmp_path, "octmnist", train_images=images, train_labels=np.zeros((240, 1), int), **nothing)
@@ -81,12 +83,12 @@ def test_the_severities_of_medmnist_c(tmp_path: Path) -> None:
     for place, one in enumerate(found):
         np.testing.assert_array_equal(one.read(range(3))[..., 0], images[3 * place : 3 * place + 3])
         assert one.labels.tolist() == [1, 0, 1]
-    assert found[3].ids == ["test_images/9", "test_images/10", "test_images/11"]
+    assert found[3].image_ids == ["test_images/9", "test_images/10", "test_images/11"]
     for corruption in ("../pixelate", "saturate"):
-        with pytest.raises(SourceError, match=r"breastmnist has no corruption .*; have pixelate, jpeg_compression"):
+        with pytest.raises(UserError, match=r"breastmnist has no corruption .*; have pixelate, jpeg_compression"):
             medmnist.load_corrupted("breastmnist", corruption, root=tmp_path)
     np.savez_compressed(path, test_images=images[:14], test_labels=np.zeros((14, 1), int))
-    with pytest.raises(SourceError, match="has 14 images"):
+    with pytest.raises(UserError, match="has 14 images"):
         medmnist.load_corrupted("breastmnist", "pixelate", root=tmp_path)
 
 
@@ -98,23 +100,23 @@ def test_a_release_is_adopted(tmp_path: Path, dataset: str, colour: bool, capsys
     assert capsys.readouterr().out == f"{dataset}: clean and {len(names)} corruptions at 5 severities\n"
     layout = Workspace(tmp_path)
     facts = manifest.read_clean(layout, dataset)
-    assert facts["corruptions"] == list(names)
-    assert facts["class_names"] == list(medmnist.CLASSES[dataset])
-    assert (facts["source"], facts["seed"], facts["native_channels"]) == ("medmnist-c", None, 3 if colour else 1)
+    assert facts.corruptions == names
+    assert facts.class_names == medmnist.CLASSES[dataset]
+    assert (facts.source, facts.seed, facts.native_channels) == ("medmnist-c", None, 3 if colour else 1)
     clean = npz.read(layout.npz(Cell(dataset, "test")))
-    assert facts["splits"] == {
-        "test": {"count": 5, "per_class": [3, 2, *[0] * (len(facts["class_names"]) - 2)]} | sums(clean)
+    assert facts.splits == {
+        "test": ArraysEntry(count=5, per_class=(3, 2, *[0] * (len(facts.class_names) - 2)), **sums(clean))
     }
     for seed, name in enumerate(names):
-        entries = manifest.read_corruption(layout, dataset, name)["cells"]["test"]
+        entries = manifest.read_corruption(layout, dataset, name).cells["test"]
         images = pixels(25, (224, 224, 3) if colour else (224, 224, 1), 10 + seed)
         for severity in range(1, 6):
             cell = npz.read(layout.npz(Cell(dataset, "test", name, severity)))
             np.testing.assert_array_equal(cell.images, images[5 * severity - 5 : 5 * severity])
             assert cell.labels.tolist() == [0, 1, 0, 1, 0]
-            assert entries[str(severity)].items() >= sums(cell).items()
+            assert entries[severity].model_dump().items() >= sums(cell).items()
     file = medmnist.corrupted_file(layout.raw("medmnist-c"), dataset, "pixelate")
-    assert manifest.read_corruption(layout, dataset, "pixelate")["release_sha256"] == file_checksum(file)
+    assert manifest.read_corruption(layout, dataset, "pixelate").release_sha256 == file_checksum(file)
     assert adopt.main(["--root", str(tmp_path), "--dataset", dataset]) == 0, "again, over what is there"
 
 
@@ -135,25 +137,25 @@ def test_a_release_that_does_not_fit_is_refused(tmp_path: Path, capsys: pytest.C
     assert not Workspace(tmp_path / "order").manifest("breastmnist", "clean").exists()
     release(tmp_path / "hole")
     medmnist.corrupted_file(Workspace(tmp_path / "hole").raw("medmnist-c"), "breastmnist", "motion_blur").unlink()
-    assert "breastmnist/motion_blur.npz: run `python -m pipeline.fetch`, or put the file there" in says(
-        tmp_path / "hole"
-    )
-    manifest.write(Workspace(tmp_path / "built"), "breastmnist", "clean", {"source": "medmnist"})
+    assert "breastmnist/motion_blur.npz: put the released file there" in says(tmp_path / "hole")
+    built = Workspace(tmp_path / "built")
+    facts = {"dataset": "breastmnist", "seed": 1, "native_channels": 1, "channels": 1, "class_names": (), "splits": {}}
+    manifest.write(built, manifest.CleanManifest(source="medmnist", **facts))
     assert "has breastmnist from medmnist already; adopt into a folder of its own" in says(tmp_path / "built")
 
 
-def check_sentence(error: SourceError) -> None:
+def check_sentence(error: UserError) -> None:
     assert "\n" not in str(error)
 
 
 def refuse(root: Path, says: str, dataset: str = "breastmnist", split: str = "test") -> None:
-    with pytest.raises(SourceError, match=says) as caught:
+    with pytest.raises(UserError, match=says) as caught:
         load(root, dataset, split).read([0])
     check_sentence(caught.value)
 
 
 def test_unknown_names_are_refused(tmp_path: Path) -> None:
-    refuse(tmp_path, "no data set '../x' here; have bloodmnist", "../x")
+    refuse(tmp_path, "no data set '../x'; have bloodmnist", "../x")
     refuse(tmp_path, "no split 'pretrain'", split="pretrain")
     refuse(tmp_path, "breastmnist_224.npz: run `python -m pipeline.fetch`")
 
@@ -169,7 +171,7 @@ def test_unknown_names_are_refused(tmp_path: Path) -> None:
         ({"test_images": np.asfortranarray(pixels(5))}, "Fortran order"),
         ({"test_images": np.array([None] * 5)}, "pickled Python objects"),
         ({"test_images": pixels(0)}, "has 0 images"),
-        ({"test_images": pixels(4)}, "has 4 images and test_labels 5 labels"),
+        ({"test_images": pixels(4)}, r"test_labels has the shape \(5, 1\) for 4 images"),
         ({"test_labels": np.array([[0], [1], [2], [0], [1]])}, "position 2 is 2; 2 classes have 0..1"),
         ({"test_labels": np.array([[0.0], [1.0], [np.nan], [0.0], [1.0]])}, "position 2 is nan"),
         ({"test_labels": np.zeros((5, 14), int)}, "labels must be"),
@@ -201,7 +203,7 @@ def test_nothing_is_unpickled(tmp_path: Path) -> None:
     path = write(tmp_path, "breastmnist", test_labels=np.array([Trap(mark)] * 5, object))
     refuse(tmp_path, "pickled")
     path.write_bytes(pickle.dumps(Trap(mark)))
-    refuse(tmp_path, "not a whole npz")
+    refuse(tmp_path, "not a whole zip archive")
     assert not mark.exists()
 
 
@@ -212,7 +214,7 @@ def test_a_bomb_is_not_unpacked(tmp_path: Path) -> None:
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("test_labels.npy", head.getvalue())
         archive.writestr("test_images.npy", head.getvalue() + bytes(50_000_000))
-    refuse(tmp_path, "must be")
+    refuse(tmp_path, "length does not fit its header")
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         labels = io.BytesIO()
         np.save(labels, np.zeros(5, int))
@@ -232,7 +234,7 @@ def test_a_flipped_pixel_is_noticed(tmp_path: Path, deflate: bool) -> None:
     raw = bytearray(path.read_bytes())
     raw[raw.index(b"test_images.npy") + 100_000] ^= 1
     path.write_bytes(raw)
-    refuse(tmp_path, "damaged|not a whole npz")
+    refuse(tmp_path, "damaged|not a whole zip archive")
 
 
 @pytest.fixture(scope="module")
@@ -263,7 +265,7 @@ def test_a_damaged_file_gives_an_error_or_the_same_split(whole_npz: Path, data: 
         try:
             clean = load(whole_npz.parent)
             read = clean.read([0, 1])
-        except SourceError as error:
+        except UserError as error:
             check_sentence(error)
         else:
             np.testing.assert_array_equal(read[..., 0], pixels(2) // 200)

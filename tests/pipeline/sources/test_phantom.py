@@ -13,10 +13,11 @@ import numpy as np
 import pytest
 
 from pipeline.datasets import DATASETS, card
-from pipeline.sources import SourceError, load
+from pipeline.errors import UserError
+from pipeline.sources import load
 from pipeline.sources.phantom import DRAWINGS, FIRST, SECOND, brush
-from pipeline.sources.phantom.chance import Chance, key
 from pipeline.sources.phantom.plane import cos_sin, total
+from pipeline.sources.phantom.random_state import RandomState, key
 from pipeline.sources.phantom.texture import texture
 from tests.pipeline.sources import phantom_goldens
 
@@ -44,7 +45,7 @@ def test_a_split_is_what_the_contract_says(dataset):
     assert clean.channels == (1 if card(dataset).grey else 3)
     assert clean.class_names == card(dataset).classes
     assert clean.labels.dtype == np.int64
-    assert len(set(clean.ids)) == 8
+    assert len(set(clean.image_ids)) == 8
     assert images.std(axis=(1, 2, 3)).min() > 10
 
 
@@ -90,7 +91,7 @@ def test_no_images_is_a_split_too():
     ],
 )
 def test_a_mistake_is_one_sentence(dataset, split, count, sentence):
-    with pytest.raises(SourceError, match=sentence) as caught:
+    with pytest.raises(UserError, match=sentence) as caught:
         phantom(dataset, split, count)
     assert "\n" not in str(caught.value)
 
@@ -104,7 +105,7 @@ def test_cosine_and_sine_are_those_of_the_circle():
 
 
 def test_a_texture_is_a_field_of_mean_0_and_spread_1():
-    fields = np.stack([texture(Chance(key("test"), n), 16, octaves=2) for n in range(20)])
+    fields = np.stack([texture(RandomState(key("test"), n), 16, octaves=2) for n in range(20)])
     assert abs(fields.mean()) < 0.15
     assert 0.8 < fields.std() < 1.2
     assert math.isclose(total(fields[0]), fields[0].sum(), abs_tol=224 * 224 / 4096)

@@ -1,4 +1,4 @@
-"""All chance of the phantom: image i of a split depends on (seed, data set, split, i) and on nothing else."""
+"""Random numbers of the phantom: those of image i of a split depend on (seed, data set, split, i) and nothing else."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ def key(*parts: str | int) -> PhiloxKey:
     return int(words[0]), int(words[1])
 
 
-class Chance:
-    """The random numbers of one image, taken in order."""
+class RandomState:
+    """The random numbers of one image, drawn in order."""
 
     def __init__(self, stream: PhiloxKey, index: int) -> None:
         self._numbers = (draws.uniforms(stream, [index], _NUMBERS)[0].astype(np.float64) + 0.5) / 65536.0
@@ -58,7 +58,7 @@ class Chance:
         return self.uniform() < probability
 
 
-def labels(stream: PhiloxKey, count: int, classes: int) -> NDArray[np.int64]:
+def balanced_labels(stream: PhiloxKey, count: int, classes: int) -> NDArray[np.int64]:
     """Return the labels of the first `count` images: every run of `classes` images holds each class once."""
     runs = -(-count // classes)
     if runs == 0:

@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 from pipeline import fetch
 from pipeline.errors import UserError
 from pipeline.io.atomic import is_temporary
-from pipeline.sources import download
-from tests.pipeline.fetch.conftest import receipt, refuse, run, stray
-from tests.pipeline.fetch.server import (
+from pipeline.sources import download, medmnist
+from tests.pipeline.sources.conftest import receipt, refuse, run, stray
+from tests.pipeline.sources.server import (
     BODY,
     NAME,
     PIECE,
@@ -117,7 +117,7 @@ def test_a_file_that_changed_meanwhile_is_brought_from_its_beginning(
     server.replies = [dropped(40 * PIECE), *[silent] * 7]
     assert run(workspace, server.url) == 1
     server.files[URL_PATH] = BODY[::-1]
-    monkeypatch.setitem(fetch.MEDMNIST_MD5, "breastmnist", hashlib.md5(BODY[::-1]).hexdigest())
+    monkeypatch.setitem(medmnist.MD5, "breastmnist", hashlib.md5(BODY[::-1]).hexdigest())
     assert run(workspace, server.url) == 0
     assert (workspace / "data" / "raw" / "medmnist" / NAME).read_bytes() == BODY[::-1]
 
@@ -144,12 +144,12 @@ def test_no_server_no_space_and_a_second_run_at_once_end_in_a_sentence(
     workspace: Path, server: Server, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     refuse(capsys, workspace, "http://127.0.0.1:9", "no connection to 127.0.0.1:9")
-    refuse(capsys, workspace, "zenodo", "cannot be asked for")
+    refuse(capsys, workspace, "zenodo", "--base-url names no scheme")
     usage = namedtuple("usage", "total used free")
     with monkeypatch.context() as patch:
         patch.setattr(shutil, "disk_usage", lambda _: usage(10, 10, 0))
         refuse(capsys, workspace, server.url, "0.0 GB free where 0.0 GB are still to come")
-    with fetch._alone(workspace / "data" / "raw" / "medmnist"):
+    with fetch._locked(workspace / "data" / "raw" / "medmnist"):
         refuse(capsys, workspace, server.url, "another run is fetching into")
     assert run(workspace, server.url) == 0
 

@@ -12,10 +12,11 @@ from hypothesis import strategies as st
 
 from pipeline import fetch, sources
 from pipeline.paths import Workspace
+from pipeline.sources import medimeta as medimeta_source
 from tests.faults.workspace import write_params
-from tests.pipeline.fetch.conftest import receipt, refuse, run
-from tests.pipeline.fetch.server import RECORD_PATH, Server, dropped
+from tests.pipeline.sources.conftest import receipt, refuse, run
 from tests.pipeline.sources.release import write_release
+from tests.pipeline.sources.server import RECORD_PATH, Server, dropped
 
 
 def test_medimeta_is_brought_unpacked_and_read(medimeta: Path, server: Server) -> None:
@@ -45,7 +46,7 @@ def test_an_unpacked_file_that_changed_is_noticed(
     refuse(capsys, medimeta, server.url, "val.txt is not as it was fetched; delete")
     for damaged in ("{", '{"files": [1]}', "[" * 100_000, '{"files": {"info.yaml": 1}}'):
         (path.parents[1] / "receipt.json").write_text(damaged)
-        refuse(capsys, medimeta, server.url, "is not as it was fetched; delete")
+        refuse(capsys, medimeta, server.url, f"delete {path.parents[1]} and run again")
 
 
 def test_a_release_put_there_by_hand_is_taken_as_it_is(medimeta: Path, server: Server) -> None:
@@ -63,8 +64,9 @@ def test_an_archive_is_kept_until_it_is_unpacked(
     (raw / "fundus.zip").write_bytes(b"another")
     refuse(capsys, medimeta, server.url, "fundus.zip is not the one on Zenodo")
     (raw / "fundus.zip").write_bytes(archive)
-    (raw / ".tmp-fundus").mkdir()
-    (raw / ".tmp-fundus" / "half").write_text("of a run that was killed")
+    (raw / ".tmp-fundus.0123abcd").write_bytes(b"")
+    (raw / ".tmp-fundus.0123abcd.d" / "new").mkdir(parents=True)
+    (raw / ".tmp-fundus.0123abcd.d" / "new" / "half").write_text("of a run that was killed")
     server.asked.clear()
     assert run(medimeta, server.url) == 0
     assert [path for path, *_ in server.asked] == [RECORD_PATH]
@@ -99,7 +101,7 @@ def test_any_record_lists_the_archive_or_is_refused(
     medimeta: Path, server: Server, capsys: pytest.CaptureFixture[str], said: object
 ) -> None:
     server.files[RECORD_PATH] = json.dumps(said).encode()
-    refuse(capsys, medimeta, server.url, str(fetch.MEDIMETA_RECORD))
+    refuse(capsys, medimeta, server.url, str(medimeta_source.RECORD))
 
 
 def test_unknown_data_sets_are_refused_before_anything_is_asked(

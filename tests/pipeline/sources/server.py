@@ -13,16 +13,15 @@ from typing import Any
 
 import numpy as np
 
-from pipeline import fetch
-from pipeline.sources import download
+from pipeline.sources import download, medimeta, medmnist
 from tests.pipeline.sources.release import write_release
 from tests.serving import in_thread
 
 BODY = np.random.default_rng(0).integers(0, 256, 3_500_000, np.uint8).tobytes()
 NAME = "breastmnist_224.npz"
-PIECE = download._PIECE
-URL_PATH = f"/records/{fetch.MEDMNIST_RECORD}/files/{NAME}"
-RECORD_PATH = f"/api/records/{fetch.MEDIMETA_RECORD}"
+PIECE = download.PIECE
+URL_PATH = f"/records/{medmnist.RECORD}/files/{NAME}"
+RECORD_PATH = f"/api/records/{medimeta.RECORD}"
 
 Reply = Callable[["Handler", bytes, int], None]
 
@@ -144,7 +143,7 @@ def offer(server: Server, archive: bytes) -> None:
     """Have `server` list and send an archive of MedIMeta's fundus."""
     listed = {"key": "fundus.zip", "size": len(archive), "checksum": f"md5:{hashlib.md5(archive).hexdigest()}"}
     server.files[RECORD_PATH] = json.dumps({"files": [listed, {**listed, "key": "aml.zip"}]}).encode()
-    server.files[f"/records/{fetch.MEDIMETA_RECORD}/files/fundus.zip"] = archive
+    server.files[f"/records/{medimeta.RECORD}/files/fundus.zip"] = archive
 
 
 def release(folder: Path) -> bytes:

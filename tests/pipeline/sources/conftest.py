@@ -12,9 +12,9 @@ import pytest
 
 from pipeline import fetch
 from pipeline.io.atomic import is_temporary
-from pipeline.sources import download
+from pipeline.sources import download, medmnist
 from tests.faults.workspace import write_params
-from tests.pipeline.fetch.server import BODY, URL_PATH, Server, offer, release, serving
+from tests.pipeline.sources.server import BODY, URL_PATH, Server, offer, release, serving
 
 
 @pytest.fixture
@@ -29,7 +29,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
 @pytest.fixture
 def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A workspace whose source is one file of MedMNIST+."""
-    monkeypatch.setitem(fetch.MEDMNIST_MD5, "breastmnist", hashlib.md5(BODY).hexdigest())
+    monkeypatch.setitem(medmnist.MD5, "breastmnist", hashlib.md5(BODY).hexdigest())
     write_params(tmp_path, source="medmnist", datasets=["breastmnist"])
     return tmp_path
 

@@ -1,0 +1,101 @@
+"""All scores as one labelled array, and as a tidy table.
+
+The cube is an `xarray.Dataset` of fractions, float64:
+
+    error, balanced_error, auroc            model, dataset, corruption, severity, sample
+    ece                                     model, dataset, corruption, severity
+    clean_error, clean_balanced_error, ...  the same without corruption and severity
+
+Sample 0 is the point estimate, the others are bootstrap samples; a cube read from its file has no dimension sample.
+A model has coordinates ``setting`` and ``seed`` (-1 where it was not tuned here), a data set ``collection`` and
+``modality``, a corruption its ``group`` (trained, held_out or other). ``present`` (dataset, corruption) says which
+corruptions a data set has: where it is false everything is NaN, and where it is true NaN means undefined, which an
+error never is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pandas as pd
+import xarray as xr
+
+from benchmark.scoring.measure import METRICS
+from benchmark.scoring.records import Grid
+from corruptions import SEVERITIES
+from pipeline.cell import CLEAN
+
+CELL = ["model", "dataset", "corruption", "severity"]
+COLUMNS = [*CELL, "metric", "value"]
+"""Of the tidy table. Clean images have the corruption ``clean`` at severity 0."""
+
+
+def combine(scores: Mapping[str, Mapping[str, xr.Dataset]], grid: Grid) -> xr.Dataset:
+    """Return the cube of all `scores`, which are `Measurement.scores` by model and data set.
+
+    Raises:
+        ValueError: a cell of the grid has no error.
+    """
+    by_dataset = [
+        xr.concat([scores[model][dataset] for model in grid.settings], "model", data_vars="all", join="outer")
+        for dataset in grid.datasets
+    ]
+    return _labelled(xr.concat(by_dataset, "dataset", data_vars="all", join="outer"), grid)
+
+
+def tidy(cube: xr.Dataset) -> pd.DataFrame:
+    """Return the point estimates with one row a model, data set, corruption, severity and metric."""
+    point = cube.isel(sample=0, drop=True) if "sample" in cube.dims else cube
+    point = point.drop_vars(["setting", "seed", "collection", "modality", "group", "present"])
+    clean = point[[f"clean_{name}" for name in METRICS]].rename({f"clean_{name}": name for name in METRICS})
+    cells = xr.concat(
+        [clean.expand_dims(corruption=[CLEAN], severity=[0]), point[list(METRICS)]], "corruption", join="outer"
+    )
+    frame = cells.to_dataframe(dim_order=CELL)[list(METRICS)]
+    there = frame.dropna(subset="error")  # what is absent has no error
+    rows = pd.Series(there.stack(future_stack=True), name="value")
+    return rows.rename_axis(COLUMNS[:-1]).reset_index()
+
+
+def from_tidy(frame: pd.DataFrame, grid: Grid) -> xr.Dataset:
+    """Return the cube of point estimates that `tidy` made a table of.
+
+    Raises:
+        KeyError: a model, data set, corruption or metric of the grid is not in the table.
+        ValueError: a cell of the grid has no error, or a cell stands in the table twice.
+    """
+    cells = frame.set_index(COLUMNS[:-1])["value"].to_xarray().to_dataset("metric")[list(METRICS)]
+    cells = cells.sel(model=list(grid.settings), dataset=list(grid.datasets))
+    clean = cells.sel(corruption=CLEAN, severity=0, drop=True).rename({name: f"clean_{name}" for name in METRICS})
+    corrupted = cells.sel(corruption=list(grid.corruptions), severity=list(SEVERITIES))
+    return _labelled(xr.merge([clean, corrupted]), grid)
+
+
+def _labelled(scores: xr.Dataset, grid: Grid) -> xr.Dataset:
+    """Return `scores` with all coordinates; ValueError names a hole."""
+    collection = {name: collection for collection, names in grid.collections.items() for name in names}
+    group = dict.fromkeys(grid.trained, "trained") | dict.fromkeys(grid.held_out, "held_out")
+    settings, datasets = grid.settings.values(), grid.datasets.values()
+    cube = scores.assign_coords(model=list(grid.settings), dataset=list(grid.datasets))
+    cube = cube.reindex(corruption=list(grid.corruptions), severity=list(SEVERITIES)).assign_coords(
+        setting=("model", [setting.name for setting in settings]),
+        seed=("model", [-1 if setting.seed is None else setting.seed for setting in settings]),
+        collection=("dataset", [collection[name] for name in grid.datasets]),
+        modality=("dataset", [dataset.modality for dataset in datasets]),
+        group=("corruption", [group.get(name, "other") for name in grid.corruptions]),
+        present=(("dataset", "corruption"), [[c in d.corruptions for c in grid.corruptions] for d in datasets]),
+    )
+    cube = cube.transpose(*CELL, "sample", missing_dims="ignore")
+    if holes := _holes(cube):
+        more = f" and {len(holes) - 1} more have" if holes[1:] else " has"
+        raise ValueError(f"{holes[0]}{more} no error, and a hole is never averaged over")
+    return cube
+
+
+def _holes(cube: xr.Dataset) -> list[str]:
+    point = cube.isel(sample=0, drop=True) if "sample" in cube.dims else cube
+    clean = point.clean_error.isnull().to_series()
+    corrupted = (point.error.isnull() & cube.present).transpose(*CELL).to_series()
+    return [f"{'/'.join(names)}/{CLEAN}" for names in clean[clean].index] + [
+        f"{'/'.join(names)} at severity {severity}" for *names, severity in corrupted[corrupted].index
+    ]

@@ -1,0 +1,105 @@
+"""Score all models of a workspace: from the files of logits to the cube and the record."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+
+import xarray as xr
+
+from benchmark.prediction.records import PredictionRecord
+from benchmark.scoring import metrics
+from benchmark.scoring.aggregation import by_collection, summarise
+from benchmark.scoring.comparisons import compare
+from benchmark.scoring.cube import combine
+from benchmark.scoring.measure import Measurement, check_complete, measure, read_predictions
+from benchmark.scoring.records import Grid, Intervals, ModelScores, ScoredDataset, ScoresRecord, settings_of
+from pipeline import datasets, manifest
+from pipeline.config import Benchmark, home, read_config
+from pipeline.errors import UserError
+from pipeline.manifest import CleanManifest
+from pipeline.paths import Workspace
+from pipeline.run.progress import progress
+
+SEED = 0
+"""Of the bootstrap samples and sign flips: the same logits give the same numbers."""
+
+Measured = Mapping[str, Mapping[str, Measurement]]
+"""By model and data set."""
+
+
+def evaluate(workspace: Workspace) -> tuple[ScoresRecord, xr.Dataset]:
+    """Score all models of a workspace; return what scores.json holds, and the cube with its bootstrap samples.
+
+    Raises:
+        UserError: a file is missing, not whole, or not what its manifest or record says.
+    """
+    config = read_config(workspace)
+    plan = config.benchmark
+    homes = {name: home(config, workspace, name) for name in config.scored_datasets}
+    manifests = {name: manifest.read_clean(where, name) for name, where in homes.items()}
+    for name, clean in manifests.items():
+        if not clean.split(plan.split).count:
+            raise UserError(f"{name} has no images in {plan.split}, so there is nothing to score; leave it out")
+    for model in plan.models:
+        check_complete(workspace, model, manifests, plan.split)
+    records = {model: PredictionRecord.read(workspace, model) for model in plan.models}
+    measured = _measure_all(workspace, plan, manifests, records)
+    grid = Grid(
+        baseline=plan.baseline,
+        settings=settings_of(plan),
+        datasets={
+            name: ScoredDataset.of(clean, plan.split, measured[plan.baseline][name].per_class)
+            for name, clean in manifests.items()
+        },
+        collections=dict(config.collections),
+        trained=plan.trained,
+        held_out=plan.held_out,
+        split=plan.split,
+    )
+    cube = combine({model: {n: m.scores for n, m in by_name.items()} for model, by_name in measured.items()}, grid)
+    right = {model: {name: one.right for name, one in by_name.items()} for model, by_name in measured.items()}
+    summaries, collections = summarise(cube, plan.baseline), by_collection(cube, plan.baseline)
+    scores = ScoresRecord(
+        **dict(grid),
+        models={
+            model: ModelScores(
+                prediction=records[model],
+                summary=summaries[model],
+                collections={name: by_model[model] for name, by_model in collections.items()},
+                datasets={name: one.details for name, one in measured[model].items()},
+                label_order={name: one.label_order for name, one in measured[model].items() if model not in plan.tuned},
+            )
+            for model in plan.models
+        },
+        comparisons=compare(cube, right, seed=SEED),
+        intervals=Intervals(kind="paired percentile bootstrap over images", level=0.95, samples=plan.bootstrap),
+        build=_build(homes.values()),
+    )
+    return scores, cube
+
+
+def _measure_all(
+    workspace: Workspace,
+    plan: Benchmark,
+    manifests: Mapping[str, CleanManifest],
+    records: Mapping[str, PredictionRecord],
+) -> Measured:
+    """Measure every model on every data set; all models of a data set share its bootstrap samples."""
+    measured: dict[str, dict[str, Measurement]] = {model: {} for model in plan.models}
+    for number, (name, clean) in enumerate(progress(manifests.items(), desc="score", unit="data set")):
+        counts = metrics.bootstrap_counts(clean.split(plan.split).count, plan.bootstrap, (SEED, number))
+        order = datasets.card(name).robustmedclip_order if name in datasets.DATASETS else ()
+        for model in plan.models:
+            weights = records[model].weights_sha256
+            logits, labels = read_predictions(workspace, model, clean, plan.split, weights=weights)
+            measured[model][name] = measure(
+                logits, labels, counts, clean.corruption_names, clean.class_names, other_order=order
+            )
+    return measured
+
+
+def _build(homes: Iterable[Workspace]) -> str:
+    """Return the checksum of the manifests of this workspace, or of all that are scored together."""
+    builds = [manifest.build_checksum(home) for home in {home.root: home for home in homes}.values()]
+    return builds[0] if len(builds) == 1 else hashlib.sha256("".join(builds).encode()).hexdigest()

@@ -1,0 +1,83 @@
+"""Your own images: ``<root>/<dataset>/<split>/<class>/*.png``, also jpg, jpeg, tif and tiff, in any size from 2 x 2.
+
+An image is turned as its EXIF says, cropped to the square in its middle and brought to 224 x 224 with integers alone
+(see `fitted`), so that the same decoded pixels give the same bytes on every machine; an image of 224 x 224 stays as it
+is. PNG and TIFF decode exactly; a JPEG is decoded by the libjpeg-turbo that the pinned Pillow brings. Levels mean what
+the file says (see `decode`), transparency is left out. The data set is grey, one channel, if every image of every split
+is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.cell import SIZE
+from pipeline.errors import UserError
+from pipeline.io.checksums import file_checksum
+from pipeline.io.regular import check_regular
+from pipeline.paths import checked_name
+from pipeline.run.progress import progress
+from pipeline.sources import Clean, SourceFile
+from pipeline.sources.arrays import evenly
+from pipeline.sources.imagefolder.listing import SPLITS, image_id, list_splits
+from pipeline.sources.imagefolder.pixels import decode, is_coloured
+from pipeline.sources.imagefolder.resize import fitted
+
+__all__ = ["DATASETS", "SPLITS", "fetch", "load"]
+
+DATASETS = None
+"""Any folder may be a data set."""
+
+
+def load(dataset: str, split: str, *, root: Path, count: int | None = None, seed: int = 0) -> Clean:
+    """Return a split, sorted by class and file name; `count` images of it, evenly by class. `seed` is unused.
+
+    Raises:
+        UserError: a folder is missing or empty, the splits' classes differ, or a file cannot be read as an image.
+    """
+    folder = root / checked_name(dataset)
+    if not (folder / split).is_dir():
+        raise UserError(f"no folder {folder / split}; put images into {folder}/<{'|'.join(SPLITS)}>/<class>/")
+    listings = list_splits(folder)
+    listing = listings[split]
+    channels = 3 if any(is_coloured(path) for every in listings.values() for path in every.files) else 1
+    labels = np.array(listing.labels, np.int64)
+    positions = evenly(labels, count)
+    files = [listing.files[position] for position in positions]
+    return Clean(
+        labels=labels[positions],
+        class_names=listing.class_names,
+        image_ids=[image_id(path, folder / split) for path in files],
+        channels=channels,
+        read=lambda positions: _read([files[position] for position in positions], channels),
+        dropped=listing.dropped,
+    )
+
+
+def fetch(folder: Path, datasets: Sequence[str], base_url: str) -> dict[str, SourceFile]:
+    """Bring nothing; see `Source.fetch`."""
+    files: dict[str, SourceFile] = {}
+    for dataset in datasets:
+        if not (folder / dataset).is_dir():
+            raise UserError(f"no folder {folder / dataset}; put images into it as <split>/<class>/*.png")
+        paths = [path for listing in list_splits(folder / dataset).values() for path in listing.files + listing.empty]
+        for path in progress(paths, desc=f"check {dataset}", unit="img"):
+            check_regular(path)
+            files[image_id(path, folder)] = SourceFile(size=path.stat().st_size, sha256=file_checksum(path))
+    return files
+
+
+def _read(paths: Sequence[Path], channels: int) -> NDArray[np.uint8]:
+    images = np.empty((len(paths), SIZE, SIZE, channels), np.uint8)
+    for index, path in enumerate(paths):
+        pixels = fitted(decode(path))
+        if channels == 1:
+            if (pixels != pixels[..., :1]).any():
+                raise UserError(f"{path} has changed: it was grey when the folder was listed")
+            pixels = pixels[..., :1]
+        images[index] = pixels  # grey ones fill all channels
+    return images
