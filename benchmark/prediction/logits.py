@@ -16,19 +16,18 @@ from numpy.typing import NDArray
 from pipeline.errors import UserError
 from pipeline.io.atomic import atomic_write
 
-_DAMAGE = (
-    *(zipfile.BadZipFile, zlib.error, struct.error, EOFError, NotImplementedError, RuntimeError),  # of the archive
-    *(
-        KeyError,
-        TypeError,
-        ValueError,
-        OverflowError,
-        SyntaxError,
-        RecursionError,
-        MemoryError,
-        tokenize.TokenError,
-    ),  # of its members
+_ARCHIVE = (zipfile.BadZipFile, zlib.error, struct.error, EOFError, NotImplementedError, RuntimeError)
+_MEMBER = (
+    KeyError,
+    TypeError,
+    ValueError,
+    OverflowError,
+    MemoryError,
+    SyntaxError,
+    RecursionError,
+    tokenize.TokenError,
 )
+_DAMAGE = (*_ARCHIVE, *_MEMBER)
 """What NumPy and zipfile raise for a file that was cut, edited, or is another kind of file."""
 
 
