@@ -22,7 +22,8 @@ from benchmark.data.prompts import prompts
 from benchmark.models import loading
 from benchmark.models.devices import parse_device
 from benchmark.tuning.adapters import add_lora
-from benchmark.tuning.augmentation import RandomCorruption, RandomCropAndMirror
+from benchmark.tuning.augmentation import RandomCorruption
+from benchmark.tuning.geometry import RandomCropAndMirror
 from benchmark.tuning.records import EpochRecord, TuneRecord, TuningSettings
 from benchmark.tuning.schedule import time_left, warm_cosine
 from benchmark.tuning.shots import balanced_order, choose_images
