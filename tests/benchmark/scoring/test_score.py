@@ -236,7 +236,7 @@ def test_label_order_audit(workspace):
 
 
 def test_models_that_differ_by_their_seed_share_a_setting(workspace):
-    tuned = {"better": {"base": "base", "seed": 1}, "best": {"base": "base", "seed": 2}, "last": {"base": "base"}}
+    tuned = {"better": {"base": "base", "rank": 8}, "best": {"base": "base", "seed": 2}, "last": {"base": "base"}}
     tuned["last"]["rank"] = 4
     (workspace / "params.yaml").write_text(
         yaml.safe_dump(params(tuned=tuned, models=["base", "best", "better", "last"]))
