@@ -34,9 +34,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = command_line.parser(__doc__).parse_args(argv)
 
     def work() -> None:
-        for model, found in score(Workspace(args.root)).models.items():
+        scores = score(Workspace(args.root))
+        for model, found in scores.models.items():
             printed = ((name, found.summary[name].value) for name in PRINTED)
             print(f"{model:24}" + "  ".join(f"{name} {'-' if v is None else f'{v:6.1f}'}" for name, v in printed))
+        for name, dataset in scores.datasets.items():
+            for metric, reason in dataset.undefined.items():
+                print(f"{name} has no {metric}: {reason}")
 
     return command_line.run(work)
 

@@ -15,7 +15,7 @@ from pydantic import BeforeValidator
 from benchmark.prediction.records import PredictionRecord
 from benchmark.scoring.metrics import Reliability, undefined
 from pipeline import datasets
-from pipeline.config import Benchmark, Tuned
+from pipeline.config import Benchmark
 from pipeline.io.records import Record
 from pipeline.manifest import CleanManifest
 
@@ -209,14 +209,12 @@ class Setting(Record):
 
 def settings_of(plan: Benchmark) -> dict[str, Setting]:
     """Return how each scored model was tuned."""
-    first: dict[Tuned, str] = {}
+    first: dict[str, str] = {}
     settings = {}
     for model in plan.models:
         tuned = plan.tuned.get(model)
-        if tuned is None:
-            settings[model] = Setting(name=model, seed=None)
-        else:
-            settings[model] = Setting(name=first.setdefault(tuned.changed(seed=0), model), seed=tuned.seed)
+        alike = model if tuned is None else tuned.model_copy(update={"seed": 0}).model_dump_json()
+        settings[model] = Setting(name=first.setdefault(alike, model), seed=None if tuned is None else tuned.seed)
     return settings
 
 

@@ -174,7 +174,7 @@ def test_a_cut_file_is_refused(workspace):
         scored(workspace)
 
 
-def test_a_split_of_one_class_is_scored_without_auroc(workspace):
+def test_a_split_of_one_class_is_scored_without_auroc(workspace, capsys):
     """Which says why, while all that has a value keeps it."""
     labels = np.zeros(40, np.int64)
     conftest.write_manifest(Workspace(workspace), "oct", {"test": conftest.entry(labels)})
@@ -182,6 +182,7 @@ def test_a_split_of_one_class_is_scored_without_auroc(workspace):
         for cell in cells_of("oct", "test"):
             write(workspace, model, cell, 4 if cell.is_clean else 6, labels)
     assert score.main(["--root", str(workspace)]) == 0
+    assert "oct has no auroc: every image is of class 'CNV'" in capsys.readouterr().out
     scores = files.read_scores(Workspace(workspace))
     assert scores.datasets["oct"].undefined == {
         "auroc": "every image is of class 'CNV', and AUROC needs images of at least two classes"
@@ -235,7 +236,7 @@ def test_label_order_audit(workspace):
 
 
 def test_models_that_differ_by_their_seed_share_a_setting(workspace):
-    tuned = {"better": {"base": "base", "seed": 1}, "best": {"base": "base", "seed": 2}, "last": {"base": "base"}}
+    tuned = {"better": {"base": "base", "rank": 8}, "best": {"base": "base", "seed": 2}, "last": {"base": "base"}}
     tuned["last"]["rank"] = 4
     (workspace / "params.yaml").write_text(
         yaml.safe_dump(params(tuned=tuned, models=["base", "best", "better", "last"]))
