@@ -2,7 +2,8 @@
 
 import pytest
 import torch
-from benchmark.prediction.devices import list_devices, parse_device
+
+from benchmark.models.devices import list_devices, parse_device
 
 
 @pytest.mark.parametrize("name", ["tpu", "cuda:x", "cpu:1", "", "cuda:-1"])
