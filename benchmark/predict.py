@@ -49,7 +49,7 @@ def predict(
     Several `devices` (all GPUs if none is named and params.yaml lets them be used) take a part each of the cells, or of
     those of `shard`.
     """
-    from benchmark.prediction.devices import list_devices, parse_device
+    from benchmark.models.devices import list_devices, parse_device
     from benchmark.prediction.predictor import Predictor
     from pipeline.config import read_config
     from pipeline.paths import Workspace

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from corruptions import SEVERITIES
+from corruptions.spec import SEVERITIES
 from pipeline import manifest
 from pipeline.cell import CLEAN, SIZE, Cell
 from pipeline.errors import UserError

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from corruptions import CORRUPTIONS, SEVERITIES
+from corruptions.spec import CORRUPTIONS, SEVERITIES
 
 CLEAN = "clean"
 """Name of the corruption, at severity 0, of images that have none."""

@@ -14,8 +14,7 @@ import yaml
 from pydantic import AfterValidator, Field, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
 
-import corruptions
-from corruptions import CORRUPTIONS
+from corruptions.spec import CORRUPTIONS, PROFILES, strength
 from corruptions.table import COLUMNS
 from pipeline.errors import UserError
 from pipeline.io.records import Record, explain
@@ -43,8 +42,9 @@ Batch = Annotated[int, Field(ge=1, le=2**20)]
 Rate = Annotated[float, Field(gt=0, le=100)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 DatasetName = Annotated[str, AfterValidator(checked_name)]
-Column = Literal["aml", "pbc", "fundus", "mammo_calc", "mammo_mass", "oct", "pneumonia"]
+Column = Annotated[str, AfterValidator(lambda name: _one_of(name, tuple(COLUMNS)))]
 Corruption = Annotated[str, AfterValidator(lambda name: _one_of(name, CORRUPTIONS))]
+Profile = Annotated[str, AfterValidator(lambda name: _one_of(name, PROFILES))]
 
 
 def _one_of(value: str, choices: Sequence[str]) -> str:
@@ -206,7 +206,7 @@ class Config(Record):
     datasets: Annotated[tuple[DatasetName, ...], Field(min_length=1)]
     splits: Splits
     seed: Seed
-    profile: Literal["imagenet-c", "modality"]
+    profile: Profile
     columns: dict[str, Column]
     channels: Literal["rgb", "native"]
     compression: Literal["stored", "deflated", "mixed"]
@@ -254,7 +254,7 @@ class Config(Record):
         """
         if self.compression != "mixed":
             return self.compression
-        is_noise = corruption is not None and corruptions.strength(corruption, 1).draws == "uniforms"
+        is_noise = corruption is not None and strength(corruption, 1).draws == "uniforms"
         return "stored" if is_noise else "deflated"
 
     def check_dataset(self, dataset: str) -> None:

@@ -20,9 +20,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-import corruptions
-from corruptions import CORRUPTIONS, SEVERITIES
-from corruptions.spec import DrawKey
+from corruptions.api import sweep as sweep_severities
+from corruptions.spec import CORRUPTIONS, SEVERITIES, DrawKey, strength
 from corruptions.table import BYTES_VERSION
 from pipeline import manifest
 from pipeline.cell import RELEASED, Cell
@@ -76,7 +75,7 @@ def corrupt(
         raise UserError(f"no corruption {corruption!r}; have {', '.join(CORRUPTIONS)}")
     clean = manifest.read_clean(workspace, dataset)
     column = config.column(dataset)
-    strengths = [corruptions.strength(corruption, k, profile=config.profile, column=column) for k in SEVERITIES]
+    strengths = [strength(corruption, k, profile=config.profile, column=column) for k in SEVERITIES]
     if execution.backend == "cpu":
         _compile(strengths[0].kernel)
     cells = {
@@ -101,7 +100,7 @@ def corrupt(
 
 def _compile(kernel: str) -> None:
     """Show on the progress bar what would look like a stop: the compiler, once a machine."""
-    from corruptions import cpu  # compiled for this backend alone
+    from corruptions import cpu
 
     deque(progress(cpu.warm(kernel), total=1, unit="kernel", desc=f"compiling {kernel}", leave=False), 0)
 
@@ -134,11 +133,11 @@ def _corrupt_split(
     def sweep(chunk: tuple[int, NDArray[np.uint8]]) -> list[NDArray[np.uint8]]:
         start, images = chunk
         indices = range(start, start + len(images))
-        severities = corruptions.sweep(images[..., :native], corruption, indices=indices, **asdict(key))
+        severities = sweep_severities(images[..., :native], corruption, indices=indices, **asdict(key))
         return in_release_channels(images for _, images in severities)
 
     def stream() -> Iterator[list[NDArray[np.uint8]]]:
-        from corruptions import gpu  # torch is loaded for this backend alone
+        from corruptions import gpu
 
         native_chunks = (images[..., :native] for _, images in chunks())
         return map(in_release_channels, gpu.stream(native_chunks, corruption, key, device=execution.device))

@@ -14,7 +14,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from corruptions import CORRUPTIONS
+from corruptions.spec import CORRUPTIONS
 from pipeline import manifest
 from pipeline.cell import CLEAN, Cell
 from pipeline.config import Config, read_config

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from corruptions import CORRUPTIONS, SEVERITIES
+from corruptions.spec import CORRUPTIONS, SEVERITIES
 from pipeline import manifest
 from pipeline.cell import SIZE, Cell
 from pipeline.config import read_config

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import AfterValidator, Field
 
-from corruptions import CORRUPTIONS, Strength
+from corruptions.spec import CORRUPTIONS, Strength
 from pipeline.cell import CLEAN, Cell
 from pipeline.errors import UserError
 from pipeline.io.npz import Checksums

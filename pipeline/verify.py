@@ -18,8 +18,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-import corruptions
-from corruptions import CORRUPTIONS, SEVERITIES
+from corruptions.api import corrupt
+from corruptions.spec import CORRUPTIONS, SEVERITIES, strength
 from corruptions.table import BYTES_VERSION
 from pipeline import manifest
 from pipeline.cell import CLEAN, RELEASED, SIZE, Cell, cells_of
@@ -129,7 +129,7 @@ def _check_corruption(workspace: Workspace, config: Config, dataset: str, split:
         checked.findings.append(str(missing))
         return checked
     column = config.column(dataset)
-    strengths = [corruptions.strength(corruption, k, profile=config.profile, column=column) for k in SEVERITIES]
+    strengths = [strength(corruption, k, profile=config.profile, column=column) for k in SEVERITIES]
     expected = {
         "profile": config.profile,
         "seed": config.seed,
@@ -227,7 +227,7 @@ class _Comparison:
         flat = images.reshape(len(images), -1)
         suspect = in_sample | (flat.min(1) == flat.max(1)) | (flat == clean.reshape(flat.shape)).all(1)
         if suspect.any():
-            anew = corruptions.corrupt(
+            anew = corrupt(
                 clean[suspect][..., : self._native_channels],
                 self._cell.corruption,
                 self._cell.severity,

@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset, get_worker_info
 
-import corruptions
+from corruptions.api import corrupt
+from corruptions.spec import strength
 from pipeline import manifest
 from pipeline.cell import Cell
 from pipeline.io.npz import Npz
@@ -67,7 +68,7 @@ def open_cell(
     if not from_file:
         if seed is None:
             raise ValueError(f"backend {backend!r} needs the seed of the draws")
-        corruptions.strength(cell.corruption, cell.severity, profile=profile, column=column or cell.dataset)
+        strength(cell.corruption, cell.severity, profile=profile, column=column or cell.dataset)
         recipe = {"name": cell.corruption, "severity": cell.severity, "dataset": cell.dataset, "split": cell.split}
         recipe |= {"seed": seed, "profile": profile, "column": column}
     source = Npz(workspace.npz(cell if from_file else Cell(cell.dataset, cell.split)))
@@ -77,7 +78,7 @@ def open_cell(
 
 
 def _device(device: str | None) -> torch.device:
-    from corruptions import gpu  # kornia takes a while to import, and only this way of making needs it
+    from corruptions import gpu
 
     return gpu.select_device(device)
 
@@ -137,7 +138,7 @@ class CellImages(Dataset[tuple[Tensor, int]]):
         if self._device is not None:
             result = self._corrupt_on(self._device, native, rows)
         elif self._recipe is not None:
-            result = torch.from_numpy(np.array(corruptions.corrupt(native, **self._recipe, indices=rows.tolist())))
+            result = torch.from_numpy(np.array(corrupt(native, **self._recipe, indices=rows.tolist())))
         else:
             result = torch.from_numpy(np.array(native))
         return result if channels == result.shape[-1] else result.repeat(1, 1, 1, channels)

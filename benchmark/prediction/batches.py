@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 from torch import Tensor
 
 from benchmark.data.cells import open_cell
-from corruptions import BYTES_VERSION, strength
+from corruptions.spec import strength
+from corruptions.table import BYTES_VERSION
 from pipeline import manifest
 from pipeline.cell import Cell, cells_of
 from pipeline.config import read_config

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import io
+import struct
+import tokenize
 import zipfile
+import zlib
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,7 +16,18 @@ from numpy.typing import NDArray
 from pipeline.errors import UserError
 from pipeline.io.atomic import atomic_write
 
-_NOT_WHOLE = (KeyError, ValueError, EOFError, OverflowError, MemoryError, zipfile.BadZipFile, NotImplementedError)
+_ARCHIVE = (zipfile.BadZipFile, zlib.error, struct.error, EOFError, NotImplementedError, RuntimeError)
+_MEMBER = (
+    KeyError,
+    TypeError,
+    ValueError,
+    OverflowError,
+    MemoryError,
+    SyntaxError,
+    RecursionError,
+    tokenize.TokenError,
+)
+_DAMAGE = (*_ARCHIVE, *_MEMBER)
 """What NumPy and zipfile raise for a file that was cut, edited, or is another kind of file."""
 
 
@@ -41,12 +56,16 @@ def read_logits(path: Path) -> Logits:
         UserError: it is not whole.
         FileNotFoundError: it is not there.
     """
+    data = io.BytesIO(path.read_bytes())  # where a damaged archive can't be mistaken for a damaged disk
     try:
-        with path.open("rb") as handle, np.load(handle, allow_pickle=False) as archive:
-            logits, labels, indices = (archive[name] for name in ("logits", "labels", "indices"))
-            return Logits(logits, labels, indices, str(archive["key"]), str(archive["weights"]))
-    except _NOT_WHOLE as broken:
-        raise UserError(f"{path} is not a whole file of logits ({broken}); delete it and predict again") from None
+        with np.load(data, allow_pickle=False) as archive:
+            members = [archive[name] for name in Logits._fields]
+        if not all(isinstance(member, np.ndarray) for member in members):
+            raise ValueError("a member is no array")
+    except _DAMAGE as damage:
+        raise UserError(f"{path} is not a whole file of logits ({damage}); delete it and predict again") from None
+    logits, labels, indices, key, weights = members
+    return Logits(logits, labels, indices, str(key), str(weights))
 
 
 def write_logits(path: Path, logits: Logits) -> None:
@@ -58,7 +77,6 @@ def write_logits(path: Path, logits: Logits) -> None:
 def stored_key(path: Path) -> str | None:
     """Return the key in a file of logits, or None if there is no such file, or it is not whole: predict it again."""
     try:
-        with path.open("rb") as handle, np.load(handle, allow_pickle=False) as archive:
-            return str(archive["key"])
-    except (OSError, *_NOT_WHOLE):
+        return read_logits(path).key
+    except (OSError, UserError):
         return None

@@ -56,13 +56,14 @@ class Predictor:
 
     Attributes:
         backend: where the cells come from, one of `benchmark.data.cells.BACKENDS`.
+        output: workspace that the logits are written into, `workspace` unless it is set.
         weights: SHA-256 of the model's image tower.
     """
 
     def __init__(
         self, workspace: Workspace, config: Config, name: str, *, device: torch.device, on_the_fly: bool, split: str
     ) -> None:
-        self.workspace, self.config = workspace, config
+        self.workspace, self.config, self.output = workspace, config, workspace
         self.name, self.split = name, split
         self.backend = ("gpu" if device.type == "cuda" else "cpu") if on_the_fly else "files"
         self.model = loading.load(workspace, config.benchmark, name, device=device)
@@ -145,7 +146,7 @@ class Predictor:
         return prompts(source, dataset, templates=self.config.benchmark.prompts)
 
     def _path(self, cell: Cell) -> Path:
-        return self.workspace.logits(self.name, cell)
+        return self.output.logits(self.name, cell)
 
     def _key(self, features: Tensor, pixels: str) -> str:
         preprocessing = self.model.record.preprocessing.model_dump()

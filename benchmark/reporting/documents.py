@@ -1,130 +1,85 @@
-"""The report's tables as Markdown and LaTeX, from scores.json."""
+"""The report's documents from their templates: HTML, Markdown and LaTeX, each with its own escapes."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+import re
+from collections.abc import Callable
+from pathlib import Path
 
-import numpy as np
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, Undefined
+from markupsafe import Markup, escape
 
-from benchmark.reporting import provenance, tables
-from benchmark.reporting.sections import Scores, audit, grids, summaries
+from benchmark.reporting.content import Content
+from benchmark.reporting.tables import one_line
 
-Models = Mapping[str, Mapping[str, Any]]
-RELATIVE = ("relative_mce", "relative_mce_pooled", "mrbe")
-RISES = "does not get worse"
-"""Why a relative ratio is undefined."""
+_TEMPLATES = Path(__file__).parent / "templates"
+
+_TEX = {character: f"\\{character}" for character in "&%$#_{}"} | {
+    "\\": r"\textbackslash{}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "|": r"\textbar{}",
+    '"': r"\textquotedbl{}",
+    "–": "--",
+    "−": "$-$",
+    "±": r"$\pm$",
+    "“": "``",
+    "”": "''",
+}
+
+_TEX_SYNTAX = {
+    "block_start_string": "((*",
+    "block_end_string": "*))",
+    "variable_start_string": "(((",
+    "variable_end_string": ")))",
+    "comment_start_string": "((=",
+    "comment_end_string": "=))",
+}
 
 
-def left_out(scores: Scores) -> list[tuple[str, str, str]]:
-    """Return which ratios are undefined: columns that they are missing from, why, and which; alike for all models."""
-    first = next(iter(scores["models"].values()))["summary"]
-    missing: dict[tuple[str, ...], list[str]] = {}
-    for column in (*tables.MAIN, *tables.MORE):
-        if cells := first.get(column.key, {}).get("left_out"):
-            missing.setdefault((RISES if column.key in RELATIVE else "makes no error", *cells), []).append(column.title)
-    return [(" and ".join(titles), why, ", ".join(cells)) for (why, *cells), titles in missing.items()]
+def html(content: Content) -> str:
+    """Return the page; everything that it shows is in it."""
+    return _render("report.html.j2", content, lambda words: str(escape(words)))
 
 
-def _main_rows(scores: Scores, models: Models, columns: Sequence[tables.Column]) -> list[list[str]]:
-    rows = []
-    for name, found in tables.cells(models, columns).items():
-        words = []
-        for cell in found:
-            value = f"**{cell.value}**" if cell.best else cell.value
-            words.append(f"{value} ({cell.interval})" if cell.interval else value)
-        rows.append([scores["models"][name]["record"]["model"].get("title", name), *words])
-    return rows
-
-
-def text(scores: Scores) -> str:
+def markdown(content: Content) -> str:
     """Return the tables as Markdown."""
-    comparisons = [
-        [
-            line["first"],
-            line["second"],
-            line["images"],
-            "{} ({} to {})".format(*(tables.number(line[key], "+.1f") for key in ("difference", "low", "high"))),
-            f"{line['p']:.4f}",
-            f"{line['p_holm']:.4f}",
-        ]
-        for line in scores["comparisons"]
-    ]
-    data_sets = [
-        [name, facts["source"], str(facts["seed"]), str(facts["count"]), facts["images"]]
-        for name, facts in scores["data_sets"].items()
-    ]
-    parts = [
-        "# Scores\n",
-        f"Split {scores['split']}, baseline {scores['baseline']}, build {scores['build']};"
-        f" 95 % intervals by paired bootstrap over images ({scores['intervals']['samples']} samples).\n",
-        *_summaries(scores),
-        *(f"{titles}: without {cells}, where the baseline {why}.\n" for titles, why, cells in left_out(scores)),
-        *_by_corruption(scores),
-        "## Paired comparisons\n",
-        "Accuracy of the first minus the second model in points, 95 % intervals; p by sign flips, corrected by Holm.\n",
-        tables.markdown(["First", "Second", "Images", "Difference", "p", "p (Holm)"], comparisons, words=3),
-        "## Label order\n",
-        "Accuracy in percent, with the class order of RobustMedCLIP's code beside.\n",
-        tables.markdown(
-            ["Model", "Data set", "Clean", "Their order", "Corrupted", "Their order"], _audit(scores), words=2
-        ),
-        "## What was scored\n",
-        *(
-            tables.markdown([name, ""], [list(line) for line in provenance.model(found["record"])], words=2)
-            for name, found in scores["models"].items()
-        ),
-        tables.markdown(["Data set", "Source", "Seed", "Images", "Images, SHA-256"], data_sets, words=2),
-    ]
-    return "\n".join(parts)
+    return _render("report.md.j2", content, escape_markdown)
 
 
-def _summaries(scores: Scores) -> Iterator[str]:
-    """Yield the main table and the one of more scores, over all collections, then of each if there are several."""
-    for collection, models in summaries(scores).items():
-        if collection:
-            yield f"## {collection}\n"
-        for columns in (tables.MAIN, tables.present(models, tables.MORE)):
-            header = ["Model", *(f"{column.title} ({column.unit})" for column in columns)]
-            yield tables.markdown(header, _main_rows(scores, models, columns))
+def latex(content: Content) -> str:
+    """Return tables and figures for LaTeX's packages booktabs and graphicx."""
+    return _render("report.tex.j2", content, escape_latex, **_TEX_SYNTAX)
 
 
-def _by_corruption(scores: Scores) -> Iterator[str]:
-    """Yield each collection's table of CE by corruption, mean over the data sets in which it is defined."""
-    for grid in grids(scores):
-        yield f"## CE by corruption, mean over data sets{f' of {grid.title}' if grid.title else ''}\n"
-        rows = []
-        for model, found in scores["models"].items():
-            sets = [found["data_sets"][d]["corruptions"] for d in grid.sets]
-            known = [[s[c]["ce"] for s in sets if s.get(c, {}).get("ce") is not None] for c in grid.corruptions]
-            rows.append([model, *(f"{np.mean(values):.1f}" if values else "–" for values in known)])
-        yield tables.markdown(["Model", *(c.replace("_", " ") for c in grid.corruptions)], rows)
+def escape_markdown(words: str) -> str:
+    """Return text that stands as it is in one line, or one cell of a table, of GitHub's Markdown."""
+    words = re.sub(r"([\\`*|<>\[\]~]|(?<!\w)_|_(?!\w)|&(?=#?\w+;))", r"\\\1", words)
+    return re.sub(r"(?<=\w)://", r":\\//", words)
 
 
-def _audit(scores: Scores) -> list[list[str]]:
-    return [
-        [
-            row["model"],
-            row["dataset"],
-            *(
-                f"{100 * accuracies[kind]:.1f}" if accuracies else "–"
-                for kind in ("clean", "corrupted")
-                for accuracies in (row["own"], row["theirs"])
-            ),
-        ]
-        for row in audit(scores)
-    ]
+def escape_latex(words: str) -> str:
+    """Return text that LaTeX prints as it is."""
+    return "".join(_TEX.get(character, character) for character in words)
 
 
-def latex(scores: Scores) -> str:
-    """Return the main table in LaTeX, then one of each collection if there are several."""
-    header = ["Model", *(column.title for column in tables.MAIN)]
-    made = []
-    for collection, models in summaries(scores).items():
-        caption = (
-            f"Scores on the {scores['split']} split{f' of {collection}' if collection else ''}; mCE in percent of"
-            f" {scores['baseline']}; in parentheses 95 % intervals by paired bootstrap over images."
-        )
-        label = "tab:" + "-".join(["medimeta-c", *filter(None, [collection])]).lower()
-        made.append(tables.latex(header, _main_rows(scores, models, tables.MAIN), caption=caption, label=label))
-    return "\n".join(made)
+def _render(template: str, content: Content, escaped: Callable[[str], str], **syntax: str) -> str:
+    """Fill in a template. Whatever stands in it as a value is escaped; what macros return is so already."""
+
+    def finalize(value: object) -> object:
+        is_done = isinstance(value, Undefined) or hasattr(value, "__html__")
+        return value if is_done else Markup(escaped(one_line(value)))
+
+    environment = Environment(
+        loader=FileSystemLoader(_TEMPLATES),
+        autoescape=True,
+        finalize=finalize,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        **syntax,  # type: ignore[arg-type]
+    )
+    return environment.get_template(template).render(vars(content))

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
-from benchmark.data.cells import open_cell
-from benchmark.data.pool import rgb
+from benchmark.prediction.logits import read_logits
+from benchmark.scoring.records import ScoresRecord
+from corruptions.api import corrupt
 from pipeline import manifest
 from pipeline.cell import CLEAN, Cell
 from pipeline.config import home, read_config
@@ -24,64 +25,74 @@ PIXELS = 112
 """Width and height of an example in the report; the models saw 224."""
 
 
-def examples(
-    root: Path | str, models: Sequence[str], split: str, datasets: Mapping[str, Sequence[str]]
-) -> list[dict[str, Any]]:
-    """Return for each data set its name, the true class, and a tile a corruption: picture and each model's answer.
+@dataclass(frozen=True)
+class Tile:
+    """One picture, as a JPEG data address, and each model's answer: its class and whether that is right."""
 
-    It is the first image of the split whose class is not the first one, not a chosen one. `datasets` has the
-    corruptions of each; cells that are not on the disk are made anew, with the same bytes.
+    corruption: str
+    picture: str
+    answers: dict[str, tuple[str, bool]]
+
+
+@dataclass(frozen=True)
+class Example:
+    """One image of a data set, by its index in the split, with its true class and a tile a corruption."""
+
+    dataset: str
+    truth: str
+    index: int
+    tiles: Sequence[Tile]
+
+
+def examples(workspace: Workspace, scores: ScoresRecord) -> list[Example]:
+    """Return an example of each data set: the first image whose class is not the first one, so that nobody chose it.
+
+    Cells that are not on the disk are made anew, with the same bytes.
     """
-    workspace = Workspace(root)
     config = read_config(workspace)
-    made = []
-    for name, corruptions in datasets.items():
-        source = home(config, workspace, name)
-        class_names = manifest.read_clean(source, name).class_names
-        labels = npz.Npz(source.npz(Cell(name, split))).labels
-        others = np.flatnonzero(labels != 0)
-        place = int(others[0]) if len(others) else 0
-        truth = int(labels[place])
-        tiles = []
-        for corruption in (None, *corruptions):
-            cell = Cell(name, split) if corruption is None else Cell(name, split, corruption, SEVERITY)
-            picture = _picture(_image(source, cell, place))
-            answers = _answers(workspace, models, cell, place, class_names, truth)
-            tiles.append({"corruption": corruption or CLEAN, "picture": picture, "answers": answers})
-        made.append({"dataset": name, "truth": class_names[truth], "index": place, "tiles": tiles})
-    return made
+    sources = {dataset: home(config, workspace, dataset) for dataset in scores.datasets}
+    return [_example(workspace, source, dataset, scores) for dataset, source in sources.items()]
 
 
-def _image(source: Workspace, cell: Cell, place: int) -> Any:
+def _example(workspace: Workspace, source: Workspace, dataset: str, scores: ScoresRecord) -> Example:
+    class_names = scores.datasets[dataset].class_names
+    labels = npz.Npz(source.npz(Cell(dataset, scores.split))).labels
+    index = int(np.argmax(labels != 0))
+    truth = int(labels[index])
+    tiles = []
+    for corruption in (CLEAN, *scores.datasets[dataset].corruptions):
+        cell = Cell(dataset, scores.split, corruption, 0 if corruption == CLEAN else SEVERITY)
+        guesses = {m: int(read_logits(workspace.logits(m, cell)).logits[index].argmax()) for m in scores.models}
+        answers = {model: (class_names[guess], guess == truth) for model, guess in guesses.items()}
+        tiles.append(Tile(corruption, _picture(_image(source, cell, index)), answers))
+    return Example(dataset, class_names[truth], index, tiles)
+
+
+def _image(source: Workspace, cell: Cell, index: int) -> NDArray[np.uint8]:
+    """Return one image of a cell, uint8 (224, 224, C)."""
     if source.npz(cell).is_file():
-        images = open_cell(source, cell)
-    else:
-        config = read_config(source)
-        column = config.column(cell.dataset)
-        images = open_cell(source, cell, backend="cpu", seed=config.seed, profile=config.profile, column=column)
-    return rgb(images[place][0].numpy())
-
-
-def _answers(
-    workspace: Workspace,
-    models: Sequence[str],
-    cell: Cell,
-    place: int,
-    class_names: Sequence[str],
-    truth: int,
-) -> list[Mapping[str, Any]]:
-    found: list[Mapping[str, Any]] = []
-    for model in models:
-        with np.load(workspace.logits(model, cell), allow_pickle=False) as archive:
-            guess = int(archive["logits"][place].argmax())
-        found.append({"model": model, "answer": class_names[guess], "right": guess == truth})
-    return found
-
-
-def _picture(image: Any) -> str:
-    """Return an image as a JPEG data address."""
-    out = io.BytesIO()
-    Image.fromarray(np.ascontiguousarray(image)).resize((PIXELS, PIXELS), Image.Resampling.BOX).save(
-        out, "JPEG", quality=88
+        image: NDArray[np.uint8] = npz.read(source.npz(cell)).images[index]
+        return image
+    config = read_config(source)
+    channels = manifest.read_clean(source, cell.dataset).native_channels
+    clean = npz.read(source.npz(Cell(cell.dataset, cell.split))).images[index : index + 1, ..., :channels]
+    (image,) = corrupt(
+        clean,
+        cell.corruption,
+        cell.severity,
+        dataset=cell.dataset,
+        split=cell.split,
+        indices=[index],
+        seed=config.seed,
+        profile=config.profile,
+        column=config.column(cell.dataset),
     )
+    return image
+
+
+def _picture(image: NDArray[np.uint8]) -> str:
+    channels = np.broadcast_to(image, (*image.shape[:-1], 3))
+    out = io.BytesIO()
+    small = Image.fromarray(np.ascontiguousarray(channels)).resize((PIXELS, PIXELS), Image.Resampling.BOX)
+    small.save(out, "JPEG", quality=88)
     return "data:image/jpeg;base64," + base64.b64encode(out.getvalue()).decode()

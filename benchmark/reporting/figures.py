@@ -1,251 +1,267 @@
-"""The report's figures, each from plain numbers to one SVG text."""
+"""The report's figures, from plain numbers; NaN is undefined. `panels` are a figure's parts, by title.
+
+A paper has them together, with their legend; in a page they wrap.
+"""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from textwrap import fill
+from typing import Any, NamedTuple
 
-from benchmark.reporting import svg
-from benchmark.reporting.svg import GRID, INK, MUTED, drawing, element, path, text, tip
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import to_rgba
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+from matplotlib.ticker import MaxNLocator
+from numpy.typing import ArrayLike, NDArray
 
-Number = float | None
-"""A number that may be undefined."""
+from benchmark.reporting import style
+from benchmark.reporting.style import CLEAN, CORRUPTED, GRID, HEAT, INK, MUTED, Look, Margins
+from benchmark.scoring.metrics import Reliability
+
+Looks = Mapping[str, Look]
+"""How each model is drawn, by its title, in the order of the legend."""
 
 
 class Interval(NamedTuple):
-    """A value with the ends of its interval."""
+    """A value with the ends of its interval, NaN if it has none."""
 
-    value: Number
-    low: Number
-    high: Number
+    value: float
+    low: float
+    high: float
 
 
+class Curve(NamedTuple):
+    """Means and standard deviations (N,) at the places `x` (N,); a deviation is NaN where there is one value only."""
+
+    x: NDArray[np.float64]
+    mean: NDArray[np.float64]
+    deviation: NDArray[np.float64]
+
+
+@style.styled
+def forest(panels: Mapping[str, Mapping[str, Interval]], marks: Mapping[str, float], looks: Looks) -> Figure:
+    """Draw every model's value with its interval on an axis from 0; a dashed line is at the panel's mark."""
+    high = 30
+    left = 20 + style.room(looks, 11.5)
+    figure, axes = style.panels(panels, (180, high * len(looks)), Margins(left, 52, 24, 10), columns=3)
+    for ax, (title, lines) in zip(axes, panels.items(), strict=True):
+        top = style.ceiling([marks[title], *(number for line in lines.values() for number in line)])
+        ax.set(xlim=(0, top), ylim=(len(lines), 0), xticks=np.linspace(0, top, 5), yticks=[])
+        ax.xaxis.set_major_formatter("{x:g}")
+        ax.axvline(marks[title], color=MUTED, lw=1, ls=(0, (4, 4)))
+        for k, (model, (value, low, end)) in enumerate(lines.items()):
+            look, y = looks[model], k + 0.5
+            _name_row(ax, y, model, 11.5)
+            if np.isnan(value):
+                ax.text(0.02 * top, y, "undefined", va="center", fontsize=11, color=MUTED)
+                continue
+            if not np.isnan(low):
+                ax.plot([low, end], [y, y], color=look.colour, lw=3, solid_capstyle="butt", clip_on=False)
+                ax.plot([low, end], [y, y], "|", color=look.colour, ms=10, mew=2, clip_on=False)
+            style.points(ax, [value], [y], [f"{model}: {value:.1f}"], [10], look)
+            beyond = (np.fmax(value, end), y)
+            ax.annotate(
+                f"{value:.1f}",
+                beyond,
+                (10, 0),
+                textcoords="offset pixels",
+                va="center",
+                fontsize=11.5,
+                color=look.colour,
+                weight="bold",
+                bbox={"fc": "white", "ec": "none", "pad": 1},
+            )
+    return figure
+
+
+@style.styled
 def heat_map(
-    rows: Sequence[str], columns: Sequence[str], values: Sequence[Sequence[Number]], *, top: float, label: str
-) -> str:
-    """Draw a table of percentages as coloured cells, 0 white and `top` dark red; a dash on grey is undefined."""
-    head, wide, high = 70, 31, 26
-    left = 16 + svg.room(rows, 11.5)
-    parts = []
-    for c, name in enumerate(columns):
-        x = left + (c + 0.5) * wide
-        parts.append(text(x, head - 8, name, transform=f"rotate(-45 {x} {head - 8})", font_size=11, fill=MUTED))
-    for r, name in enumerate(rows):
-        y = head + r * high
-        parts.append(text(left - 8, y + 17, name, text_anchor="end", font_size=11.5, fill=INK))
-        for c, value in enumerate(values[r]):
-            x = left + c * wide
-            share = 0.0 if value is None else value / top
-            words = f"{name}, {columns[c]}: {'undefined' if value is None else f'{value:.1f}'}"
-            colour = GRID if value is None else svg.heat(share)
-            box = element("rect", tip(words), x=x + 1, y=y + 1, width=wide - 2, height=high - 2, rx=3, fill=colour)
-            shown = "–" if value is None else f"{value:.0f}"
-            number = text(
-                x + wide / 2,
-                y + 17,
-                shown,
-                text_anchor="middle",
-                font_size=11,
-                fill=svg.ink_on(share),
-                pointer_events="none",
-            )
-            parts += [box, number]
-    return drawing(left + wide * len(columns) + 20, head + high * len(rows) + 4, parts, label)
+    panels: Mapping[str, ArrayLike], rows: Sequence[str], columns: Sequence[str], *, top: float, across: int = 3
+) -> Figure:
+    """Draw percentages (rows, columns) as coloured cells, 0 white and `top` dark red; a dash on grey is undefined."""
+    wide, high = 31, 26
+    slant = 12 + 0.71 * style.room(columns, 10.5)
+    left = 14 + style.room(rows, 11)
+    overhangs = [0.71 * style.text_width(name, 10.5) - wide * (k + 0.5) for k, name in enumerate(reversed(columns))]
+    right = 10 + max(0, *overhangs)
+    size = (wide * len(columns), high * len(rows))
+    figure, axes = style.panels(panels, size, Margins(left, right, 8, slant), columns=across)
+    for ax, values in zip(axes, panels.values(), strict=True):
+        ax.set(xlim=(0, len(columns)), ylim=(len(rows), 0), xticks=[], yticks=[])
+        for c, column in enumerate(columns):
+            ax.text(c + 0.45, -0.2, column, rotation=45, rotation_mode="anchor", fontsize=10.5, color=MUTED)
+        for r, row in enumerate(rows):
+            _name_row(ax, r + 0.5, row, 11)
+        for (r, c), value in np.ndenumerate(np.asarray(values, float)):
+            words = f"{rows[r]}, {columns[c]}: {'undefined' if np.isnan(value) else f'{value:.1f}'}"
+            share = value / top
+            ink = "#ffffff" if share > 0.72 else INK
+            shown = "–" if np.isnan(value) else f"{value:.0f}"
+            _cell(ax, r, c, GRID if np.isnan(value) else HEAT(share), words, shown, ink, 10.5)
+    return figure
 
 
-def curves(lines: Mapping[str, Sequence[float]], *, top: float, label: str) -> str:
-    """Draw errors in percent by severity, 0 being clean, one line a model."""
-    wide, high, left, head = 170, 140, 32, 8
-    parts = []
-    last = max(len(errors) for errors in lines.values()) - 1
-    for step in range(5):
-        y = head + high * (1 - step / 4)
-        parts.append(element("line", x1=left, x2=left + wide, y1=y, y2=y, stroke=GRID))
-        parts.append(text(left - 6, y + 4, f"{top * step / 4:g}", text_anchor="end", font_size=10, fill=MUTED))
-    for severity in range(last + 1):
-        x = left + wide * severity / last
-        words = "clean" if severity == 0 else str(severity)
-        parts.append(text(x, head + high + 15, words, text_anchor="middle", font_size=10, fill=MUTED))
-    for k, (model, errors) in enumerate(lines.items()):
-        points = [(left + wide * s / last, head + high * (1 - min(e, top) / top)) for s, e in enumerate(errors)]
-        colour = svg.SERIES[k % len(svg.SERIES)]
-        parts.append(path(points, fill="none", stroke=colour, stroke_width=2, stroke_linejoin="round"))
-        for (x, y), error in zip(points, errors, strict=True):
-            parts.append(element("circle", tip(f"{model}: {error:.1f} %"), cx=x, cy=y, r=3, fill=colour))
-    return drawing(left + wide + 8, head + high + 20, parts, label)
+@style.styled
+def severity(panels: Mapping[str, Mapping[str, ArrayLike]], looks: Looks, *, top: float) -> Figure:
+    """Draw errors in percent by severity, the first being clean, a line a model."""
+    margins = Margins(34, 12, 22, 8)
+    figure, axes = style.panels(panels, (178, 140), margins, columns=4, legend=looks)
+    for ax, lines in zip(axes, panels.values(), strict=True):
+        steps = np.arange(len(np.asarray(next(iter(lines.values())))))
+        ax.set(xlim=(0, steps[-1]), ylim=(0, top), yticks=np.linspace(0, top, 5))
+        ax.set_xticks(steps, ["clean", *map(str, steps[1:])])
+        ax.yaxis.set_major_formatter("{x:g}")
+        ax.grid(visible=False, axis="x")
+        for model, errors in lines.items():
+            y, look = np.asarray(errors, float), looks[model]
+            ax.plot(steps, y, color=look.colour, ls=look.dashes, clip_on=False)
+            words = [f"{model}, {at}: {e:.1f} %" for at, e in zip(["clean", *steps[1:]], y, strict=True)]
+            style.points(ax, steps, y, words, [6] * len(steps), look)
+    return figure
 
 
-def radar(axes: Sequence[str], lines: Mapping[str, Sequence[Number]], *, label: str) -> str:
-    """Draw percentages 0 to 100 on one spoke each, a closed line a model; undefined is drawn at the centre."""
-    radius, cy = 128, 168
-    cx = max(200, radius + 24 + svg.room(axes, 11.5))
-
-    def at(k: int, share: float) -> tuple[float, float]:
-        angle = 2 * math.pi * k / len(axes) - math.pi / 2
-        return cx + radius * share * math.cos(angle), cy + radius * share * math.sin(angle)
-
-    rings = (0.25, 0.5, 0.75, 1.0)
-    web = [[at(k, ring) for k in range(len(axes))] for ring in rings]
-    parts = [path(corners, closed=True, fill="none", stroke=GRID) for corners in web]
-    for k, name in enumerate(axes):
-        (x, y), (tx, ty) = at(k, 1), at(k, 1.1)
-        parts.append(element("line", x1=cx, y1=cy, x2=x, y2=y, stroke=GRID))
-        anchor = "middle" if abs(tx - cx) < 12 else "start" if tx > cx else "end"
-        parts.append(text(tx, ty + 4, name, text_anchor=anchor, font_size=11.5, fill=INK))
-    for k, (model, values) in enumerate(lines.items()):
-        colour = svg.SERIES[k % len(svg.SERIES)]
-        points = [at(i, (value or 0) / 100) for i, value in enumerate(values)]
-        line = path(points, closed=True, fill=colour, fill_opacity=0.12 / len(lines), stroke=colour, stroke_width=2)
-        dots = (
-            element("circle", tip(f"{model}, {axes[i]}: {values[i] or 0:.1f} %"), cx=x, cy=y, r=3, fill=colour)
-            for i, (x, y) in enumerate(points)
-        )
-        parts += [line, *dots]
-    heights = [(ring, cy - radius * ring + 11) for ring in rings]
-    parts += [svg.haloed(cx + 4, y, f"{100 * ring:.0f}", font_size=9, fill=MUTED) for ring, y in heights]
-    return drawing(2 * cx, 2 * cy - 4, parts, label)
-
-
-def forest(lines: Mapping[str, Interval], *, mark: float, label: str) -> str:
-    """Draw values with their intervals on one axis from 0, and a dashed line at `mark`, the baseline's."""
-    left, wide, high = 20 + svg.room(list(lines), 12.5), 290, 30
-    top = svg.nice_ceiling(
-        max([mark, *(line.high or line.value or 0 for line in lines.values())]) * 1.04,
-        steps=(1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 8, 10),
+@style.styled
+def radar(panels: Mapping[str, tuple[Sequence[str], Mapping[str, ArrayLike]]], looks: Looks) -> Figure:
+    """Draw percentages 0 to 100, a named spoke each and a closed line a model; outwards is more."""
+    folded = {title: ([fill(spoke, 18) for spoke in spokes], lines) for title, (spokes, lines) in panels.items()}
+    side = 34 + max(style.room("\n".join(spokes).split("\n"), 11) for spokes, _ in folded.values())
+    figure, axes = style.panels(
+        panels,
+        (250, 250),
+        Margins(side, side, 26, 22),
+        columns=3,
+        legend=looks,
+        projection="polar",
     )
+    for ax, (spokes, lines) in zip(axes, folded.values(), strict=True):
+        angles = 2 * np.pi * np.arange(len(spokes)) / len(spokes)
+        ax.set_theta_zero_location("N")  # type: ignore[attr-defined]
+        ax.set_theta_direction(-1)  # type: ignore[attr-defined]
+        ax.set_thetagrids(np.degrees(angles), [])  # type: ignore[attr-defined]
+        ax.set_rgrids([25, 50, 75, 100], ["25", "50", "75", ""], angle=180 / len(spokes), fontsize=9)  # type: ignore[attr-defined]
+        ax.set_ylim(0, 100)
+        for angle, spoke in zip(angles, spokes, strict=True):
+            side_of = np.sin(angle)
+            anchor = "center" if abs(side_of) < 0.1 else "left" if side_of > 0 else "right"
+            ax.text(angle, 108, spoke, ha=anchor, va="center", fontsize=11)
+        for model, values in lines.items():
+            y, look = np.asarray(values, float), looks[model]
+            around = [*range(len(spokes)), 0]
+            ax.plot(angles[around], y[around], color=look.colour, ls=look.dashes, clip_on=False)
+            ax.fill(angles, y, color=look.colour, alpha=0.12 / len(lines), lw=0)
+            words = [f"{model}, {spoke}: {value:.1f} %" for spoke, value in zip(spokes, y, strict=True)]
+            style.points(ax, angles, y, words, [6] * len(spokes), look)
+    return figure
 
-    def at(value: float) -> float:
-        return left + wide * value / top
 
-    bottom = 14 + high * len(lines)
-    parts = []
-    for step in range(5):
-        x = at(top * step / 4)
-        parts.append(element("line", x1=x, x2=x, y1=8, y2=bottom, stroke=GRID))
-        parts.append(text(x, bottom + 16, f"{top * step / 4:g}", text_anchor="middle", font_size=10.5, fill=MUTED))
-    parts.append(element("line", x1=at(mark), x2=at(mark), y1=4, y2=bottom, stroke=MUTED, stroke_dasharray="4 4"))
-    for k, (model, line) in enumerate(lines.items()):
-        y, colour = 14 + high * (k + 0.5), svg.SERIES[k % len(svg.SERIES)]
-        parts.append(text(left - 12, y + 4, model, text_anchor="end", font_size=12.5, fill=INK))
-        if line.value is None:
-            parts.append(text(left + 6, y + 4, "undefined", font_size=11, fill=MUTED))
-            continue
-        if line.low is not None and line.high is not None:
-            bar = element("line", x1=at(line.low), x2=at(line.high), y1=y, y2=y, stroke=colour, stroke_width=3)
-            ends = (
-                element("line", x1=at(end), x2=at(end), y1=y - 5, y2=y + 5, stroke=colour, stroke_width=2)
-                for end in (line.low, line.high)
+@style.styled
+def trend(panels: Mapping[str, Mapping[str, Curve]], looks: Looks, *, x: str) -> Figure:
+    """Draw means over a logarithmic axis named `x`, with bars of one standard deviation, a line a setting."""
+    figure, axes = style.panels(panels, (300, 190), Margins(44, 16, 40, 8), columns=3, legend=looks)
+    for ax, lines in zip(axes, panels.values(), strict=True):
+        ticks = sorted({float(place) for curve in lines.values() for place in curve.x})
+        ends = [end for c in lines.values() for end in np.r_[c.mean + np.nan_to_num(c.deviation)]]
+        ax.set(xscale="log", xlim=(ticks[0] * 0.9, ticks[-1] * 1.1), ylim=(0, style.ceiling(ends)), xlabel=x)
+        ax.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+        ax.minorticks_off()
+        ax.yaxis.set_major_locator(MaxNLocator(4))
+        ax.grid(visible=False, axis="x")
+        for name, (places, mean, deviation) in lines.items():
+            look = looks[name]
+            ax.errorbar(
+                places, mean, np.nan_to_num(deviation), color=look.colour, ls=look.dashes, capsize=3, elinewidth=1
             )
-            parts += [bar, *ends]
-        parts.append(element("circle", tip(f"{line.value:.1f}"), cx=at(line.value), cy=y, r=5.5, fill=colour))
-        beyond = at(line.high if line.high is not None else line.value)
-        words = f"{line.value:.1f}"
-        parts.append(svg.haloed(beyond + 12, y + 4, words, font_size=12, font_weight=600, fill=colour))
-    return drawing(left + wide + 60, bottom + 24, parts, label)
+            words = [f"{name}, {at:g}: {value:.1f}" for at, value in zip(places, mean, strict=True)]
+            style.points(ax, places, mean, words, [6] * len(places), look)
+    return figure
 
 
-def reliability(
-    curves_of: Mapping[str, tuple[Sequence[Number], Sequence[Number], Sequence[int]]], *, label: str
-) -> str:
-    """Draw accuracy over confidence, one line a kind of image; dots grow with the share of images in the bin."""
-    side, left, head = 190, 48, 10
-    parts = [element("rect", x=left, y=head, width=side, height=side, fill="none", stroke=GRID)]
-    parts.append(
-        element("line", x1=left, y1=head + side, x2=left + side, y2=head, stroke=MUTED, stroke_dasharray="3 4")
-    )
-    for step in range(0, 101, 25):
-        x, y = left + side * step / 100, head + side * (1 - step / 100)
-        parts.append(text(x, head + side + 14, str(step), text_anchor="middle", font_size=9.5, fill=MUTED))
-        parts.append(text(left - 5, y + 3, str(step), text_anchor="end", font_size=9.5, fill=MUTED))
-    parts.append(
-        text(left + side / 2, head + side + 29, "confidence, %", text_anchor="middle", font_size=10.5, fill=MUTED)
-    )
-    middle = head + side / 2
-    turned = f"rotate(-90 12 {middle})"
-    parts.append(text(12, middle, "accuracy, %", text_anchor="middle", font_size=10.5, fill=MUTED, transform=turned))
-    for k, (kind, (confidence, accuracy, images)) in enumerate(curves_of.items()):
-        colour = ("#2f4858", "#d9730d")[k % 2]
-        total = sum(images) or 1
-        points = [
-            (left + side * c, head + side * (1 - a), n, a)
-            for c, a, n in zip(confidence, accuracy, images, strict=True)
-            if c is not None and a is not None
-        ]
-        parts.append(path([(x, y) for x, y, _, _ in points], fill="none", stroke=colour, stroke_width=1.5))
-        for x, y, n, a in points:
-            words = tip(f"{kind}: {n} images, {100 * a:.0f} % right")
-            parts.append(
-                element("circle", words, cx=x, cy=y, r=2 + 9 * math.sqrt(n / total), fill=colour, fill_opacity=0.55)
-            )
-    return drawing(left + side + 14, head + side + 36, parts, label)
+@style.styled
+def reliability(panels: Mapping[str, Mapping[str, Reliability]]) -> Figure:
+    """Draw accuracy over confidence for ``clean`` and ``corrupted``; a dot's area is its bin's share of the images."""
+    looks = {"clean": Look(CLEAN, "o", "-"), "corrupted": Look(CORRUPTED, "o", "-")}
+    ticks = np.linspace(0, 1, 5)
+    figure, axes = style.panels(panels, (190, 190), Margins(50, 18, 38, 10), columns=3, legend=looks)
+    for ax, kinds in zip(axes, panels.values(), strict=True):
+        ax.set(xlim=(0, 1), ylim=(0, 1), xlabel="confidence, %", ylabel="accuracy, %")
+        ax.set_xticks(ticks, [f"{100 * tick:.0f}" for tick in ticks])
+        ax.set_yticks(ticks, [f"{100 * tick:.0f}" for tick in ticks])
+        ax.axline((0, 0), slope=1, color=MUTED, lw=1, ls=(0, (3, 4)))
+        for kind, bins in kinds.items():
+            known = ~np.isnan(bins.confidence)
+            x, y, images = bins.confidence[known], bins.accuracy[known], bins.images[known]
+            look = looks[kind]
+            ax.plot(x, y, color=look.colour, lw=1.5, clip_on=False)
+            words = [f"{kind}: {n} images, {100 * right:.0f} % right" for n, right in zip(images, y, strict=True)]
+            sizes = 4 + 18 * np.sqrt(images / max(1, images.sum()))
+            style.points(ax, x, y, words, sizes, look._replace(colour=f"{look.colour}99"))
+    return figure
 
 
-def recall_bars(classes: Sequence[str], lines: Mapping[str, Sequence[tuple[Number, Number]]], *, label: str) -> str:
-    """Draw each class's recall, one bar a model for corrupted images and a tick where its clean recall is."""
-    left, wide, bar, gap = 14 + svg.room(classes, 11), 420, 9, 12
-    parts = []
-    for step in range(0, 101, 25):
-        x = left + wide * step / 100
-        bottom = 8 + len(classes) * (bar * len(lines) + gap)
-        parts.append(element("line", x1=x, x2=x, y1=4, y2=bottom, stroke=GRID))
-        parts.append(text(x, bottom + 14, str(step), text_anchor="middle", font_size=10, fill=MUTED))
-    for c, name in enumerate(classes):
-        y = 8 + c * (bar * len(lines) + gap)
-        parts.append(text(left - 8, y + bar * len(lines) / 2 + 4, name, text_anchor="end", font_size=11, fill=INK))
+@style.styled
+def recall(panels: Mapping[str, Mapping[str, ArrayLike]], classes: Sequence[str], looks: Looks) -> Figure:
+    """Draw each class's recall, a bar a model on corrupted images and a tick where its clean recall is.
+
+    A panel has each model's (clean, corrupted) by class, fractions: (K, 2).
+    """
+    thick, gap = (9, 12) if len(looks) < 6 else (5, 10)
+    group = thick * len(looks) + gap
+    margins = Margins(14 + style.room(classes, 10.5), 24, 36, 4)
+    size = (420, group * len(classes))
+    figure, axes = style.panels(panels, size, margins, columns=1, legend=looks)
+    for ax, lines in zip(axes, panels.values(), strict=True):
+        ax.set(xlim=(0, 100), ylim=(size[1], 0), xticks=np.linspace(0, 100, 5), yticks=[], xlabel="recall, %")
+        for c, name in enumerate(classes):
+            _name_row(ax, group * (c + 0.5), name, 10.5)
         for k, (model, values) in enumerate(lines.items()):
-            clean, corrupted = values[c]
-            colour = svg.SERIES[k % len(svg.SERIES)]
-            width = wide * (corrupted or 0)
-            words = tip(f"{model}: {100 * (corrupted or 0):.0f} % corrupted, {100 * (clean or 0):.0f} % clean")
-            parts.append(
-                element("rect", words, x=left, y=y + k * bar, width=max(width, 1), height=bar - 2, fill=colour)
-            )
-            if clean is not None:
-                x = left + wide * clean
-                parts.append(
-                    element(
-                        "line", x1=x, x2=x, y1=y + k * bar - 1, y2=y + k * bar + bar - 1, stroke=INK, stroke_width=2
-                    )
-                )
-    bottom = 8 + len(classes) * (bar * len(lines) + gap)
-    parts.append(text(left + wide / 2, bottom + 29, "recall, %", text_anchor="middle", font_size=10.5, fill=MUTED))
-    return drawing(left + wide + 20, bottom + 34, parts, label)
+            for c, (clean, corrupted) in enumerate(100 * np.asarray(values, float)):
+                y = group * c + gap / 2 + thick * (k + 0.45)
+                (bar,) = ax.barh(y, np.nan_to_num(corrupted), thick - 2, color=looks[model].colour, lw=0)
+                style.tip(bar, f"{model}, {classes[c]}: {corrupted:.0f} % corrupted, {clean:.0f} % clean")
+                ax.plot([clean, clean], [y - thick / 2, y + thick / 2], color=INK, lw=2, clip_on=False)
+    return figure
 
 
-def confusion(classes: Sequence[str], counts: Sequence[Sequence[int]], *, label: str) -> str:
-    """Draw a confusion matrix, rows being the true classes, shaded by the share of the row, in percent."""
-    cell, size = (34, 10.5) if len(classes) <= 8 else (19, 8.5)
-    left, head = 38, 36
-    side = cell * len(classes)
-    turned = f"rotate(-90 10 {head + side / 2})"
-    parts = [
-        text(left + side / 2, 11, "taken for", text_anchor="middle", font_size=10.5, fill=MUTED),
-        text(10, head + side / 2, "true class", text_anchor="middle", font_size=10.5, fill=MUTED, transform=turned),
-    ]
-    for k in range(len(classes)):
-        middle = (k + 0.5) * cell
-        parts.append(text(left + middle, head - 7, str(k), text_anchor="middle", font_size=size, fill=MUTED))
-        parts.append(text(left - 8, head + middle + size / 3, str(k), text_anchor="end", font_size=size, fill=MUTED))
-    for r, row in enumerate(counts):
-        total = sum(row) or 1
-        for c, count in enumerate(row):
-            share = count / total
-            colour = svg.heat(0.72 * share) if r != c else f"rgba(11,110,153,{0.06 + 0.8 * share:.3f})"
-            words = tip(f"{classes[r]} taken for {classes[c]}: {100 * share:.1f} % ({count})")
-            x, y = left + c * cell, head + r * cell
-            parts.append(element("rect", words, x=x + 1, y=y + 1, width=cell - 2, height=cell - 2, rx=2, fill=colour))
-            if share >= 0.005:
-                ink = "#ffffff" if share > 0.6 else INK
-                parts.append(
-                    text(
-                        x + cell / 2,
-                        y + cell / 2 + size / 3,
-                        f"{100 * share:.0f}",
-                        text_anchor="middle",
-                        font_size=size,
-                        fill=ink,
-                        pointer_events="none",
-                    )
-                )
-    return drawing(left + side + 4, head + side + 4, parts, label)
+@style.styled
+def confusion(panels: Mapping[str, ArrayLike], classes: Sequence[str]) -> Figure:
+    """Draw confusion matrices of counts (K, K), rows being the true classes, in percent of the row.
+
+    Classes are named by their number; right answers are blue, mistakes orange to red.
+    """
+    side, size = (34, 10) if len(classes) <= 8 else (18, 8)
+    extent = side * len(classes)
+    figure, axes = style.panels(panels, (extent, extent), Margins(42, 14, 8, 32), columns=3)
+    for ax, counts in zip(axes, panels.values(), strict=True):
+        middles = np.arange(len(classes)) + 0.5
+        ax.set(xlim=(0, len(classes)), ylim=(len(classes), 0), xlabel="taken for", ylabel="true class")
+        ax.xaxis.tick_top()
+        ax.xaxis.set_label_position("top")
+        ax.set_xticks(middles, map(str, range(len(classes))), fontsize=size)
+        ax.set_yticks(middles, map(str, range(len(classes))), fontsize=size)
+        ax.grid(visible=False)
+        matrix = np.asarray(counts, float)
+        fractions = matrix / np.maximum(1, matrix.sum(axis=1, keepdims=True))
+        for (row, column), fraction in np.ndenumerate(fractions):
+            colour = to_rgba("#0b6e99", 0.06 + 0.8 * fraction) if row == column else HEAT(0.72 * fraction)
+            words = f"{classes[row]} taken for {classes[column]}: {100 * fraction:.1f} % ({matrix[row, column]:.0f})"
+            number = f"{100 * fraction:.0f}" if fraction >= 0.005 else ""
+            _cell(ax, row, column, colour, words, number, "#ffffff" if fraction > 0.7 else INK, size)
+    return figure
+
+
+def _name_row(ax: Axes, y: float, words: str, size: float) -> None:
+    """Write the name of a row to the left of the axes."""
+    ax.annotate(
+        words, (0, y), (-9, 0), ("axes fraction", "data"), "offset pixels", ha="right", va="center", fontsize=size
+    )
+
+
+def _cell(ax: Axes, row: int, column: int, colour: Any, words: str, shown: str, ink: str, size: float) -> None:
+    """Draw one cell of a matrix, with its tooltip and the number that stands in it."""
+    box = Rectangle((column + 0.03, row + 0.03), 0.94, 0.94, facecolor=colour, lw=0, clip_on=False)
+    style.tip(ax.add_artist(box), words)
+    if shown:
+        ax.text(column + 0.5, row + 0.53, shown, ha="center", va="center", fontsize=size, color=ink)

@@ -1,68 +1,68 @@
-"""What was scored, for the report: every model's weights, settings, prompts and versions."""
+"""What was scored: every model's weights, settings, prompts and versions, as the record of its predictions has them."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
 
-from benchmark.models import Preprocessing
+from markupsafe import Markup
 
-Line = tuple[str, str]
-"""What it is, and its value in words."""
+from benchmark.prediction.records import FileDescription, PredictionRecord
+from benchmark.reporting.tables import Cell, Column, Table, slug
+from benchmark.tuning.records import TuningSummary
+
+COLUMNS = (Column("What", is_text=True), Column("Value", is_text=True))
 
 
-def model(record: Mapping[str, Any]) -> list[Line]:
-    """Return all that record.json of a model's logits says, but for the prompts."""
-    known = record["model"]
+def model_table(name: str, title: str, record: PredictionRecord) -> Table:
+    """Return all that the record says, but for the prompts."""
+    known = record.model
     lines = [
-        ("Base", record.get("base") or known.get("base") or "itself"),
-        ("Architecture", known.get("architecture")),
-        ("Paper", known.get("citation")),
-        ("Licence", known.get("licence")),
-        ("Image tower, SHA-256", record.get("weights_sha256")),
-        *_files(known.get("files", ())),
-        (
-            "Images",
-            Preprocessing.model_validate(record["view"], strict=False).in_words() if record.get("view") else None,
-        ),
-        ("Prompts", f"at most {known['context_length']} tokens" if known.get("context_length") else None),
-        ("Logit scale", f"{record['logit_scale']:.4g}" if record.get("logit_scale") else None),
-        *_tuning(record.get("settings")),
-        ("Device", record.get("device")),
-        ("Versions", _named(record["versions"])),
-        ("Remarks", known.get("notes")),
+        ("Base", record.base or known.base or "itself"),
+        ("Architecture", known.architecture),
+        ("Paper", known.citation),
+        ("Licence", known.licence),
+        ("Image tower, SHA-256", record.weights_sha256),
+        *(("File", _file(file)) for file in known.files),
+        ("Images", known.preprocessing),
+        ("Prompts", f"at most {known.context_length} tokens"),
+        ("Logit scale", f"{record.logit_scale:.4g}"),
+        *(_tuning(record.tuning) if record.tuning else ()),
+        ("Device", record.device),
+        ("Versions", _named(record.versions)),
+        ("Remarks", known.notes),
     ]
-    return [(what, str(value)) for what, value in lines if value]
+    return _table(slug("model", name), title, lines)
 
 
-def _files(files: Any) -> Iterator[tuple[str, str]]:
-    for file in files:
-        source = f"{file['repo']} at {file['revision']}" if file.get("repo") else file.get("origin") or "a local folder"
-        checksum = f", SHA-256 {file['sha256']}" if file.get("sha256") else ""
-        yield "File", f"{file['name']} of {source}{checksum}"
-
-
-def _tuning(tuned: Mapping[str, Any] | None) -> Iterator[tuple[str, str]]:
-    if tuned:
-        yield "Tuned", _named(tuned["settings"])
-        yield "Shots", _named(tuned["shots"])
-        yield "Parameters trained", f"{tuned['parameters']:,}"
-        yield "Corruptions seen", ", ".join(tuned["corruptions"]) or "none"
-        kept = f"epoch {tuned['best_epoch']}, {tuned['scale']} of its update"
-        yield "Kept", f"{kept}, chosen on {tuned['chosen_on']}, neither tuned on nor scored"
-
-
-def prompts(record: Mapping[str, Any]) -> list[Line]:
+def prompts_table(record: PredictionRecord) -> Table:
     """Return the sentences of every data set's classes: the first template's of all, and the number of templates."""
-    return [
-        (f"{dataset} ({found['templates']}, {len(found['sentences'][0])} a class)", _first(found["sentences"]))
-        for dataset, found in record.get("prompts", {}).items()
+    lines = [
+        (
+            f"{dataset} ({prompts.templates}, {len(prompts.sentences[0])} a class)",
+            "; ".join(f"“{sentences[0]}”" for sentences in prompts.sentences),
+        )
+        for dataset, prompts in record.prompts.items()
     ]
+    return _table(slug("prompts"), "Prompts", lines)
 
 
-def _first(sentences: Any) -> str:
-    return "; ".join(f"“{of_class[0]}”" for of_class in sentences)
+def _table(name: Markup, title: str, lines: list[tuple[str, str]]) -> Table:
+    return Table(name, title, COLUMNS, [[Cell(what), Cell(value)] for what, value in lines if value])
 
 
-def _named(values: Mapping[str, Any]) -> str:
+def _file(file: FileDescription) -> str:
+    source = f"{file.repo} at {file.revision}" if file.repo else file.origin or "a local folder"
+    return f"{file.name} of {source}" + (f", SHA-256 {file.sha256}" if file.sha256 else "")
+
+
+def _tuning(tuning: TuningSummary) -> Iterator[tuple[str, str]]:
+    yield "Tuned", _named(tuning.settings.model_dump())
+    yield "Shots", _named(tuning.shots)
+    yield "Parameters trained", f"{tuning.parameters:,}"
+    yield "Corruptions seen", ", ".join(tuning.corruptions) or "none"
+    kept = f"epoch {tuning.best_epoch}, {tuning.scale:g} of its update"
+    yield "Kept", f"{kept}, chosen on {tuning.chosen_on}, neither tuned on nor scored"
+
+
+def _named(values: Mapping[str, object]) -> str:
     return ", ".join(f"{key} {value}" for key, value in values.items())

@@ -1,147 +1,322 @@
-"""The report's tables: rows of text once, then as Markdown, LaTeX or CSV."""
+"""The report's tables, built once from the scores; each document's template writes them in its own form."""
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Literal, NamedTuple
+
+import pandas as pd
+import xarray as xr
+from markupsafe import Markup
+
+from benchmark.scoring.aggregation import by_modality, ce, clean_ratio, defined_mean, over_datasets
+from benchmark.scoring.records import Accuracies, Estimate, ScoreName, ScoresRecord, Summary
+
+UNDEFINED = "–"
+BASE = "base = 100"
+RELATIVE = ("relative_mce", "relative_mce_pooled", "mrbe")
 
 
 class Column(NamedTuple):
-    """One column of the main table.
+    """The head of a column.
 
     Attributes:
-        key: name in ``summary`` of scores.json.
         title: what stands above it.
         unit: under the title.
-        better: the direction of a better model, ``low``, ``high`` or nothing.
+        better: the direction of a better model, if there is one.
         help: one sentence.
+        group: what stands above the titles of neighbouring columns.
+        is_text: whether it holds words, which stand to the left.
     """
 
-    key: str
     title: str
-    unit: str
-    better: str
-    help: str
-
-
-MAIN = (
-    Column("clean_error", "Clean error", "%", "low", "Wrong top-1 answers on clean images."),
-    Column("corrupted_error", "Corrupted error", "%", "low", "Wrong top-1 answers, mean over all cells."),
-    Column("gap", "Gap", "points", "low", "Clean minus corrupted accuracy: what the corruptions alone cost."),
-    Column("mce", "mCE", "base = 100", "low", "Corruption error over the baseline's, mean over corruptions."),
-    Column("mce_pooled", "Pooled mCE", "base = 100", "low", "The same, errors summed over data sets first."),
-    Column("relative_mce", "Relative mCE", "base = 100", "low", "Rise of the error over clean, over the baseline's."),
-    Column("auroc_clean", "AUROC clean", "%", "high", "Area under the ROC curve, one against the rest."),
-    Column("auroc_corrupted", "AUROC corrupted", "%", "high", "The same, mean over all cells."),
-)
-
-MORE = (
-    Column("relative_mce_pooled", "Pooled relative mCE", "base = 100", "low", "Relative mCE, errors summed first."),
-    Column("mce_trained", "mCE, trained", "base = 100", "low", "Corruptions that augmentation may draw from."),
-    Column("mce_held_out", "mCE, held out", "base = 100", "low", "Corruptions that no tuning has seen."),
-    Column("clean_ratio", "Clean error ratio", "base = 100", "low", "Clean error over the baseline's."),
-    Column("clean_balanced_error", "Balanced error", "%", "low", "One minus the mean recall over classes, clean."),
-    Column("mbe", "BE", "base = 100", "low", "Balanced error over the baseline's (Di Salvo et al. 2024)."),
-    Column("mrbe", "rBE", "base = 100", "low", "Rise of the balanced error, over the baseline's."),
-    Column("ece_clean", "ECE clean", "%", "low", "Expected calibration error, 15 bins."),
-    Column("ece_corrupted", "ECE corrupted", "%", "low", "The same, mean over all cells."),
-)
+    unit: str = ""
+    better: Literal["low", "high", ""] = ""
+    help: str = ""
+    group: str = ""
+    is_text: bool = False
 
 
 class Cell(NamedTuple):
-    """A value, its interval as text (empty if it has none), and whether no model is better."""
+    """What stands in one place: text, its interval (empty if it has none), and whether no model is better.
 
-    value: str
-    interval: str
-    best: bool
+    `colour` marks the name of a model by what it has in the figures.
+    """
 
-
-def cells(models: Mapping[str, Mapping[str, Any]], columns: Sequence[Column]) -> dict[str, list[Cell]]:
-    """Return the cells of a table by model; columns that no model has must be left out by the caller."""
-    best = {column.key: _best(models, column) for column in columns}
-    rows: dict[str, list[Cell]] = {}
-    for name, found in models.items():
-        row = []
-        for column in columns:
-            line = found["summary"][column.key]
-            value, low, high = line["value"], line.get("low"), line.get("high")
-            shown = "–" if value is None else number(value)
-            # the baseline over itself is 100 in every sample, which is no interval
-            known = low is not None and high is not None and low != high
-            interval = f"{number(low)}{'–' if low >= 0 else ' to '}{number(high)}" if known else ""
-            row.append(Cell(shown, interval, value is not None and shown == best[column.key]))
-        rows[name] = row
-    return rows
+    text: str
+    interval: str = ""
+    is_best: bool = False
+    colour: str = ""
 
 
-def present(models: Mapping[str, Mapping[str, Any]], columns: Sequence[Column]) -> list[Column]:
-    """Return the columns that the models have."""
-    return [column for column in columns if all(column.key in found["summary"] for found in models.values())]
+@dataclass(frozen=True)
+class Table:
+    """A table.
+
+    Attributes:
+        name: its short name, for links.
+        title: what stands above it.
+        columns: their heads.
+        rows: as many cells as columns in each.
+        note: a sentence or two below it.
+    """
+
+    name: Markup
+    title: str
+    columns: Sequence[Column]
+    rows: Sequence[Sequence[Cell]]
+    note: str = ""
+
+    @property
+    def groups(self) -> list[tuple[str, int]]:
+        """The groups of neighbouring columns, each with how many columns it spans; none if there is no group."""
+        spans = [(group, len(list(columns))) for group, columns in groupby(self.columns, lambda column: column.group)]
+        return spans if any(group for group, _ in spans) else []
 
 
-def _best(models: Mapping[str, Mapping[str, Any]], column: Column) -> str:
-    values = [found["summary"][column.key]["value"] for found in models.values()]
-    known = [value for value in values if value is not None]
-    if not known or not column.better:
-        return ""
+MODEL = Column("Model", is_text=True)
+
+MAIN: dict[ScoreName, Column] = {
+    "clean_error": Column("Clean error", "%", "low", "Wrong top-1 answers on clean images."),
+    "corrupted_error": Column("Corrupted error", "%", "low", "Wrong top-1 answers, mean over all cells."),
+    "gap": Column("Gap", "points", "low", "Clean minus corrupted accuracy: what the corruptions alone cost."),
+    "mce": Column("mCE", BASE, "low", "Corruption error over the baseline's, mean over corruptions."),
+    "mce_pooled": Column("Pooled mCE", BASE, "low", "The same, errors summed over data sets first."),
+    "relative_mce": Column("Relative mCE", BASE, "low", "Rise of the error over clean, over the baseline's."),
+    "auroc_clean": Column("AUROC clean", "%", "high", "Area under the ROC curve, one against the rest."),
+    "auroc_corrupted": Column("AUROC corrupted", "%", "high", "The same, mean over all cells."),
+}
+
+MORE: dict[ScoreName, Column] = {
+    "relative_mce_pooled": Column("Pooled relative mCE", BASE, "low", "Relative mCE, errors summed first."),
+    "mce_trained": Column("mCE, trained", BASE, "low", "Corruptions that augmentation may draw from."),
+    "mce_held_out": Column("mCE, held out", BASE, "low", "Corruptions that no tuning has seen."),
+    "clean_ratio": Column("Clean error ratio", BASE, "low", "Clean error over the baseline's."),
+    "clean_balanced_error": Column("Balanced error", "%", "low", "One minus the mean recall over classes, clean."),
+    "mbe": Column("BE", BASE, "low", "Balanced error over the baseline's (Di Salvo et al. 2024)."),
+    "mrbe": Column("rBE", BASE, "low", "Rise of the balanced error, over the baseline's."),
+    "ece_clean": Column("ECE clean", "%", "low", "Expected calibration error, 15 bins."),
+    "ece_corrupted": Column("ECE corrupted", "%", "low", "The same, mean over all cells."),
+}
+
+
+def number(value: float | None, form: str = ".1f") -> str:
+    """Return a number in a form of `format`, with the minus sign that tables are printed with."""
+    return UNDEFINED if value is None or value != value else format(value, form).replace("-", "−")
+
+
+def one_line(text: object) -> str:
+    """Return `text` as one line without control characters, which XML and LaTeX refuse."""
+    line = " ".join(str(text).split())
+    return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in line)
+
+
+def slug(*parts: str) -> Markup:
+    """Return a name for files and links, alike in every document."""
+    return Markup("-".join(re.sub(r"[^A-Za-z0-9_]+", "-", part) for part in parts if part))
+
+
+def numeric(
+    labels: Sequence[Cell], values: Sequence[Sequence[Estimate]], columns: Sequence[Column]
+) -> list[list[Cell]]:
+    """Return a row a label: its cell, then each value with its interval; the best of a column is marked."""
+    best = [_best([row[k].value for row in values], column) for k, column in enumerate(columns)]
+    return [
+        [
+            label,
+            *(Cell(number(v.value), _interval(v), number(v.value) == mark) for v, mark in zip(row, best, strict=True)),
+        ]
+        for label, row in zip(labels, values, strict=True)
+    ]
+
+
+def _best(values: Sequence[float | None], column: Column) -> str | None:
+    known = [value for value in values if value is not None and value == value]
+    if len(values) < 2 or not known or not column.better:
+        return None
     return number(min(known) if column.better == "low" else max(known))
 
 
-def number(value: float, form: str = ".1f") -> str:
-    """Return a number in a form of `format`, with the minus sign that tables are printed with."""
-    return format(value, form).replace("-", "−")
+def _interval(value: Estimate) -> str:
+    # the baseline over itself is 100 in every sample, which is no interval
+    if value.low is None or value.high is None or value.low == value.high:
+        return ""
+    return f"{number(value.low)}{'–' if value.low >= 0 else ' to '}{number(value.high)}"
 
 
-def markdown(header: Sequence[str], rows: Sequence[Sequence[str]], *, words: int = 1) -> str:
-    """Return a Markdown table, pipes escaped; the first `words` columns are text, the others numbers to the right."""
-    lines = [header, ["---"] * words + ["---:"] * (len(header) - words), *rows]
-    return "\n".join("| " + " | ".join(word.replace("|", r"\|") for word in line) + " |" for line in lines) + "\n"
+def summaries(scores: ScoresRecord) -> dict[str, dict[str, Summary]]:
+    """Return every model's summary over all collections, under no name, and over each alone if there are several."""
+    every = {"": {model: of_model.summary for model, of_model in scores.models.items()}}
+    names = scores.collections if len(scores.collections) > 1 else ()
+    return every | {c: {model: found.collections[c] for model, found in scores.models.items()} for c in names}
 
 
-def latex(header: Sequence[str], rows: Sequence[Sequence[str]], *, caption: str, label: str) -> str:
-    """Return a table for LaTeX's packages booktabs and graphicx, as wide as the text; words between ** are bold."""
-
-    def line(words: Sequence[str]) -> str:
-        return " & ".join(_bold(word) for word in words) + r" \\"
-
-    body = "\n".join(line(row) for row in rows)
-    return (
-        "% needs \\usepackage{booktabs,graphicx}\n\\begin{table}\n\\centering\n"
-        f"\\caption{{{_tex(caption)}}}\n\\label{{{label}}}\n"
-        f"\\resizebox{{\\textwidth}}{{!}}{{%\n\\begin{{tabular}}{{l{'r' * (len(header) - 1)}}}\n"
-        f"\\toprule\n{line(header)}\n\\midrule\n{body}\n"
-        "\\bottomrule\n\\end{tabular}}\n\\end{table}\n"
-    )
+def main_tables(scores: ScoresRecord, labels: Mapping[str, Cell]) -> Iterator[Table]:
+    """Yield the main table and the one of more scores: over all collections, then of each if there are several."""
+    for collection, models in summaries(scores).items():
+        for name, title, columns in (("scores", "Scores", MAIN), ("more-scores", "More scores", MORE)):
+            kept = {key: column for key, column in columns.items() if all(key in s for s in models.values())}
+            rows = numeric(list(labels.values()), [[s[key] for key in kept] for s in models.values()], [*kept.values()])
+            yield Table(
+                slug(name, collection),
+                f"{title}, {collection}" if collection else title,
+                [MODEL, *kept.values()],
+                rows,
+            )
 
 
-def comma_separated(groups: Mapping[str, Mapping[str, Mapping[str, Any]]], columns: Sequence[Column]) -> str:
-    """Return a CSV table: a row a model and collection, each value with the ends of its interval; empty is undefined.
-
-    `groups` has the models by collection, under no name over all of them.
-    """
-    out = io.StringIO()
-    write = csv.writer(out, lineterminator="\n").writerow
-    write(["model", "collection", *(name for c in columns for name in (c.key, f"{c.key}_low", f"{c.key}_high"))])
-    for collection, models in groups.items():
-        for model, found in models.items():
-            lines = [found["summary"].get(column.key, {}) for column in columns]
-            values = [line.get(end) for line in lines for end in ("value", "low", "high")]
-            write([model, collection, *("" if value is None else f"{value:.4f}" for value in values)])
-    return out.getvalue()
-
-
-def _bold(word: str) -> str:
-    parts = [_tex(part) for part in word.split("**")]
-    return "".join(rf"\textbf{{{part}}}" if place % 2 else part for place, part in enumerate(parts))
+def frame(scores: ScoresRecord) -> pd.DataFrame:
+    """Return the scores with a row a model and collection, the first of which, without a name, is all of them."""
+    undefined = Estimate(value=None)
+    rows = [
+        {"model": model, "collection": collection}
+        | {
+            f"{key}{suffix}": getattr(summary.get(key, undefined), end)
+            for key in MAIN | MORE
+            for suffix, end in (("", "value"), ("_low", "low"), ("_high", "high"))
+        }
+        for collection, models in summaries(scores).items()
+        for model, summary in models.items()
+    ]
+    table = pd.DataFrame(rows)
+    return table.astype(dict.fromkeys(table.columns[2:], float))
 
 
-def _tex(words: str) -> str:
-    special = {c: "\\" + c for c in "&%$#_{}"} | {
-        "\\": r"\textbackslash{}",
-        "~": r"\textasciitilde{}",
-        "–": "--",
-        "−": "$-$",
-    }
-    return "".join(special.get(character, character) for character in words)
+def paper_tables(cube: xr.Dataset, scores: ScoresRecord, labels: Mapping[str, Cell]) -> Iterator[Table]:
+    """Yield errors, and ratios to the baseline's, by modality; and of each collection by data set and corruption."""
+    yield from _by_place(cube, scores, labels, "modality")
+    for collection, names in scores.collections.items():
+        of_collection = cube.sel(dataset=list(names))
+        shown = collection if len(scores.collections) > 1 else ""
+        yield from _by_place(of_collection, scores, labels, "dataset", shown)
+        yield from _by_corruption(of_collection, scores, labels, shown)
+
+
+def _by_place(
+    cube: xr.Dataset,
+    scores: ScoresRecord,
+    labels: Mapping[str, Cell],
+    axis: Literal["modality", "dataset"],
+    collection: str = "",
+) -> Iterator[Table]:
+    """Yield the errors in percent, then the ratios; clean and corrupted of the same place stand side by side."""
+    error, ratio = percentages(cube, scores.baseline)
+    of = f" by {'data set' if axis == 'dataset' else axis}{_of(collection)}"
+    errors = {"clean": 100 * cube.clean_error, "corrupted": defined_mean(error, "corruption")}
+    ratios = {"clean": clean_ratio(cube, scores.baseline), "mCE": defined_mean(ratio, "corruption")}
+    for name, title, kinds in (
+        ("errors", f"Errors{of}, %", errors),
+        ("ratios", f"Clean error and mCE{of}, {BASE}", ratios),
+    ):
+        columns, values = [], []
+        means = {kind: by_modality(value) if axis == "modality" else value for kind, value in kinds.items()}
+        for place in dict.fromkeys(cube[axis].values.tolist()):
+            columns += [Column(kind, better="low", group=place) for kind in kinds]
+            values += [mean.sel({axis: place}) for mean in means.values()]
+        columns += [Column(kind, better="low", group="mean") for kind in kinds]
+        values += [over_datasets(value) for value in kinds.values()]
+        yield Table(slug(f"{name}-by-{axis}", collection), title, [MODEL, *columns], _rows(values, columns, labels))
+
+
+def _by_corruption(
+    cube: xr.Dataset, scores: ScoresRecord, labels: Mapping[str, Cell], collection: str
+) -> Iterator[Table]:
+    names = cube.corruption.values[cube.present.any("dataset").values].tolist()
+    columns = [Column(c.replace("_", " "), "held out" if c in scores.held_out else "", "low") for c in names]
+    columns.append(Column("mean", better="low"))
+    for name, title, values in zip(
+        ("errors", "ce"),
+        (f"Corrupted error by corruption{_of(collection)}, %", f"CE by corruption{_of(collection)}, {BASE}"),
+        percentages(cube, scores.baseline),
+        strict=True,
+    ):
+        means = defined_mean(values, "dataset")
+        shown = [*(means.sel(corruption=c) for c in names), over_datasets(defined_mean(values, "corruption"))]
+        rows = _rows(shown, columns, labels)
+        yield Table(slug(f"{name}-by-corruption", collection), title, [MODEL, *columns], rows)
+
+
+def _of(collection: str) -> str:
+    return f" of {collection}" if collection else ""
+
+
+def _rows(values: Sequence[xr.DataArray], columns: Sequence[Column], labels: Mapping[str, Cell]) -> list[list[Cell]]:
+    """Return a row a model of arrays that have the dimension model alone."""
+    numbers = [[Estimate(value=defined(float(v.sel(model=model)))) for v in values] for model in labels]
+    return numeric(list(labels.values()), numbers, columns)
+
+
+def percentages(cube: xr.Dataset, baseline: str) -> tuple[xr.DataArray, xr.DataArray]:
+    """Return the mean error over severities in percent, and CE: by model, data set and corruption, NaN if undefined."""
+    return 100 * cube.error.mean("severity"), ce(cube, baseline)
+
+
+def defined(value: float) -> float | None:
+    """Return None for NaN."""
+    return None if value != value else value
+
+
+def left_out(scores: ScoresRecord) -> list[tuple[str, str, str]]:
+    """Return which ratios are undefined: columns that they are missing from, which, and why; alike for all models."""
+    summary = next(iter(scores.models.values())).summary
+    titles: dict[tuple[str, str], list[str]] = {}
+    for key, column in (MAIN | MORE).items():
+        if key in summary and (cells := summary[key].left_out):
+            why = "does not get worse" if key in RELATIVE else "makes no error"
+            titles.setdefault((", ".join(cells), why), []).append(column.title)
+    return [(" and ".join(columns), cells, why) for (cells, why), columns in titles.items()]
+
+
+def comparisons(scores: ScoresRecord, labels: Mapping[str, Cell]) -> Table:
+    """Return every paired comparison of two models."""
+    columns = (MODEL._replace(title="First"), MODEL._replace(title="Second"), Column("Images", is_text=True))
+    rows = [
+        [
+            labels[line.first],
+            labels[line.second],
+            Cell(line.images),
+            Cell(number(line.difference, "+.1f"), f"{number(line.low, '+.1f')} to {number(line.high, '+.1f')}"),
+            Cell(f"{line.p:.4f}"),
+            Cell(f"{line.p_holm:.4f}", is_best=(line.p_holm or 0) < 0.05),
+        ]
+        for line in scores.comparisons
+    ]
+    heads = [*columns, Column("Difference", "points"), Column("p"), Column("p (Holm)")]
+    return Table(slug("comparisons"), "Paired comparisons", heads, rows)
+
+
+def label_order(scores: ScoresRecord, labels: Mapping[str, Cell]) -> Table:
+    """Return the accuracy in the right class order beside that in RobustMedCLIP's."""
+    rows = []
+    for model, found in scores.models.items():
+        for dataset, audit in found.label_order.items():
+            own, theirs = audit.own, audit.theirs or Accuracies(clean=None, corrupted=None)
+            accuracies = [
+                Cell(number(None if value is None else 100 * value))
+                for value in (own.clean, theirs.clean, own.corrupted, theirs.corrupted)
+            ]
+            is_same = audit.order == scores.datasets[dataset].class_names
+            said = (
+                "unknown for these classes"
+                if audit.order is None
+                else "the same"
+                if is_same
+                else ", ".join(audit.order)
+            )
+            rows.append([labels[model], Cell(dataset), *accuracies, Cell(said)])
+    heads = [Column(word, "%") for word in ("Clean", "their order", "Corrupted", "their order")]
+    text = [Column(word, is_text=True) for word in ("Data set", "Their order is")]
+    return Table(slug("label-order"), "Label order", [MODEL, text[0], *heads, text[1]], rows)
+
+
+def data_sets(scores: ScoresRecord) -> Table:
+    """Return the scored split of every data set: its source, size and checksum."""
+    rows = [
+        [Cell(name), Cell(d.modality), Cell(d.source), Cell(number(d.seed, "d")), Cell(f"{d.count:,}"), Cell(d.images)]
+        for name, d in scores.datasets.items()
+    ]
+    text = [Column(word, is_text=True) for word in ("Data set", "Modality", "Source", "Images, SHA-256")]
+    return Table(slug("data-sets"), "Data sets", [*text[:3], Column("Seed"), Column("Images"), text[3]], rows)

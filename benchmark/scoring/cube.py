@@ -22,7 +22,7 @@ import xarray as xr
 
 from benchmark.scoring.measure import METRICS
 from benchmark.scoring.records import Grid
-from corruptions import SEVERITIES
+from corruptions.spec import SEVERITIES
 from pipeline.cell import CLEAN
 
 CELL = ["model", "dataset", "corruption", "severity"]

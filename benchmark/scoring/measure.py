@@ -13,7 +13,7 @@ from benchmark.prediction.logits import read_logits
 from benchmark.scoring import metrics
 from benchmark.scoring.metrics import Floats
 from benchmark.scoring.records import Accuracies, DatasetScores, Images, LabelOrder, Recall, ReliabilityRecord
-from corruptions import SEVERITIES
+from corruptions.spec import SEVERITIES
 from pipeline.cell import cells_of
 from pipeline.errors import UserError
 from pipeline.io.checksums import labels_checksum

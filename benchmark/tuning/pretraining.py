@@ -20,7 +20,7 @@ from benchmark.data.prefetch import prefetch
 from benchmark.data.prompts import TEMPLATES, Prompts
 from benchmark.models.components.preprocessing import preprocess
 from benchmark.models.families import phantom_clip
-from benchmark.tuning.augmentation import shift_and_mirror
+from benchmark.tuning.geometry import shift_and_mirror
 from benchmark.tuning.schedule import time_left, warm_cosine
 from pipeline.config import Pretrain
 from pipeline.io.atomic import atomic_write

@@ -20,13 +20,14 @@ from benchmark.data.pool import Images, Ints, Pool, Subset
 from benchmark.data.prefetch import prefetch
 from benchmark.data.prompts import prompts
 from benchmark.models import loading
-from benchmark.prediction.devices import parse_device
+from benchmark.models.devices import parse_device
 from benchmark.tuning.adapters import add_lora
-from benchmark.tuning.augmentation import RandomCorruption, RandomCropAndMirror
+from benchmark.tuning.augmentation import RandomCorruption
+from benchmark.tuning.geometry import RandomCropAndMirror
 from benchmark.tuning.records import EpochRecord, TuneRecord, TuningSettings
 from benchmark.tuning.schedule import time_left, warm_cosine
 from benchmark.tuning.shots import balanced_order, choose_images
-from corruptions import BYTES_VERSION
+from corruptions.table import BYTES_VERSION
 from pipeline import manifest
 from pipeline.cell import PREPARED
 from pipeline.config import Config

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 from typing import TypeVar
 
-from corruptions import CORRUPTIONS
+from corruptions.spec import CORRUPTIONS
 from pipeline import datasets, manifest
 from pipeline.cell import CLEAN, HUB_SPLITS, RELEASED, Cell, cells_of
 from pipeline.datasets import OwnCard

@@ -13,7 +13,7 @@ from typing import Any
 import yaml
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from corruptions import CORRUPTIONS, SEVERITIES
+from corruptions.spec import CORRUPTIONS, SEVERITIES
 from pipeline import datasets
 from pipeline.cell import HUB_SPLITS, RELEASED
 from pipeline.config import Config

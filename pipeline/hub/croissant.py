@@ -9,7 +9,7 @@ from typing import Any
 
 import mlcroissant as mlc
 
-from corruptions import CORRUPTIONS
+from corruptions.spec import CORRUPTIONS
 from pipeline import datasets
 from pipeline.hub.build import OWN, Build, Dataset
 from pipeline.hub.card import REPO, USES, citations, licence, personal, title

@@ -66,7 +66,7 @@ def run(work: Callable[[], int | None]) -> int:
         extra = "benchmark" if "benchmark" in sys.modules else "pipeline"  # which never imports benchmark
         return _say(f"error: {missing_package(missing.name, extra)}")
     except RuntimeError as failure:
-        from corruptions import BackendUnavailable
+        from corruptions.spec import BackendUnavailable
 
         if not isinstance(failure, BackendUnavailable):
             raise

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from corruptions import SEVERITIES
+from corruptions.spec import SEVERITIES
 from pipeline.cell import SIZE
 from pipeline.errors import UserError
 from pipeline.io.npz import Array

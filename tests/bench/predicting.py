@@ -21,11 +21,11 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from benchmark.models.devices import parse_device
 from benchmark.models.families.phantom_clip import EMBEDDING
-from benchmark.predict import Predicting
 from benchmark.prediction.batches import Cells
-from benchmark.prediction.devices import parse_device
-from pipeline.cell import CLEAN
+from benchmark.prediction.predictor import Predictor
+from pipeline.cell import Cell
 from pipeline.config import read_config
 from pipeline.io.records import write_json
 from pipeline.paths import Workspace
@@ -66,56 +66,56 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--one-cell-in", type=int, default=1, help="of how many cells one is predicted (default: all)")
     parser.add_argument("--output", type=Path, default=Path("build/bench/predicting.json"))
-    given = parser.parse_args(argv)
-    chosen, device = (
-        read_config(Workspace(given.root)).benchmark,
-        parse_device(read_config(Workspace(given.root)).benchmark.device),
-    )
-    run = Predicting(given.root, given.model, device=device, on_the_fly=False, split=chosen.split)
-    if given.vit:
+    args = parser.parse_args(argv)
+    workspace = Workspace(args.root)
+    config = read_config(workspace)
+    device, split, size = parse_device(config.benchmark.device), config.benchmark.split, config.benchmark.batch
+    predictor = Predictor(workspace, config, args.model, device=device, on_the_fly=False, split=split)
+    if args.vit:
         torch.manual_seed(0)
-        run.model.image_tower = Vit().eval().to(device)
-    cells = Cells(run.layout, given.dataset, run.split)
-    batch = next(cells.batches([CLEAN], chosen.batch)).images
-    images = len(list(cells.checksums)[:: given.one_cell_in]) * len(cells.labels)
-    prepared = run.model.preprocess(batch)
+        predictor.model.image_tower = Vit().eval().to(device)
+    cells = Cells(workspace, args.dataset, split)
+    batch = next(cells.batches([Cell(args.dataset, split)], size)).images
+    images = len(list(cells.checksums)[:: args.one_cell_in]) * len(cells.labels)
+    prepared = predictor.model.preprocess(batch)
     rounds = []
-    for _ in range(given.rounds + 1):
-        forward = _timed(lambda: _forward(run, prepared, images))
+    for _ in range(args.rounds + 1):
+        forward = _time(lambda: _forward(predictor, prepared, images))
         with tempfile.TemporaryDirectory() as folder:
-            run.places = Workspace(folder)
-            predicting = _timed(lambda: run.data_set(given.dataset, shard=(0, given.one_cell_in)))
+            predictor.output = Workspace(folder)
+            predicting = _time(lambda: predictor.predict(predictor.pending(args.dataset, shard=(0, args.one_cell_in))))
         rounds.append((forward, predicting))
     del rounds[0]  # what is done once: compiling, first touches of memory, files into the cache
     rows: dict[str, Row] = {}
     for clock in Seconds._fields:
-        taken = [(getattr(forward, clock), getattr(predicting, clock)) for forward, predicting in rounds]
+        seconds = [(getattr(forward, clock), getattr(predicting, clock)) for forward, predicting in rounds]
         rows[clock] = {
-            "forward only": _timing([images / forward for forward, _ in taken]),
-            "predicting": _timing([images / predicting for _, predicting in taken]),
-            "share": _timing([forward / predicting for forward, predicting in taken]),
+            "forward only": _timing([images / forward for forward, _ in seconds]),
+            "predicting": _timing([images / predicting for _, predicting in seconds]),
+            "share": _timing([forward / predicting for forward, predicting in seconds]),
         }
-    found = {
+    result = {
         "machine": machine(),
         "unit": "images per second, and the share of forward only: median, slowest and fastest of the rounds",
-        "model": "a ViT-B/16 with random weights" if given.vit else given.model,
+        "model": "a ViT-B/16 with random weights" if args.vit else args.model,
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
         "threads": torch.get_num_threads(),
         "batch": len(batch),
         "images": images,
-        "rounds": given.rounds,
+        "rounds": args.rounds,
         "rows": {clock: {what: timing._asdict() for what, timing in row.items()} for clock, row in rows.items()},
     }
-    print("{model} on {device}, {threads} threads, batch {batch}, {images} images, {rounds} rounds".format_map(found))
+    print("{model} on {device}, {threads} threads, batch {batch}, {images} images, {rounds} rounds".format_map(result))
     for clock, row in rows.items():
-        alone, whole, share = row.values()
+        forward_only, predicting_too, share = row.values()
         print(
-            f"{clock:4}: forward only {alone.median:.0f} images/s, predicting {whole.median:.0f} images/s,"
+            f"{clock:4}: forward only {forward_only.median:.0f} images/s,"
+            f" predicting {predicting_too.median:.0f} images/s,"
             f" share {share.median:.0%} ({share.slowest:.0%} to {share.fastest:.0%})"
         )
-    given.output.parent.mkdir(parents=True, exist_ok=True)
-    write_json(given.output, found)
-    print(f"wrote {given.output}")
+    args.output.parent.mkdir(parents=True, exist_ok=True)
+    write_json(args.output, result)
+    print(f"wrote {args.output}")
     return 0
 
 
@@ -123,17 +123,17 @@ def _timing(rates: list[float]) -> Timing:
     return Timing(statistics.median(rates), min(rates), max(rates))
 
 
-def _timed(work: Callable[[], object]) -> Seconds:
+def _time(work: Callable[[], object]) -> Seconds:
     wall, cpu = time.perf_counter(), time.process_time()
     work()
     return Seconds(time.perf_counter() - wall, time.process_time() - cpu)
 
 
-def _forward(run: Predicting, prepared: Tensor, images: int) -> None:
-    kind = run.model.device.type
+def _forward(predictor: Predictor, prepared: Tensor, images: int) -> None:
+    kind = predictor.model.device.type
     with torch.inference_mode(), torch.autocast(kind, torch.float16, enabled=kind == "cuda"):
         for start in range(0, images, len(prepared)):
-            run.model.encode_images(prepared[: images - start])
+            predictor.model.encode_images(prepared[: images - start])
     if kind == "cuda":
         torch.cuda.synchronize()
 

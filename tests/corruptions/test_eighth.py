@@ -17,10 +17,10 @@ REPOSITORY = Path(__file__).parents[2]
 ADDITIONS = {
     "corruptions/table.py": [
         (
-            '\n}\n"""Profile ``imagenet-c``',
-            '\n    "posterize": {"kernel": "posterize", "bits": [6, 5, 4, 3, 2], "source": "new"},',
+            "\n    },\n    # Strengths tuned",
+            '\n        "posterize": {"kernel": "posterize", "bits": [6, 5, 4, 3, 2], "source": "new"},',
         ),
-        ('\n}\n"""Profile ``modality``', '\n    "posterize": "imagenet-c",'),
+        ('\n    },\n}\n"""Profile to corruption', '\n        "posterize": "imagenet-c",'),
         (
             '\n}\n"""Every kernel',
             '\n    "posterize": {"module": "levels", "draws": None, "identity": {"bits": 8}},',
@@ -69,7 +69,7 @@ def posterize(images: Images, *, bits: int) -> Images:
 CHECKS = """
 import numpy as np
 from corruptions import CORRUPTIONS, PROFILES, Augment, cpu, sweep
-from corruptions.table import IMAGENET_C
+from corruptions.table import STRENGTHS
 from pipeline.cell import Cell
 from pipeline.io.npz import Npz
 from pipeline.manifest import read_corruption
@@ -79,7 +79,7 @@ assert CORRUPTIONS[-1] == "posterize" and len(CORRUPTIONS) == 8
 assert "posterize" in list(cpu.warm())
 workspace, draw = Workspace("workspace"), {"dataset": "oct", "split": "test", "seed": 2025}
 clean = Npz(workspace.npz(Cell("oct", "test"))).images
-for severity, bits in enumerate(IMAGENET_C["posterize"]["bits"], 1):
+for severity, bits in enumerate(STRENGTHS["imagenet-c"]["posterize"]["bits"], 1):
     released = Npz(workspace.npz(Cell("oct", "test", "posterize", severity))).images
     assert np.array_equal(released, clean & (256 - 2 ** (8 - bits)))
 entries = read_corruption(workspace, "oct", "posterize").strengths

@@ -58,7 +58,7 @@ def test_the_projects_own_params_are_valid() -> None:
         ({"seed": -1}, "seed must be at least 0, not -1"),
         ({"seed": True}, "seed must be a whole number, not True"),
         ({"seed": 1.0}, "seed must be a whole number, not 1.0"),
-        ({"columns": {"mine": []}}, r"columns.mine is \[\]; have aml, pbc"),
+        ({"columns": {"mine": []}}, r"columns.mine must be text, not \[\]"),
         ({"columns": ["fundus"]}, "columns must be a mapping"),
         ({"columns": {"mine": "mri"}}, "columns.mine is 'mri'; have aml, pbc"),
         ({"datasets": ["mine"], "profile": "modality"}, "no column for mine"),

@@ -30,10 +30,12 @@ _GREY = ("1", "L", "LA", "La")
 _WIDE = ("I;16", "I;16B", "I;16L", "I;16N")
 _COLOUR = ("P", "PA", "RGB", "RGBA", "CMYK", "YCbCr")
 
-_BITS, _COMPRESSION, _PHOTOMETRIC, _COLOUR_MAP, _INK_SET, _EXTRA, _SAMPLE_FORMAT = 258, 259, 262, 320, 332, 338, 339
+_BITS, _COMPRESSION, _PHOTOMETRIC, _FILL_ORDER, _SAMPLES, _PLANES = 258, 259, 262, 266, 277, 284
+_COLOUR_MAP, _INK_SET, _EXTRA, _SAMPLE_FORMAT = 320, 332, 338, 339
 _MINIMA, _MAXIMA = (280, 340), (281, 341)  # {S}MinSampleValue, {S}MaxSampleValue
 _NUMBERS = {1: "unsigned", 2: "signed", 3: "floating-point"}
-_WHITE_IS_ZERO, _PALETTE, _SEPARATED, _YCBCR = 0, 3, 5, 6
+_WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _PALETTE, _CMYK, _YCBCR = 0, 1, 2, 3, 5, 6
+_CHANNELS = {_BLACK_IS_ZERO: 1, _RGB: 3, _PALETTE: 1, _CMYK: 4}
 _JPEG = 7
 _PREMULTIPLIED = 1
 _ADVICE = "save it as 8- or 16-bit grey, or as 8-bit RGB"
@@ -134,7 +136,10 @@ def _check_tiff(image: TiffImagePlugin.TiffImageFile, path: Path) -> tuple[int, 
         raise UserError(f"{path} does not say what its pixel values mean (tag PhotometricInterpretation); {_ADVICE}")
     if photometric == _YCBCR and tags.get(_COMPRESSION) != _JPEG:
         raise UserError(f"{path} has YCbCr colours without JPEG compression; {_ADVICE}")
-    if photometric == _SEPARATED and tags.get(_INK_SET, 1) != 1:
+    is_plain = bits == 8 and tags.get(_FILL_ORDER, 1) == 1 and tags.get(_SAMPLES, 1) == _CHANNELS.get(photometric)
+    if tags.get(_PLANES) == 2 and not is_plain:
+        raise UserError(f"{path} keeps its channels apart, and not as plain 8-bit ones; {_ADVICE}")
+    if photometric == _CMYK and tags.get(_INK_SET, 1) != 1:
         raise UserError(f"{path} has other inks than CMYK; {_ADVICE}")
     if photometric == _PALETTE and max(tags.get(_COLOUR_MAP, (256,))) < 256:
         raise UserError(f"{path} has a palette of numbers below 256 where 65535 is full; {_ADVICE}")

@@ -10,6 +10,7 @@ from torch import nn
 
 from benchmark import tune
 from benchmark.models import Bert, load, loading, records
+from benchmark.tuning import shots
 from pipeline.config import read_config
 from pipeline.paths import Workspace
 from tests.benchmark.conftest import discs, fill, params
@@ -33,7 +34,7 @@ def tuned(root, rank):
     """Tune, and return the record, and the base's and the tuned tower's features of the same images."""
     record = tune.tune(root, "mine")
     config = json.loads((Workspace(root).adapter("mine") / "adapter_config.json").read_text())
-    assert (config["r"], record["settings"]["rank"]) == (rank, rank)
+    assert (config["r"], record.settings.rank) == (rank, rank)
     models = [
         loading.load(Workspace(root), read_config(Workspace(root)).benchmark, name, device="cpu")
         for name in (read_config(Workspace(root)).benchmark.baseline, "mine")
@@ -56,7 +57,7 @@ def test_a_vit_is_tuned_on_its_attention(clip, rank, tmp_path):
     weights, _ = clip
     record, _ = tuned(workspace(tmp_path, "hub:someone/clip", weights, rank), rank)
     width, layers, projections = 16, 2, 3
-    assert record["parameters"] == layers * projections * rank * (width + width)
+    assert record.parameters == layers * projections * rank * (width + width)
 
 
 TOWERS = {
@@ -75,11 +76,11 @@ def test_the_towers_of_robustmedclip_are_tuned_and_batch_norm_stays(name, rank, 
     files = without_checksum(records()[name])
     changed = {"bert": Bert(vocabulary=40, width=64, layers=3), "architecture": architecture, "files": files}
     monkeypatch.setitem(records(), name, records()[name].changed(**changed))
-    monkeypatch.setattr(tune, "VALIDATION", 4)
+    monkeypatch.setattr(shots, "HELD", 4)
     torch.manual_seed(0)
     torch.save(published_state(load(name, weights_dir=words, random_init=True)), words / files[0].name)
     record, (base, mine) = tuned(workspace(tmp_path, name, words, rank), rank)
-    assert record["parameters"] == rank * parameters
+    assert record.parameters == rank * parameters
     norms = [module for module in base.image_tower.modules() if isinstance(module, nn.BatchNorm2d)]
     others = [module for module in mine.image_tower.modules() if isinstance(module, nn.BatchNorm2d)]
     assert len(norms) == len(others) == (53 if name == "medclip-resnet" else 0)

@@ -60,7 +60,7 @@ DAMAGED = {
 @pytest.mark.parametrize("kind", DAMAGED)
 def test_another_file_is_a_sentence_and_is_predicted_again(kind, path):
     path.write_bytes(DAMAGED[kind])
-    with pytest.raises(UserError, match="is not a whole file of logits .*; delete it and predict again"):
+    with pytest.raises(UserError, match=r"is not a whole file of logits .*; delete it and predict again"):
         read_logits(path)
     assert stored_key(path) is None
 

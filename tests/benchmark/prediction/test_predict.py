@@ -85,7 +85,7 @@ def open_predictor(root, *, split="test", to=None):
     device = torch.device("cpu")
     made = Predictor(workspace, read_config(workspace), MODEL, device=device, on_the_fly=True, split=split)
     if to is not None:
-        made._path = lambda cell: Workspace(to).logits(MODEL, cell)
+        made.output = Workspace(to)
     return made
 
 
@@ -102,10 +102,8 @@ def test_devices_share_the_cells_out(workspace, capfd, monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     arguments = ["--root", str(workspace), "--model", MODEL, "--dataset", "oct", "--device", "cpu", "--device", "cpu"]
     assert predict.main(arguments) == 0
-    assert capfd.readouterr().out.splitlines() == [
-        f"{MODEL}, share 2 of 2: 18 cells predicted",
-        f"{MODEL}: 36 cells predicted",
-    ]
+    lines = [line for line in capfd.readouterr().out.splitlines() if "more cells" not in line]
+    assert lines == [f"{MODEL}, share 2 of 2: 18 cells predicted", f"{MODEL}: 36 cells predicted"]
     assert list(json.loads(Workspace(workspace).prediction_record(MODEL).read_text())["prompts"]) == ["oct"]
     assert not open_predictor(workspace).pending("oct").keys, "one device takes up where several left off"
     assert predict.main(arguments) == 0
@@ -206,22 +204,6 @@ def test_long_work_is_announced(capsys):
     assert capsys.readouterr().out == ""
     predictor.announce("m oct", 35, 12.0)
     assert capsys.readouterr().out == "m oct: 35 more cells, about 7 min\n"
-
-
-@pytest.mark.parametrize("name", ["tpu", "cuda:x", "cpu:1", "", "cuda:-1"])
-def test_devices_that_there_are_none_of(name):
-    with pytest.raises(ValueError, match="no device"):
-        loading.device(name)
-
-
-def test_all_gpus_are_used(monkeypatch):
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
-    assert loading.devices("auto") == loading.devices("cuda") == [torch.device("cuda", 0), torch.device("cuda", 1)]
-    assert loading.devices("cuda:1") == [torch.device("cuda", 1)]
-    assert loading.devices("cpu") == [torch.device("cpu")]
-    with pytest.raises(ValueError, match="cuda:2 was asked for, and torch sees 2; have auto, cpu"):
-        loading.device("cuda:2")
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,7 @@ from pipeline.io.records import read_record
 from pipeline.paths import Workspace
 
 from ..conftest import CLASSES, discs, params
-from .test_augmentation import plain_shift_and_mirror
+from .test_geometry import plain_shift_and_mirror
 
 
 def test_pretraining_leaves_a_model_and_its_record(trained):

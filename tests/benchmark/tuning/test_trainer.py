@@ -17,7 +17,7 @@ from kornia.geometry.transform import hflip, vflip
 from benchmark import tune
 from benchmark.models import loading
 from benchmark.tuning import trainer
-from benchmark.tuning.augmentation import RandomCropAndMirror
+from benchmark.tuning.geometry import RandomCropAndMirror
 from benchmark.tuning.records import TuneRecord
 from benchmark.tuning.trainer import Progress, Tuning
 from pipeline.cell import CLEAN

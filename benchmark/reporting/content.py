@@ -1,0 +1,238 @@
+"""What the report says, whatever the document: its tables, and its figures as SVG for the page and PDF for papers."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import xarray as xr
+from markupsafe import Markup
+from matplotlib.figure import Figure
+
+from benchmark.reporting import figures, provenance, style, tables, tuned_grid
+from benchmark.reporting.examples import SEVERITY, Example
+from benchmark.reporting.figures import Interval, Looks
+from benchmark.reporting.tables import Cell, slug
+from benchmark.scoring import metrics
+from benchmark.scoring.aggregation import by_modality, defined_mean
+from benchmark.scoring.records import ScoreName, ScoresRecord
+from pipeline import datasets
+
+FORESTS: dict[ScoreName, str] = {
+    "mce": "mCE",
+    "mce_held_out": "mCE on held-out corruptions",
+    "clean_error": "Clean error, %",
+}
+
+
+class Drawing(NamedTuple):
+    """One figure: its caption, all of it as PDF under the name of its file, and its panels as SVG with their legend."""
+
+    name: Markup
+    caption: str
+    pdf: bytes
+    panels: list[Markup]
+    looks: Looks
+
+
+def draw(
+    name: Markup, caption: str, figure: Callable[..., Figure], panels: Mapping[str, Any], **options: Any
+) -> Drawing:
+    """Draw `panels` by one of the functions of `figures`."""
+    drawn = figure(panels, **options)
+    svgs = [Markup(svg) for svg in style.svgs(drawn, caption, name)]
+    return Drawing(name, caption, style.pdf(drawn), svgs, options.get("looks", {}))
+
+
+class ClassDetails(NamedTuple):
+    """One data set's figures of classes, under its name and title."""
+
+    dataset: str
+    title: str
+    images: int
+    class_names: Sequence[str]
+    recall: Drawing
+    confusion: Drawing
+
+
+class Content:
+    """All that the templates fill in.
+
+    Attributes:
+        titles: what each model is called.
+        looks: how each title is drawn.
+        main, paper, tuned, models: tables, as `tables`, `tuned_grid` and `provenance` say.
+        drawings: all figures, in the report's order.
+    """
+
+    def __init__(self, scores: ScoresRecord, cube: xr.Dataset, examples: Sequence[Example]) -> None:
+        self.scores, self.examples, self.example_severity = scores, examples, SEVERITY
+        self._cube = cube
+        self._error = tables.percentages(cube, scores.baseline)[0]
+        self.titles = _titles(scores)
+        self.looks = style.looks(list(self.titles.values()), self.titles[scores.baseline])
+        self.images = sum(dataset.count for dataset in scores.datasets.values())
+        self.is_phantom = any(dataset.source == "phantom" for dataset in scores.datasets.values())
+        self.order_source = datasets.card(datasets.DATASETS[0]).robustmedclip_source
+
+        labels = {model: Cell(title, colour=self.looks[title].colour) for model, title in self.titles.items()}
+        grid = tuned_grid.tuned_grid(cube, scores)
+        predictions = {model: found.prediction for model, found in scores.models.items()}
+        self.main = list(tables.main_tables(scores, labels))
+        self.left_out = tables.left_out(scores)
+        self.paper = list(tables.paper_tables(cube, scores, labels))
+        self.tuned = list(tuned_grid.tables_of(grid)) if grid else []
+        self.comparisons = tables.comparisons(scores, labels)
+        self.label_order = tables.label_order(scores, labels)
+        self.models = [provenance.model_table(m, self.titles[m], record) for m, record in predictions.items()]
+        self.prompts = provenance.prompts_table(predictions[scores.baseline])
+        self.data_sets = tables.data_sets(scores)
+
+        self.error_top = style.ceiling(self._error.values.ravel())
+        self.forest = self._forest()
+        self.few_shot = list(_few_shot(grid)) if grid else []
+        self.heat = list(self._heat_maps())
+        self.severity = list(self._severity())
+        self.radars = list(self._radars())
+        self.calibration = self._calibration()
+        self.classes = list(self._classes())
+        classes = [drawing for details in self.classes for drawing in (details.recall, details.confusion)]
+        self.drawings = [
+            self.forest,
+            *self.few_shot,
+            *self.heat,
+            *self.severity,
+            *self.radars,
+            self.calibration,
+            *classes,
+        ]
+
+    def _collections(self) -> Iterator[tuple[str, list[str]]]:
+        """Yield each collection's name, empty if there is one only, and its data sets."""
+        for collection, names in self.scores.collections.items():
+            yield collection if len(self.scores.collections) > 1 else "", list(names)
+
+    def _by_model(self, values: xr.DataArray) -> dict[str, Any]:
+        """Return each model's part of an array, by its title."""
+        return {title: values.sel(model=model).values for model, title in self.titles.items()}
+
+    def _forest(self) -> Drawing:
+        panels: dict[str, dict[str, Interval]] = {}
+        for key, title in FORESTS.items():
+            estimates = {self.titles[model]: found.summary.get(key) for model, found in self.scores.models.items()}
+            known = {name: (e.value, e.low, e.high) for name, e in estimates.items() if e}
+            if len(known) == len(estimates):
+                panels[title] = {name: Interval(*np.array(ends, float)) for name, ends in known.items()}
+        marks = {title: lines[self.titles[self.scores.baseline]].value for title, lines in panels.items()}
+        return draw(slug("scores"), "Scores with 95 % intervals", figures.forest, panels, marks=marks, looks=self.looks)
+
+    def _heat_maps(self) -> Iterator[Drawing]:
+        for collection, names in self._collections():
+            error = _having(self._error, names)
+            yield draw(
+                slug("errors", collection),
+                f"Error by data set and corruption, %{_of(collection)}",
+                figures.heat_map,
+                self._by_model(error.transpose(..., "dataset", "corruption")),
+                rows=names,
+                columns=_words(error.corruption),
+                top=self.error_top,
+            )
+
+    def _severity(self) -> Iterator[Drawing]:
+        for collection, names in self._collections():
+            errors = _having(self._cube.error, names)
+            panels = {}
+            for name, corruption in zip(_words(errors.corruption), errors.corruption.values.tolist(), strict=True):
+                having = errors.dataset[errors.present.sel(corruption=corruption).values]
+                clean = self._cube.clean_error.sel(dataset=having).expand_dims(severity=[0])
+                both = xr.concat(
+                    [clean, errors.sel(corruption=corruption, dataset=having)], "severity", coords="minimal"
+                )
+                title = f"{name} (held out)" if corruption in self.scores.held_out else name
+                panels[title] = self._by_model(100 * both.mean("dataset"))
+            yield draw(
+                slug("severity", collection),
+                f"Error by severity, %{_of(collection)}",
+                figures.severity,
+                panels,
+                looks=self.looks,
+                top=style.ceiling(e for lines in panels.values() for line in lines.values() for e in line),
+            )
+
+    def _radars(self) -> Iterator[Drawing]:
+        modalities = list(dict.fromkeys(self._error.modality.values.tolist()))
+        spokes = {
+            "Accuracy by modality, %": by_modality(defined_mean(self._error, "corruption")).sel(modality=modalities)
+        }
+        for collection, names in self._collections():
+            error = _having(self._error, names)
+            spokes[f"Accuracy by data set, %{_of(collection)}"] = defined_mean(error, "corruption")
+            spokes[f"Accuracy by corruption, %{_of(collection)}"] = defined_mean(error, "dataset")
+        panels = {}
+        for title, values in spokes.items():
+            (axis,) = set(values.dims) - {"model"}
+            if values.sizes[axis] > 2:
+                names = _words(values[axis]) if axis == "corruption" else values[axis].values.tolist()
+                panels[title] = (names, self._by_model(100 - values))
+        if panels:
+            yield draw(slug("radar"), "Accuracy on corrupted images", figures.radar, panels, looks=self.looks)
+
+    def _calibration(self) -> Drawing:
+        panels = {
+            self.titles[model]: {
+                kind: metrics.pooled([dataset.reliability[kind].curve() for dataset in found.datasets.values()])
+                for kind in ("clean", "corrupted")
+            }
+            for model, found in self.scores.models.items()
+        }
+        return draw(slug("calibration"), "Accuracy over confidence", figures.reliability, panels)
+
+    def _classes(self) -> Iterator[ClassDetails]:
+        for name, dataset in self.scores.datasets.items():
+            classes = [tables.one_line(class_name) for class_name in dataset.class_names]
+            details = {self.titles[model]: found.datasets[name] for model, found in self.scores.models.items()}
+            recall = {
+                title: np.array([(r.clean, r.corrupted) for r in of_model.recall.values()], float)
+                for title, of_model in details.items()
+            }
+            confusion = {title: of_model.confusion["corrupted"] for title, of_model in details.items()}
+            bars = {"Recall by class": recall}
+            yield ClassDetails(
+                name,
+                datasets.card(name).title if name in datasets.DATASETS else name,
+                dataset.count,
+                classes,
+                draw(slug("recall", name), f"Recall, {name}", figures.recall, bars, classes=classes, looks=self.looks),
+                draw(slug("confusion", name), f"Confusion, {name}", figures.confusion, confusion, classes=classes),
+            )
+
+
+def _titles(scores: ScoresRecord) -> dict[str, str]:
+    """Return what each model is called; those of one title have their name beside it."""
+    titles = {name: tables.one_line(found.prediction.model.title) for name, found in scores.models.items()}
+    count = Counter(titles.values())
+    return {name: title if count[title] == 1 else f"{title} ({name})" for name, title in titles.items()}
+
+
+def _having(values: xr.DataArray, names: Sequence[str]) -> xr.DataArray:
+    """Return the values of some data sets, and of the corruptions that any of them has."""
+    of_sets = values.sel(dataset=list(names))
+    return of_sets.sel(corruption=of_sets.present.any("dataset").values)
+
+
+def _few_shot(grid: tuned_grid.TunedGrid) -> Iterator[Drawing]:
+    for amount, axis in tuned_grid.AMOUNTS.items():
+        if panels := tuned_grid.few_shot(grid, amount):
+            looks = style.looks(list(next(iter(panels.values()))))
+            yield draw(slug("few-shot", amount), "Few-shot curves", figures.trend, panels, looks=looks, x=axis)
+
+
+def _words(corruptions: xr.DataArray) -> list[str]:
+    return [name.replace("_", " ") for name in corruptions.values.tolist()]
+
+
+def _of(collection: str) -> str:
+    return f", {collection}" if collection else ""

@@ -1,0 +1,59 @@
+"""Move, crop and mirror images while a model is trained on them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from kornia.augmentation import RandomResizedCrop
+from kornia.geometry.transform import hflip, vflip
+from torch import Tensor
+
+from benchmark.data.pool import Images, Ints, Pool
+from pipeline import datasets
+from pipeline.cell import SIZE
+
+CROP = (0.7, 1.0)
+"""Part of an image's area that a random resized crop keeps."""
+
+SHIFT = 16
+"""Pixels that `shift_and_mirror` moves an image at most."""
+
+
+class RandomCropAndMirror:
+    """Random resized crops, and mirroring of the data sets whose card allows it, on the device of the images."""
+
+    def __init__(self, size: int, names: Sequence[str]) -> None:
+        self._crop = RandomResizedCrop((size, size), scale=CROP, ratio=(0.9, 1.1), cropping_mode="resample")
+        self._mirror = torch.tensor([may_mirror(name) for name in names])
+
+    def __call__(self, images: Tensor, dataset_ids: Tensor) -> Tensor:
+        """Return float (N, 3, S, S) images cropped and mirrored; torch's own generator draws."""
+        cropped: Tensor = self._crop(images)
+        mirrored = (torch.rand(len(dataset_ids), 2) < 0.5) & self._mirror[dataset_ids]
+        for axis, flip in enumerate((hflip, vflip)):
+            rows = mirrored[:, axis].nonzero()[:, 0].to(cropped.device)
+            cropped[rows] = flip(cropped[rows])
+        return cropped
+
+
+def shift_and_mirror(pool: Pool, positions: Ints, rng: np.random.Generator) -> Images:
+    """Return images uint8 (n, 224, 224, 3) moved by up to `SHIFT` pixels, edges replicated, and mirrored if allowed."""
+    images = np.empty((len(positions), SIZE, SIZE, 3), np.uint8)
+    mirror = np.array([may_mirror(dataset) for dataset in pool.datasets])
+    for image, position in zip(images, positions, strict=True):
+        down, right = rng.integers(-SHIFT, SHIFT + 1, 2)
+        flip_x, flip_y = rng.integers(0, 2, 2).astype(bool) & mirror[pool.dataset_ids[position]]
+        padded = np.pad(pool.native(position), ((SHIFT, SHIFT), (SHIFT, SHIFT), (0, 0)), mode="edge")
+        moved = padded[SHIFT + down : SHIFT + down + SIZE, SHIFT + right : SHIFT + right + SIZE]
+        image[:] = moved[:: -1 if flip_y else 1, :: -1 if flip_x else 1]
+    return images
+
+
+def may_mirror(dataset: str) -> tuple[bool, bool]:
+    """Return whether the data set's images may be mirrored left to right, and top to bottom; no if it has no card."""
+    if dataset not in datasets.DATASETS:
+        return False, False
+    mirror = datasets.card(dataset).mirror
+    return mirror.horizontal, mirror.vertical
