@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline.errors import UserError
 from pipeline.run import command_line
 
 if TYPE_CHECKING:
@@ -33,12 +32,11 @@ def pretrain(root: Path | str) -> PretrainRecord | None:
     config = read_config(workspace)
     name, settings = phantom_clip.RECORD.name, config.benchmark.pretrain
     folder = workspace.model(name)
-    if name not in {*config.benchmark.models, *(tuned.base for tuned in config.benchmark.tuned.values())}:
+    if not config.needs_phantom_clip:
         print(f"pretrain: no model of params.yaml is {name} or tuned from it; nothing to do")
         write_record(folder / PRETRAIN_RECORD, PretrainSkipped(skipped="not among the models"))
         return None
-    if config.source != "phantom":
-        raise UserError(f"{name} is pre-trained on the phantom, and params.yaml has source: {config.source}")
+    config.check_models()
     of_datasets = [prompts(workspace, dataset) for dataset in config.datasets]
     pool = Pool([open_subset(workspace, dataset, "pretrain") for dataset in config.datasets])
     held = Pool([open_subset(workspace, dataset, "pretest") for dataset in config.datasets])

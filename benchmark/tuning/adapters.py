@@ -12,7 +12,8 @@ from dvclive import Live
 from benchmark.models import ModelRecord
 from benchmark.models.components.packages import package
 from benchmark.models.model import Model
-from benchmark.tuning.records import TUNE_RECORD, EpochRecord, TuneRecord, TuningSettings
+from benchmark.tuning.records import TUNE_RECORD, EpochRecord, TuneRecord
+from pipeline.config import TuningSettings
 from pipeline.errors import UserError
 from pipeline.hub.card import adapter_card
 from pipeline.io.atomic import atomic_folder
@@ -92,8 +93,8 @@ def card_facts(base: ModelRecord, record: TuneRecord) -> dict[str, str]:
         "corruptions seen": ", ".join(record.corruptions) or "none",
         "licence of the base": base.licence,
         "seed": str(settings.seed),
-        "epochs": f"{settings.epochs}, of which {record.best_epoch} was kept",
-        "part of the update kept": str(record.scale),
-        "chosen on": f"{record.held_images} images ({record.chosen_on}), none of them tuned on or scored",
-        "validation accuracy": f"{record.scales[record.scale]:.1%}",
+        "epochs": str(settings.epochs),
+        "kept": record.summary().kept(),
+        "images that chose it": str(record.held_images),
+        "validation accuracy": f"{record.scales[record.scale]:.1%}" if record.scales else "not measured",
     }

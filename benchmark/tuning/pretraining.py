@@ -23,6 +23,7 @@ from benchmark.models.families import phantom_clip
 from benchmark.tuning.geometry import shift_and_mirror
 from benchmark.tuning.schedule import time_left, warm_cosine
 from pipeline.config import Pretrain
+from pipeline.errors import UserError
 from pipeline.io.atomic import atomic_write
 from pipeline.run.progress import progress
 
@@ -88,6 +89,11 @@ def train(pool: Pool, prompts: Sequence[Prompts], settings: Pretrain) -> Pretrai
                 with torch.no_grad():
                     log_scale.clamp_(max=math.log(100.0))  # as CLIP does (Radford et al. 2021, section 2.5)
                 losses.append(loss.item())
+                if not math.isfinite(losses[-1]):
+                    raise UserError(
+                        f"the loss of pre-training is {losses[-1]} in epoch {epoch + 1}, not a finite number;"
+                        " a smaller benchmark.pretrain.learning_rate may help"
+                    )
                 bar.update()
             left = time_left(epoch + 1, settings.epochs, time.monotonic() - started)
             bar.write(f"epoch {epoch + 1} of {settings.epochs}: loss {np.mean(losses):.3f}; {left}")
