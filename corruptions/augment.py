@@ -36,7 +36,7 @@ try:
     from torch.utils.data import get_worker_info
 except ImportError as missing:
     raise BackendUnavailable(
-        f"corruptions.Augment needs torch ({missing}); install it from a checkout of this project: pip install '.[gpu]'"
+        f"corruptions.Augment needs torch ({missing}); in a checkout of this project: pip install -e '.[gpu]'"
     ) from missing
 
 from corruptions.samples import find_images, like, replace_images, writable_copy

@@ -25,8 +25,8 @@ try:
     from skimage import color
 except ImportError as missing:
     raise BackendUnavailable(
-        f"backend 'literature' needs SciPy, scikit-image and Pillow ({missing}); install them from a checkout of this"
-        " project: pip install '.[literature]'"
+        f"backend 'literature' needs SciPy, scikit-image and Pillow ({missing}); in a checkout of this project:"
+        " pip install -e '.[literature]'"
     ) from missing
 
 Floats = NDArray[np.float64]
@@ -86,8 +86,8 @@ def _wand_image() -> Any:
     except ImportError as missing:
         # Wand is a Python package, and raises the same error if the ImageMagick library beneath is not there.
         raise BackendUnavailable(
-            "motion_blur of backend 'literature' needs Wand and ImageMagick's library; install them with: pip install"
-            " '.[literature]' in a checkout of this project, and apt-get install libmagickwand-6.q16-6"
+            "motion_blur of backend 'literature' needs Wand and ImageMagick's library; in a checkout of this project:"
+            " pip install -e '.[literature]', and apt-get install libmagickwand-6.q16-6"
         ) from missing
     return Picture
 

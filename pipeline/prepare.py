@@ -45,6 +45,7 @@ def prepare(workspace: Workspace, dataset: str, config: Config, *, workers: int)
         ("split", "image_id", "reason"),
         ((split, *dropped) for split, clean in splits.items() for dropped in clean.dropped),
     )
+    _report_dropped(workspace, dataset, splits)
     first = splits[RELEASED[0]]
     prepared = CleanManifest(
         bytes_version=BYTES_VERSION,
@@ -109,6 +110,15 @@ def _write(workspace: Workspace, dataset: str, split: str, clean: Clean, config:
             writer.append(images)
             bar.update(len(images))
     return manifest.clean_entry(clean.labels, clean.class_names, writer.checksums)
+
+
+def _report_dropped(workspace: Workspace, dataset: str, splits: dict[str, Clean]) -> None:
+    """Say how many files were left out, and the most frequent reasons."""
+    reasons = Counter(reason for clean in splits.values() for _, reason in clean.dropped)
+    if reasons:
+        top = "; ".join(f"{count}: {reason}" for reason, count in reasons.most_common(3))
+        path = workspace.dropped(dataset)
+        print(f"warning: {dataset}: {reasons.total()} files are left out ({top}); {path} names each", file=sys.stderr)
 
 
 def _rows(splits: dict[str, Clean]) -> Iterable[Sequence[object]]:

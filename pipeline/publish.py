@@ -214,7 +214,7 @@ def _adapter_card(name: str, config: AdapterConfig, head: dict[str, Any]) -> str
 
 def _message(build: Build, tag: str | None) -> str:
     return (
-        f"{card.title(build)}{f', {tag}' if tag else ''}: {len(build.datasets)} data sets from {build.source}, profile"
+        f"{build.title}{f', {tag}' if tag else ''}: {len(build.datasets)} data sets from {build.source}, profile"
         f" {build.profile}, seed {build.seed}, bytes {build.bytes_version}"
     )
 

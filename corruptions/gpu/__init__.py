@@ -19,8 +19,7 @@ try:
     import torch  # noqa: F401
 except ImportError as missing:
     raise BackendUnavailable(
-        f"backend 'gpu' needs torch and kornia ({missing}); install them from a checkout of this project:"
-        " pip install '.[gpu]'"
+        f"backend 'gpu' needs torch and kornia ({missing}); in a checkout of this project: pip install -e '.[gpu]'"
     ) from missing
 
 from corruptions.gpu.api import apply, corrupt, run, select_device

@@ -19,6 +19,8 @@ from pipeline.paths import Workspace
 
 T = TypeVar("T")
 
+NOT_STATED = "not stated"
+
 _YEAR = r"(?:19|20)\d\d"
 _DATE = re.compile(rf"(?<!\d)(?:{_YEAR}[-_. ]?[01]\d[-_. ]?[0-3]\d|[0-3]?\d[-_. ][01]?\d[-_. ]{_YEAR})(?!\d)")
 _NUMBER = re.compile(r"\d{7,}")  # as hospitals give to patients
@@ -79,6 +81,37 @@ class Build:
     def synthetic(self) -> bool:
         """Whether the images are drawn by formulas."""
         return self.source == SYNTHETIC
+
+    @property
+    def title(self) -> str:
+        """Title of the repository."""
+        if self.source == OWN:
+            return f"{', '.join(dataset.own.title or dataset.name for dataset in self.datasets)}, clean and corrupted"
+        titles = {
+            "phantom": "MediMeta-C phantom: synthetic images",
+            "medmnist": "MedMNIST+ under the corruptions of MediMeta-C",
+        }
+        return titles.get(self.source, "MediMeta-C")
+
+    @property
+    def licence(self) -> str:
+        """Names of the licences of the images, for people."""
+        if self.synthetic:
+            return "MIT"
+        if self.source == OWN:
+            own = (dataset.own for dataset in self.datasets)
+            return ", ".join(dict.fromkeys(card.license_name or card.license or NOT_STATED for card in own))
+        return datasets.collection(self.source).licence
+
+    @property
+    def citations(self) -> list[str]:
+        """What is to be cited for the images, as BibTeX."""
+        if self.source == OWN:
+            texts = [dataset.own.citation for dataset in self.datasets]
+        else:
+            collection = datasets.collection("medimeta" if self.synthetic else self.source)
+            texts = [collection.citation, *(dataset.origin.citation for dataset in self.datasets if dataset.origin)]
+        return list(dict.fromkeys(text.strip() for text in texts if text))
 
     def cells(self) -> Iterator[tuple[Dataset, Cell]]:
         """Yield every cell with its data set, clean first."""

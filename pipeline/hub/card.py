@@ -18,7 +18,7 @@ from pipeline import datasets
 from pipeline.cell import HUB_SPLITS, RELEASED
 from pipeline.config import Config
 from pipeline.datasets import OwnCard
-from pipeline.hub.build import OWN, Build, Dataset
+from pipeline.hub.build import NOT_STATED, OWN, Build, Dataset
 from pipeline.hub.records import Entries, ParquetEntry, made_with
 from pipeline.manifest import StrengthEntry
 
@@ -43,8 +43,6 @@ USES = (
     " no proof of robustness elsewhere. Do not train on `test`.",
 )
 """What the data are for, and what they are not for."""
-
-_NOT_STATED = "not stated"
 
 _COLUMNS = {
     "image": "PNG, lossless; the pixels of the npz",
@@ -74,7 +72,6 @@ def dataset_card(build: Build, config: Config, entries: Entries, *, checksum: st
         .get_template("dataset.md.j2")
         .render(
             build=build,
-            title=title(build),
             names=", ".join(dataset.name for dataset in build.datasets),
             corruptions=CORRUPTIONS,
             severities=SEVERITIES,
@@ -91,7 +88,6 @@ def dataset_card(build: Build, config: Config, entries: Entries, *, checksum: st
             strength_groups=list(_strength_groups(build)),
             collection=None if build.synthetic or build.source == OWN else datasets.collection(build.source),
             modality=datasets.modality,
-            licence=licence(build),
             uses=USES,
             personal=personal(build),
             caveats=[(name, caveat) for name, card in known for caveat in card.caveats],
@@ -99,7 +95,6 @@ def dataset_card(build: Build, config: Config, entries: Entries, *, checksum: st
             parameters=yaml.safe_dump(config.model_dump(mode="json", exclude={"hub", "benchmark"}), sort_keys=False),
             packages=made_with(),
             changes=datasets.changes(),
-            citations=citations(build),
         )
     )
     return front_matter(head) + "\n" + body
@@ -137,27 +132,6 @@ def adapter_card(
     return front_matter(head) + "\n" + text
 
 
-def title(build: Build) -> str:
-    """Return the title of a data-set repository."""
-    if build.source == OWN:
-        return f"{', '.join(dataset.own.title or dataset.name for dataset in build.datasets)}, clean and corrupted"
-    titles = {
-        "phantom": "MediMeta-C phantom: synthetic images",
-        "medmnist": "MedMNIST+ under the corruptions of MediMeta-C",
-    }
-    return titles.get(build.source, "MediMeta-C")
-
-
-def licence(build: Build) -> str:
-    """Return the names of the licences of the repository's images, for people."""
-    if build.synthetic:
-        return "MIT"
-    if build.source == OWN:
-        own = (dataset.own for dataset in build.datasets)
-        return ", ".join(dict.fromkeys(card.license_name or card.license or _NOT_STATED for card in own))
-    return datasets.collection(build.source).licence
-
-
 def personal(build: Build) -> str:
     """Return what the images tell of persons."""
     if build.synthetic:
@@ -175,16 +149,6 @@ def personal(build: Build) -> str:
     )
 
 
-def citations(build: Build) -> list[str]:
-    """Return what is to be cited for the images, as BibTeX."""
-    if build.source == OWN:
-        texts = [dataset.own.citation for dataset in build.datasets]
-    else:
-        collection = datasets.collection("medimeta" if build.synthetic else build.source)
-        texts = [collection.citation, *(dataset.origin.citation for dataset in build.datasets if dataset.origin)]
-    return list(dict.fromkeys(text.strip() for text in texts if text))
-
-
 def metadata(build: Build, entries: Entries) -> dict[str, Any]:
     """Return the metadata of a data-set card: a configuration for each data set, and for each corruption of it.
 
@@ -197,7 +161,7 @@ def metadata(build: Build, entries: Entries) -> dict[str, Any]:
     data = DatasetCardData(
         language="en",
         **_license(build),
-        pretty_name=title(build),
+        pretty_name=build.title,
         task_categories=["image-classification", "zero-shot-image-classification"],
         size_categories=[_size_category(build.images)],
         source_datasets=["original" if build.synthetic or build.source == OWN else f"extended|other-{build.source}"],
@@ -240,7 +204,7 @@ def _environment() -> Environment:
     )
     filters: dict[str, Callable[..., str]] = {
         "text": escaped,
-        "stated": lambda value: escaped(value or _NOT_STATED),
+        "stated": lambda value: escaped(value or NOT_STATED),
         "code": _fenced,
         "span": _span,
         "licence_line": _licence_line,
@@ -259,14 +223,14 @@ def _span(value: Any) -> str:
 
 
 def _licence_line(own: OwnCard) -> str:
-    name = escaped(own.license_name or own.license or _NOT_STATED)
+    name = escaped(own.license_name or own.license or NOT_STATED)
     return f"{name} ({escaped(own.license_link)})" if own.license_link else name
 
 
 def _license(build: Build) -> dict[str, Any]:
     """Return the licence in the Hub's terms."""
     if build.source != OWN:
-        return {"license": licence(build).lower().replace(" ", "-")}
+        return {"license": build.licence.lower().replace(" ", "-")}
     cards = [dataset.own for dataset in build.datasets]
     if len({(card.license, card.license_name, card.license_link) for card in cards}) > 1:
         return {"license": "other", "license_name": "by-data-set", "license_link": "#licence"}

@@ -12,7 +12,7 @@ import mlcroissant as mlc
 from corruptions.spec import CORRUPTIONS
 from pipeline import datasets
 from pipeline.hub.build import OWN, Build, Dataset
-from pipeline.hub.card import REPO, USES, citations, licence, personal, title
+from pipeline.hub.card import REPO, USES, personal
 
 _REPOSITORY = "repository"
 _NO_CHECKSUM = "https://github.com/mlcommons/croissant/issues/80"  # what a git repository has in place of a SHA-256
@@ -65,15 +65,15 @@ def describe(build: Build) -> str:
     ]
     metadata = mlc.Metadata(
         conforms_to=["http://mlcommons.org/croissant/1.1", "http://mlcommons.org/croissant/RAI/1.0"],
-        name=re.sub(r"[^\w+]+", "-", title(build).partition(":")[0]),
-        description=f"{title(build)}: {', '.join(dataset.name for dataset in build.datasets)}, clean and under"
+        name=re.sub(r"[^\w+]+", "-", build.title.partition(":")[0]),
+        description=f"{build.title}: {', '.join(dataset.name for dataset in build.datasets)}, clean and under"
         f" {', '.join(CORRUPTIONS)}.",
         url=f"https://huggingface.co/datasets/{REPO}",
         license=_licences(build),
         version=newest.version,
         date_published=datetime.datetime.combine(newest.date, datetime.time()),
         in_language=["en"],
-        cite_as="\n".join(citations(build)) or None,
+        cite_as="\n".join(build.citations) or None,
         keywords=["medical", "robustness", "corruption", "image classification"],
         distribution=[repository, *files],
         record_sets=[part for dataset in build.datasets for part in (_labels(dataset), _records(dataset))],
@@ -99,7 +99,7 @@ def describe(build: Build) -> str:
 def _licences(build: Build) -> list[str]:
     """Return the licences: addresses of SPDX's pages, or of the owner's own, or their names."""
     if build.source != OWN:
-        name = licence(build).replace(" ", "-")
+        name = build.licence.replace(" ", "-")
         return [f"https://spdx.org/licenses/{name}"]
     cards = [dataset.own for dataset in build.datasets]
     return list(dict.fromkeys(card.license_link or card.license_name or card.license or "not stated" for card in cards))

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from pipeline.errors import UserError, missing_package
 from pipeline.run import interrupts
+from pipeline.run.parent import end_with_dvc
 
 
 def parser(doc: str | None) -> argparse.ArgumentParser:
@@ -49,6 +50,7 @@ def run(work: Callable[[], int | None]) -> int:
     """Do the work of a command and return its exit code: 0, 1 with a sentence on stderr, 130 or 143 if interrupted."""
     try:
         with interrupts.raising():
+            end_with_dvc()
             return work() or 0
     except KeyboardInterrupt as interrupt:
         below = "\n" if sys.stderr.isatty() else ""  # a progress bar

@@ -22,7 +22,7 @@ def noise(count: int, channels: int = 3, size: int = 24) -> NDArray[np.uint8]:
     return np.random.default_rng(count).integers(0, 256, (count, size, size + 2, channels), np.uint8)
 
 
-def expected(images: NDArray[np.uint8], choices: list[Choice | None], seed: int) -> NDArray[np.uint8]:
+def corrupted(images: NDArray[np.uint8], choices: list[Choice | None], seed: int) -> NDArray[np.uint8]:
     """Return the images under `choices`, as `corrupt` makes them."""
     out = images.copy()
     for i, choice in enumerate(choices):
@@ -42,27 +42,27 @@ def expected(images: NDArray[np.uint8], choices: list[Choice | None], seed: int)
 
 def test_every_kind_of_image_gets_the_same_bytes() -> None:
     images = noise(40)
-    wanted = expected(images, Augment(seed=3, probability=0.8).draw(40), 3)
-    assert 20 < (wanted != images).any(axis=(1, 2, 3)).sum() < 40
+    expected = corrupted(images, Augment(seed=3, probability=0.8).draw(40), 3)
+    assert 20 < (expected != images).any(axis=(1, 2, 3)).sum() < 40
 
     def augment() -> Augment:
         return Augment(seed=3, probability=0.8)
 
-    assert np.array_equal(augment()(images), wanted)
+    assert np.array_equal(augment()(images), expected)
     one_by_one = augment()
-    assert np.array_equal([one_by_one(image) for image in images], wanted)
+    assert np.array_equal([one_by_one(image) for image in images], expected)
     one_by_one = augment()
     pictures = [one_by_one(Image.fromarray(image)) for image in images]
     assert all(isinstance(picture, Image.Image) and picture.mode == "RGB" for picture in pictures)
-    assert np.array_equal([np.asarray(picture) for picture in pictures], wanted)
+    assert np.array_equal([np.asarray(picture) for picture in pictures], expected)
     batch = torch.from_numpy(images).permute(0, 3, 1, 2)
-    assert np.array_equal(augment()(batch).permute(0, 2, 3, 1).numpy(), wanted)
+    assert np.array_equal(augment()(batch).permute(0, 2, 3, 1).numpy(), expected)
     one_by_one = augment()
-    assert np.array_equal(torch.stack([one_by_one(image) for image in batch]).permute(0, 2, 3, 1).numpy(), wanted)
+    assert np.array_equal(torch.stack([one_by_one(image) for image in batch]).permute(0, 2, 3, 1).numpy(), expected)
     for dtype in (torch.float32, torch.float64):
-        made = augment()(batch.to(dtype) / 255)
-        assert made.dtype == dtype
-        assert np.array_equal((made * 255).round().to(torch.uint8).permute(0, 2, 3, 1).numpy(), wanted)
+        result = augment()(batch.to(dtype) / 255)
+        assert result.dtype == dtype
+        assert np.array_equal((result * 255).round().to(torch.uint8).permute(0, 2, 3, 1).numpy(), expected)
     assert np.array_equal(images, noise(40)), "input changed"
 
 
@@ -77,14 +77,14 @@ def test_a_device_gets_the_bytes_of_the_cpu() -> None:
 
 def test_grey_images_stay_grey() -> None:
     grey = noise(20, channels=1)
-    wanted = Augment(seed=5, probability=1)(grey)
-    assert wanted.shape == grey.shape
+    expected = Augment(seed=5, probability=1)(grey)
+    assert expected.shape == grey.shape
     augment = Augment(seed=5, probability=1)
-    assert np.array_equal([augment(image[..., 0]) for image in grey], wanted[..., 0])
+    assert np.array_equal([augment(image[..., 0]) for image in grey], expected[..., 0])
     augment = Augment(seed=5, probability=1)
     pictures = [augment(Image.fromarray(image[..., 0])) for image in grey]
     assert {picture.mode for picture in pictures} == {"L"}
-    assert np.array_equal([np.asarray(picture) for picture in pictures], wanted[..., 0])
+    assert np.array_equal([np.asarray(picture) for picture in pictures], expected[..., 0])
 
 
 def test_probability_and_exclusion() -> None:
@@ -99,18 +99,16 @@ def test_probability_and_exclusion() -> None:
 def test_what_does_not_happen_leaves_a_float_image_alone() -> None:
     images = torch.rand(64, 3, 8, 8, generator=torch.Generator().manual_seed(0))
     changed = [choice is not None for choice in Augment(seed=2).draw(64)]
-    made = Augment(seed=2)(images)
-    assert [not torch.equal(a, b) for a, b in zip(made, images, strict=True)] == changed
+    result = Augment(seed=2)(images)
+    assert [not torch.equal(a, b) for a, b in zip(result, images, strict=True)] == changed
 
 
 def test_severities_and_strengths() -> None:
-    chosen = {choice.strength.source for choice in Augment(seed=0, probability=1).draw(10) if choice}
-    assert chosen
     only = Augment(seed=0, probability=1, severities=[2]).draw(50)
     assert all(choice and choice.strength == strength(choice.corruption, 2) for choice in only)
     for severity in SEVERITIES:
-        whole = Augment(seed=0, probability=1, strengths=(severity, severity)).draw(50)
-        assert all(choice and choice.strength == strength(choice.corruption, severity) for choice in whole)
+        integral = Augment(seed=0, probability=1, strengths=(severity, severity)).draw(50)
+        assert all(choice and choice.strength == strength(choice.corruption, severity) for choice in integral)
     between = Augment(seed=0, probability=1, strengths=(1, 2), exclude=[n for n in CORRUPTIONS if "noise" not in n])
     for choice in between.draw(50):
         assert choice is not None
@@ -134,7 +132,7 @@ def test_the_random_state_goes_on_and_is_pickled_where_it_stands() -> None:
     assert first != then
     again = Augment(seed=4)
     assert again.draw(30) == first
-    assert pickle.loads(pickle.dumps(again)).draw(30) == then  # noqa: S301 - made on the line itself
+    assert pickle.loads(pickle.dumps(again)).draw(30) == then  # noqa: S301 - result on the line itself
     assert Augment(seed=5).draw(30) != first
 
 
@@ -195,5 +193,5 @@ def test_a_missing_torch_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     for module in ("corruptions.augment", "corruptions.gpu"):
         monkeypatch.delitem(sys.modules, module, raising=False)
         monkeypatch.setitem(sys.modules, "torch", None)
-        with pytest.raises(BackendUnavailable, match=r"from a checkout of this project: pip install '\.\[gpu\]'"):
+        with pytest.raises(BackendUnavailable, match=r"in a checkout of this project: pip install -e '\.\[gpu\]'"):
             __import__(module)

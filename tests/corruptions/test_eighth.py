@@ -20,7 +20,7 @@ ADDITIONS = {
             "\n    },\n    # Strengths tuned",
             '\n        "posterize": {"kernel": "posterize", "bits": [6, 5, 4, 3, 2], "source": "new"},',
         ),
-        ('\n    },\n}\n"""Profile to corruption', '\n        "posterize": "imagenet-c",'),
+        ('\n    },\n}\n"""Profile to', '\n        "posterize": "imagenet-c",'),
         (
             '\n}\n"""Every kernel',
             '\n    "posterize": {"module": "levels", "draws": None, "identity": {"bits": 8}},',

@@ -9,6 +9,7 @@ is.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -20,11 +21,13 @@ from pipeline.errors import UserError
 from pipeline.io.checksums import file_checksum
 from pipeline.io.regular import check_regular
 from pipeline.paths import checked_name
+from pipeline.run.command_line import available_cores
+from pipeline.run.parallel import ordered
 from pipeline.run.progress import progress
 from pipeline.sources import Clean, SourceFile
 from pipeline.sources.arrays import evenly
 from pipeline.sources.imagefolder.listing import SPLITS, image_id, list_splits
-from pipeline.sources.imagefolder.pixels import decode, is_coloured
+from pipeline.sources.imagefolder.pixels import ImageError, decode, is_coloured
 from pipeline.sources.imagefolder.resize import fitted
 
 __all__ = ["DATASETS", "SPLITS", "fetch", "load"]
@@ -43,14 +46,16 @@ def load(dataset: str, split: str, *, root: Path, count: int | None = None, seed
     if not (folder / split).is_dir():
         raise UserError(f"no folder {folder / split}; put images into {folder}/<{'|'.join(SPLITS)}>/<class>/")
     listings = list_splits(folder)
-    listing = listings[split]
-    channels = 3 if any(is_coloured(path) for every in listings.values() for path in every.files) else 1
+    files_of_all = [path for listing in listings.values() for path in listing.files]
+    coloured, unreadable = _inspected(tuple((path, _time_of_change(path)) for path in files_of_all))
+    listing = listings[split].without(unreadable)
     labels = np.array(listing.labels, np.int64)
+    channels = 3 if coloured else 1
     positions = evenly(labels, count)
     files = [listing.files[position] for position in positions]
     return Clean(
         labels=labels[positions],
-        class_names=listing.class_names,
+        class_names=tuple(listing.classes),
         image_ids=[image_id(path, folder / split) for path in files],
         channels=channels,
         read=lambda positions: _read([files[position] for position in positions], channels),
@@ -64,11 +69,39 @@ def fetch(folder: Path, datasets: Sequence[str], base_url: str) -> dict[str, Sou
     for dataset in datasets:
         if not (folder / dataset).is_dir():
             raise UserError(f"no folder {folder / dataset}; put images into it as <split>/<class>/*.png")
-        paths = [path for listing in list_splits(folder / dataset).values() for path in listing.files + listing.empty]
+        paths = [
+            path for listing in list_splits(folder / dataset).values() for path in [*listing.files, *listing.empty]
+        ]
         for path in progress(paths, desc=f"check {dataset}", unit="img"):
             check_regular(path)
             files[image_id(path, folder)] = SourceFile(size=path.stat().st_size, sha256=file_checksum(path))
     return files
+
+
+def _time_of_change(path: Path) -> int:
+    check_regular(path)
+    return path.stat().st_mtime_ns
+
+
+@functools.lru_cache(maxsize=1)
+def _inspected(files: tuple[tuple[Path, int], ...]) -> tuple[bool, dict[Path, str]]:
+    """Decode all files, given with their times of change, once for all splits.
+
+    Returns:
+        Whether any is coloured, and why some cannot be read.
+    """
+    unreadable: dict[Path, str] = {}
+
+    def inspect(path: Path) -> bool:
+        try:
+            return is_coloured(path)
+        except ImageError as wrong:
+            unreadable[path] = str(wrong).removeprefix(f"{path} ")
+            return False
+
+    paths = progress([path for path, _ in files], desc="inspect", unit="img")
+    coloured = list(ordered(inspect, paths, workers=available_cores()))
+    return any(coloured), unreadable
 
 
 def _read(paths: Sequence[Path], channels: int) -> NDArray[np.uint8]:

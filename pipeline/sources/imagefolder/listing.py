@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import unicodedata
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,22 +24,49 @@ class Listing:
     """The image files of one split, class by class and in natural order.
 
     Attributes:
-        class_names: sorted, in Unicode's normal form C.
+        folder: of the split.
+        classes: name, sorted and in Unicode's normal form C, to folder.
         files: of the images.
-        labels: of the images, positions in `class_names`.
-        empty: the files named `EMPTY` of classes without images.
+        labels: of the images, positions in `classes`.
         dropped: id and reason of what else lies there.
     """
 
-    class_names: tuple[str, ...]
+    folder: Path
+    classes: dict[str, Path]
     files: tuple[Path, ...]
     labels: tuple[int, ...]
-    empty: tuple[Path, ...]
     dropped: tuple[tuple[str, str], ...]
+
+    @property
+    def empty(self) -> list[Path]:
+        """The files named `EMPTY` that stand for classes without images."""
+        return [path / EMPTY for path in self.classes.values() if (path / EMPTY).is_file()]
+
+    def without(self, reasons: Mapping[Path, str]) -> Listing:
+        """Return the listing with some files dropped.
+
+        Raises:
+            UserError: a class has no image left, and no file named `EMPTY`.
+        """
+        pairs = [(file, label) for file, label in zip(self.files, self.labels, strict=True) if file not in reasons]
+        dropped = [(image_id(file, self.folder), reasons[file]) for file in self.files if file in reasons]
+        dropped = sorted([*self.dropped, *dropped])
+        for label, path in enumerate(self.classes.values()):
+            if label not in {label for _, label in pairs} and path / EMPTY not in self.empty:
+                left_out = [pair for pair in dropped if pair[0].startswith(f"{image_id(path, self.folder)}/")]
+                why = f": {len(left_out)} files are left out, such as {': '.join(left_out[0])}" if left_out else ""
+                raise UserError(
+                    f"{path} has no image{why}; where the split is meant to have none of this class, put a file named"
+                    f" {EMPTY} there"
+                )
+        if not pairs:
+            raise UserError(f"no image in {self.folder}; have {', '.join(SUFFIXES)}")
+        files, labels = zip(*pairs, strict=True)
+        return Listing(self.folder, self.classes, files, labels, tuple(dropped))
 
 
 def list_splits(folder: Path) -> dict[str, Listing]:
-    """Return what each split of a data set's folder holds.
+    """Return what each split of a data set's folder holds, by the names of the files.
 
     Raises:
         UserError: a class is missing in a split or has no image there, or a name or link cannot be used.
@@ -46,7 +74,7 @@ def list_splits(folder: Path) -> dict[str, Listing]:
     listings = {split: _listing(folder / split) for split in SPLITS if os.path.lexists(folder / split)}
     for split, listing in listings.items():
         for other, reference in listings.items():
-            missing = [name for name in reference.class_names if name not in listing.class_names]
+            missing = [name for name in reference.classes if name not in listing.classes]
             if missing:
                 raise UserError(
                     f"{folder / split} has no folder for {', '.join(missing)}, which {other} has; every split needs"
@@ -76,26 +104,15 @@ def _listing(folder: Path) -> Listing:
             classes[name] = path
     if not classes:
         raise UserError(f"{folder} has no folders; each class of images needs its own")
+    classes = dict(sorted(classes.items()))
     files: list[Path] = []
     labels: list[int] = []
-    empty: list[Path] = []
-    for label, name in enumerate(sorted(classes)):
-        images, others = _images(classes[name], folder)
+    for label, path in enumerate(classes.values()):
+        images, others = _images(path, folder)
+        files += images
+        labels += [label] * len(images)
         dropped += others
-        if images:
-            files += images
-            labels += [label] * len(images)
-        elif (classes[name] / EMPTY).is_file():
-            empty.append(classes[name] / EMPTY)
-        else:
-            why = f" ({len(others)} files are left out: {others[0][1]})" if others else ""
-            raise UserError(
-                f"{classes[name]} has no image{why}; where the split is meant to have none of this class, put a file"
-                f" named {EMPTY} there"
-            )
-    if not files:
-        raise UserError(f"no image in {folder}; have {', '.join(SUFFIXES)}")
-    return Listing(tuple(sorted(classes)), tuple(files), tuple(labels), tuple(empty), tuple(sorted(dropped)))
+    return Listing(folder, classes, tuple(files), tuple(labels), tuple(dropped)).without({})
 
 
 def _class_name(path: Path) -> str:

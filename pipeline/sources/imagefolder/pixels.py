@@ -8,6 +8,7 @@ a part of the range. Tags are those of TIFF 6.0.
 
 from __future__ import annotations
 
+import re
 import struct
 import zlib
 from collections.abc import Iterator
@@ -60,21 +61,26 @@ _DECODER_FAILURES = (
 """What Pillow's decoders raise for damaged files, by the place where they notice."""
 
 
+class ImageError(UserError):
+    """A file is damaged, or no image of a kind that is read."""
+
+
 def decode(path: Path) -> NDArray[np.uint8]:
     """Return the pixels of an image file, turned as it says: uint8 (H, W, 1) if its kind is grey, else (H, W, 3).
 
     Raises:
-        UserError: it is no PNG, JPEG or TIFF of one page, is damaged, or has pixels of a kind that is not read.
+        ImageError: it is no PNG, JPEG or TIFF of one page, is damaged, or has pixels of a kind that is not read.
+        UserError: it is not there, no regular file, or the disk cannot be read.
     """
     with _opened(path) as image:
         white, is_inverted, is_premultiplied = 65535, False, False
         if isinstance(image, TiffImagePlugin.TiffImageFile):
             white, is_inverted, is_premultiplied = _check_tiff(image, path)
         if image.mode not in _GREY + _WIDE + _COLOUR:
-            raise UserError(f"{path} has pixels of mode {image.mode}; {_ADVICE}")
+            raise ImageError(f"{path} has pixels of mode {image.mode}; {_ADVICE}")
         image.load()
         if is_premultiplied and image.getextrema()[-1] != (255, 255):
-            raise UserError(f"{path} has its transparency multiplied into its colours; {_ADVICE}")
+            raise ImageError(f"{path} has its transparency multiplied into its colours; {_ADVICE}")
         image = ImageOps.exif_transpose(image)
         if image.mode in _WIDE:
             levels = np.asarray(image).astype(np.int64)
@@ -89,33 +95,32 @@ def decode(path: Path) -> NDArray[np.uint8]:
 
 
 def is_coloured(path: Path) -> bool:
-    """Say whether any pixel of a file has a colour; a file that says it is grey is not decoded."""
-    with _opened(path) as image:
-        if image.mode in _GREY + _WIDE:
-            return False
+    """Decode a file and say whether any of its pixels has a colour."""
     pixels = decode(path)
     return bool((pixels != pixels[..., :1]).any())
 
 
 @contextmanager
 def _opened(path: Path) -> Iterator[Image.Image]:
-    """Open an image whose size and number of pages are allowed; what its decoder finds wrong is a UserError."""
+    """Open an image whose size and number of pages are allowed; what its decoder finds wrong is an ImageError."""
     try:
         with open_regular(path) as file, Image.open(file, formats=_FORMATS) as image:
             width, height = image.size
             if min(width, height) < 2 or width * height > PIXELS:
-                raise UserError(f"{path} is {width} x {height}; images have 2 x 2 to {PIXELS:,} pixels")
+                raise ImageError(f"{path} is {width} x {height}; images have 2 x 2 to {PIXELS:,} pixels")
             pages = getattr(image, "n_frames", 1)
             if pages != 1:
-                raise UserError(f"{path} has {pages} pages; save each as a file of its own")
+                raise ImageError(f"{path} has {pages} pages; save each as a file of its own")
             yield image
     except FileNotFoundError:
         raise UserError(f"no {path}: it was there when the folder was listed") from None
     except _DECODER_FAILURES as failure:
         if isinstance(failure, UserError):
             raise
-        what = " ".join(str(failure).split())[:120] or type(failure).__name__
-        raise UserError(f"{path} cannot be read as an image ({what})") from None
+        if isinstance(failure, MemoryError) or (isinstance(failure, OSError) and failure.errno):
+            raise UserError(f"{path} cannot be read ({failure or 'out of memory'})") from None
+        what = re.sub(r" <.*>", "", " ".join(str(failure).split()))[:120] or type(failure).__name__
+        raise ImageError(f"{path} cannot be read as an image ({what})") from None
 
 
 def _check_tiff(image: TiffImagePlugin.TiffImageFile, path: Path) -> tuple[int, bool, bool]:
@@ -127,28 +132,28 @@ def _check_tiff(image: TiffImagePlugin.TiffImageFile, path: Path) -> tuple[int, 
     """
     tags = image.tag_v2
     for number in set(tags.get(_SAMPLE_FORMAT, (1,))) - {1}:
-        raise UserError(f"{path} has {_NUMBERS.get(number, 'undefined')} pixel values; {_ADVICE}")
+        raise ImageError(f"{path} has {_NUMBERS.get(number, 'undefined')} pixel values; {_ADVICE}")
     bits = max(tags.get(_BITS, (1,)))
     if bits > 16:
-        raise UserError(f"{path} has {bits}-bit pixels; {_ADVICE}")
+        raise ImageError(f"{path} has {bits}-bit pixels; {_ADVICE}")
     photometric = tags.get(_PHOTOMETRIC)
     if photometric is None:
-        raise UserError(f"{path} does not say what its pixel values mean (tag PhotometricInterpretation); {_ADVICE}")
+        raise ImageError(f"{path} does not say what its pixel values mean (tag PhotometricInterpretation); {_ADVICE}")
     if photometric == _YCBCR and tags.get(_COMPRESSION) != _JPEG:
-        raise UserError(f"{path} has YCbCr colours without JPEG compression; {_ADVICE}")
+        raise ImageError(f"{path} has YCbCr colours without JPEG compression; {_ADVICE}")
     is_plain = bits == 8 and tags.get(_FILL_ORDER, 1) == 1 and tags.get(_SAMPLES, 1) == _CHANNELS.get(photometric)
     if tags.get(_PLANES) == 2 and not is_plain:
-        raise UserError(f"{path} keeps its channels apart, and not as plain 8-bit ones; {_ADVICE}")
+        raise ImageError(f"{path} keeps its channels apart, and not as plain 8-bit ones; {_ADVICE}")
     if photometric == _CMYK and tags.get(_INK_SET, 1) != 1:
-        raise UserError(f"{path} has other inks than CMYK; {_ADVICE}")
+        raise ImageError(f"{path} has other inks than CMYK; {_ADVICE}")
     if photometric == _PALETTE and max(tags.get(_COLOUR_MAP, (256,))) < 256:
-        raise UserError(f"{path} has a palette of numbers below 256 where 65535 is full; {_ADVICE}")
+        raise ImageError(f"{path} has a palette of numbers below 256 where 65535 is full; {_ADVICE}")
     white = 2**bits - 1
     if bits > 8:  # of images of 8 bits the tags are statistics
         limits = [limit for tag in _MINIMA + _MAXIMA for limit in _numbers(tags.get(tag))]
         for limit in limits:
             if limit not in (0, white):
-                raise UserError(
+                raise ImageError(
                     f"{path} says that its levels go to {limit} of {white} (tags MinSampleValue, MaxSampleValue);"
                     " stretch them to the whole range"
                 )

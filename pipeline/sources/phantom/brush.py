@@ -9,18 +9,19 @@ from __future__ import annotations
 
 import math
 
-import numba
 import numpy as np
 
+from corruptions.cpu.compiler import njit, vectorize
 
-@numba.vectorize(cache=True)
+
+@vectorize
 def step(distance, soft):  # type: ignore[no-untyped-def]
     """Return 1 where `distance` is below -soft/2, 0 above soft/2, a smooth cubic between; elementwise."""
     t = min(max(0.5 - distance / soft, 0.0), 1.0)
     return t * t * (3.0 - 2.0 * t)
 
 
-@numba.njit(nogil=True, cache=True, error_model="numpy")
+@njit(error_model="numpy")
 def stroke(cover, capsules, x, y, margin):  # type: ignore[no-untyped-def]
     """Raise `cover` to the weight of each capsule inside it; in place.
 
@@ -51,7 +52,7 @@ def stroke(cover, capsules, x, y, margin):  # type: ignore[no-untyped-def]
                 cover[i, j] = max(cover[i, j], c * c * (3.0 - 2.0 * c) * weight)
 
 
-@numba.njit(nogil=True, cache=True, error_model="numpy")
+@njit(error_model="numpy")
 def tubes(curves, count, soft):  # type: ignore[no-untyped-def]
     """Return the capsules of cubic Bezier curves; float64 (n * count, 8).
 
@@ -77,7 +78,7 @@ def tubes(curves, count, soft):  # type: ignore[no-untyped-def]
     return out
 
 
-@numba.njit(nogil=True, cache=True, error_model="numpy")
+@njit(error_model="numpy")
 def union(x, y, capsules, blend):  # type: ignore[no-untyped-def]
     """Return the signed distance of each point to a smooth union of capsules; float64 of the shape of `x`.
 
@@ -103,7 +104,7 @@ def union(x, y, capsules, blend):  # type: ignore[no-untyped-def]
     return out
 
 
-@numba.njit(nogil=True, cache=True, error_model="numpy")
+@njit(error_model="numpy")
 def mix(image, colour, cover, strength):  # type: ignore[no-untyped-def]
     """Paint `colour` (3,) over `image` (H, W, 3), as far as `strength` times `cover` (H, W) says; in place."""
     for i in range(image.shape[0]):
@@ -114,7 +115,7 @@ def mix(image, colour, cover, strength):  # type: ignore[no-untyped-def]
                     image[i, j, k] += (colour[k] - image[i, j, k]) * c
 
 
-@numba.njit(nogil=True, cache=True, error_model="numpy")
+@njit(error_model="numpy")
 def stain(image, colour, cover, strength):  # type: ignore[no-untyped-def]
     """Multiply `image` (H, W, 3) by `colour` (3,), as far as `strength` times `cover` (H, W) says; in place."""
     for i in range(image.shape[0]):
@@ -124,7 +125,7 @@ def stain(image, colour, cover, strength):  # type: ignore[no-untyped-def]
                 image[i, j, k] *= 1.0 - c * (1.0 - colour[k])
 
 
-@numba.njit(nogil=True, cache=True, error_model="numpy")
+@njit(error_model="numpy")
 def mix_shaded(image, colour, shade, cover):  # type: ignore[no-untyped-def]
     """Paint `colour` (3,) times `shade` (H, W) over `image` (H, W, 3) as far as `cover` (H, W) says; in place."""
     for i in range(image.shape[0]):
@@ -135,7 +136,7 @@ def mix_shaded(image, colour, shade, cover):  # type: ignore[no-untyped-def]
                     image[i, j, k] += (colour[k] * shade[i, j] - image[i, j, k]) * c
 
 
-@numba.njit(nogil=True, cache=True, error_model="numpy")
+@njit(error_model="numpy")
 def discs(image, cells, colour):  # type: ignore[no-untyped-def]
     """Lay biconcave discs on a transmitted-light image; in place, overlaps multiply.
 
@@ -162,7 +163,7 @@ def discs(image, cells, colour):  # type: ignore[no-untyped-def]
                         image[i, j, k] *= 1.0 - thick * (1.0 - colour[k])
 
 
-@numba.njit(nogil=True, cache=True, error_model="numpy")
+@njit(error_model="numpy")
 def soften(image, channels, share, passes):  # type: ignore[no-untyped-def]
     """Blur in place: each pass mixes a pixel with its two neighbours, along both axes; edges are replicated.
 
@@ -192,7 +193,7 @@ def soften(image, channels, share, passes):  # type: ignore[no-untyped-def]
             above[:] = here
 
 
-@numba.njit(nogil=True, cache=True, error_model="numpy")
+@njit(error_model="numpy")
 def moments(image):  # type: ignore[no-untyped-def]
     """Return the sums of a (H, W) array and of its squares, in units of 1/4096 and its square, as exact integers."""
     total, squares = np.int64(0), np.int64(0)
@@ -204,7 +205,7 @@ def moments(image):  # type: ignore[no-untyped-def]
     return total, squares
 
 
-@numba.njit(nogil=True, cache=True, error_model="numpy")
+@njit(error_model="numpy")
 def noise(grain):  # type: ignore[no-untyped-def]
     """Turn uniform uint16 (H, W, C) into triangular deviates of standard deviation 1, float64."""
     out = np.empty(grain.shape)
@@ -217,7 +218,7 @@ def noise(grain):  # type: ignore[no-untyped-def]
     return out
 
 
-@numba.njit(nogil=True, cache=True, error_model="numpy")
+@njit(error_model="numpy")
 def develop(image, deviates, gain, shift, curve, tint, strength):  # type: ignore[no-untyped-def]
     """Return the picture, uint8 (H, W, C): exposure, tone curve, tint, noise and rounding.
 

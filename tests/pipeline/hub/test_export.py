@@ -159,7 +159,7 @@ def test_an_interrupted_export_is_not_finished_and_goes_on(work: Workspace, monk
     real = parquet.write
 
     def write(*arguments: Any) -> Any:
-        calls.append(arguments[1])
+        calls.append(arguments[1].stem)
         if len(calls) == 20:
             raise KeyboardInterrupt
         return real(*arguments)
@@ -181,7 +181,7 @@ def test_an_npz_that_is_not_as_its_manifest_says_is_refused(work: Workspace, cap
         writer.append(images ^ np.uint8(1))
     assert f"{path} is not what its manifest says" in refusal(work, capsys)
     path.unlink()
-    assert "is not there" in refusal(work, capsys)
+    assert f"no {path}: run `dvc repro`" in refusal(work, capsys)
 
 
 def test_manifests_of_two_builds_and_missing_ones_are_refused(work: Workspace, capsys: Streams) -> None:

@@ -1,6 +1,5 @@
 """Image folders: real photographs from file to verified npz, every kind of pixel, and what is refused."""
 
-from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +19,9 @@ from pipeline.errors import UserError
 from pipeline.io import npz
 from pipeline.paths import Workspace
 from pipeline.sources import Clean, imagefolder
-from pipeline.sources.imagefolder import pixels, resize
+from pipeline.sources.imagefolder import pixels
 
-REPOSITORY = Path(__file__).parents[3]
+REPOSITORY = Path(__file__).parents[4]
 
 
 def load(root: Path, dataset: str = "mine", split: str = "test", **options: Any) -> Clean:
@@ -115,81 +114,6 @@ def test_one_coloured_image_in_any_split_makes_the_data_set_coloured(folder: Pat
     np.testing.assert_array_equal(clean.read([1])[0], np.dstack([grey] * 3))
 
 
-def test_every_kind_of_pixel_is_read(folder: Path) -> None:
-    colour, grey = noise(224, 224, 3), noise(224, 224)
-    alpha = noise(224, 224)
-    here = folder / "test" / "a"
-    kinds: dict[str, Any] = {
-        "rgba.png": (np.dstack([colour, alpha]), colour),
-        "la.png": (Image.merge("LA", [Image.fromarray(grey), Image.fromarray(alpha)]), np.dstack([grey] * 3)),
-        "bits.tif": (Image.fromarray(grey > 127), np.dstack([(grey > 127) * np.uint8(255)] * 3)),
-        "wide.tif": (grey.astype(np.uint16) * 257, np.dstack([grey] * 3)),
-        "wide.png": (np.maximum(grey.astype(np.int64) * 257 - 128, 0).astype(np.uint16), np.dstack([grey] * 3)),
-        "cmyk.tif": (Image.fromarray(colour).convert("CMYK"), colour),
-    }
-    palette = Image.fromarray(colour).quantize(64)
-    kinds["palette.png"] = (palette, np.asarray(palette.convert("RGB")))
-    for name, (image, expected) in kinds.items():
-        np.testing.assert_array_equal(pixels.decode(put(here, name, image)).astype(int) - expected, 0, name)
-    path = put(here, "transparent.png", palette, transparency=bytes(range(64)))
-    np.testing.assert_array_equal(pixels.decode(path), kinds["palette.png"][1])
-
-
-def test_a_photograph_is_turned_as_its_exif_says(folder: Path) -> None:
-    exif = Image.Exif()
-    exif[0x0112] = 6  # "the 0th row is the right-hand side" (EXIF 2.32, 4.6.4 A): turned by 90 degrees to be seen
-    image = noise(100, 60, 3)
-    path = put(folder / "test" / "a", "turned.png", Image.fromarray(image), exif=exif)
-    np.testing.assert_array_equal(pixels.decode(path), np.rot90(image, -1))
-
-
-def exact(image: Any, size: int) -> Any:
-    """The documented resampling in fractions, one pixel at a time."""
-    height, width, channels = image.shape
-    side = min(height, width)
-    top, left = (height - side) // 2, (width - side) // 2
-    out = np.empty((size, size, channels), np.uint8)
-
-    def weights(o: int) -> dict[int, Fraction]:
-        step: Any = Fraction(side, size)
-        if side > size:
-            low, high = o * step, (o + 1) * step
-            return {k: min(high, k + 1) - max(low, k) for k in range(side) if min(high, k + 1) > max(low, k)}
-        place = (o + Fraction(1, 2)) * step - Fraction(1, 2)
-        first = place.numerator // place.denominator
-        found: dict[int, Fraction] = {}
-        for k, share in ((first, 1 - (place - first)), (first + 1, place - first)):
-            at = min(max(k, 0), side - 1)
-            found[at] = found.get(at, Fraction(0)) + share
-        return found
-
-    rows = [weights(o) for o in range(size)]
-    for y in range(size):
-        for x in range(size):
-            total = sum(rows[y].values()) * sum(rows[x].values())
-            for c in range(channels):
-                value = sum(
-                    a * b * int(image[top + i, left + j, c]) for i, a in rows[y].items() for j, b in rows[x].items()
-                )
-                out[y, x, c] = int(value / total + Fraction(1, 2))
-    return out
-
-
-@pytest.mark.parametrize("shape", [(2, 2), (5, 9), (7, 7), (8, 30), (9, 8), (16, 16), (31, 23)])
-def test_resizing_is_the_rounded_exact_mean_or_interpolation(shape: tuple[int, int]) -> None:
-    image = noise(*shape, 3, seed=sum(shape))
-    np.testing.assert_array_equal(resize.fitted(image, 8), exact(image, 8))
-
-
-def test_resizing_does_not_depend_on_blocks_or_memory_workspace() -> None:
-    image = noise(700, 900, 3)
-    turned = np.ascontiguousarray(image.transpose(1, 0, 2)).transpose(1, 0, 2)
-    flat = resize.fitted(np.full((700, 900, 1), 77, np.uint8))
-    np.testing.assert_array_equal(resize.fitted(image), resize.fitted(turned))
-    assert resize.fitted(image).shape == (224, 224, 3)
-    assert (flat == 77).all()
-
-
 def test_what_is_no_image_is_dropped_with_its_reason(folder: Path) -> None:
     (folder / "test" / "readme.txt").write_text("mine")
     (folder / "test" / "a" / "notes.txt").write_text("mine")
@@ -206,8 +130,9 @@ def refuse(root: Path, says: str, dataset: str = "mine", split: str = "test") ->
     check_sentence(caught.value)
 
 
-def check_sentence(error: UserError) -> None:
+def check_sentence(error: UserError, name: str = "") -> None:
     assert "\n" not in str(error)
+    assert name in str(error)
 
 
 def test_missing_folders_and_names_are_refused(folder: Path) -> None:
@@ -224,33 +149,43 @@ def test_missing_folders_and_names_are_refused(folder: Path) -> None:
     refuse(root, "train/b has no image", split="train")
 
 
-def test_an_image_that_cannot_be_used_is_named(folder: Path) -> None:
-    first = folder / "test" / "a" / "0"
+@pytest.mark.parametrize(
+    ("name", "content", "why"),
+    [
+        ("0.png", b"GIF89a", "cannot be read as an image"),
+        ("0.jpg", b"", "cannot be read as an image"),
+        ("0.png", noise(7, 1), "is 1 x 7"),
+        ("0.tif", noise(224, 224).astype(np.float32), "floating-point"),
+        ("0.tif", np.full((224, 224), np.nan, np.float32), "floating-point"),
+        ("0.tif", np.tile(np.array([-5, 1], np.int32), (224, 112)), "signed pixel"),
+        ("0.tif", Image.new("LAB", (224, 224)), "of mode LAB"),
+    ],
+)
+def test_an_image_that_cannot_be_used_is_left_out_by_name(folder: Path, name: str, content: Any, why: str) -> None:
+    path = folder / "test" / "a" / name
+    if isinstance(content, bytes):
+        path.write_bytes(content)
+    else:
+        put(folder / "test" / "a", name, content)
+    clean = load(folder.parent)
+    assert list(clean.image_ids) == ["a/1.png", "b/1.png"]
+    ((left_out, reason),) = clean.dropped
+    assert left_out == f"a/{name}"
+    assert why in reason
+    (folder / "test" / "a" / "1.png").unlink()
+    refuse(folder.parent, f"test/a has no image: 1 files are left out, such as a/{name}: .*{why}.*gitkeep")
 
-    def check(says: str, make: Any) -> None:
-        path = make()
-        refuse(folder.parent, f"{path.name}.*{says}")
-        path.unlink()
 
-    def text(suffix: str) -> Path:
-        path = first.with_suffix(suffix)
-        path.write_bytes(b"GIF89a" if suffix == ".png" else b"")
-        return path
-
-    many = {"save_all": True, "append_images": [Image.fromarray(noise(224, 224))]}
-    check("cannot be read as an image", lambda: text(".png"))
-    check("cannot be read as an image", lambda: text(".jpg"))
-    check("is 1 x 7", lambda: put(first.parent, "0.png", noise(7, 1)))
-    check("2 pages", lambda: put(first.parent, "0.tif", noise(224, 224), **many))
-    check("floating-point", lambda: put(first.parent, "0.tif", noise(224, 224).astype(np.float32)))
-    check("floating-point", lambda: put(first.parent, "0.tif", np.full((224, 224), np.nan, np.float32)))
-    check("signed pixel", lambda: put(first.parent, "0.tif", np.tile(np.array([-5, 1], np.int32), (224, 112))))
-    check("of mode LAB", lambda: put(first.parent, "0.tif", Image.new("LAB", (224, 224))))
+def test_pages_are_no_image(folder: Path) -> None:
+    pages = {"save_all": True, "append_images": [Image.fromarray(noise(224, 224))]}
+    put(folder / "test" / "a", "0.tif", noise(224, 224), **pages)
+    assert load(folder.parent).dropped == (("a/0.tif", "has 2 pages; save each as a file of its own"),)
 
 
-def test_a_huge_image_is_refused_before_it_is_unpacked(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pixels, "PIXELS", 1000)
-    refuse(folder.parent, "224 x 224; images have")
+def test_a_huge_image_is_left_out_before_it_is_unpacked(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pixels, "PIXELS", 224 * 224)
+    put(folder / "test" / "a", "0.png", noise(225, 224))
+    assert "224 x 225; images have" in load(folder.parent).dropped[0][1]
 
 
 def test_a_file_that_vanishes_or_gains_colour_is_noticed(folder: Path) -> None:
@@ -293,7 +228,7 @@ def test_a_damaged_file_gives_an_error_or_an_image(tmp_path: Path, kind: str, da
         clean = load(tmp_path)
         read = clean.read([0])
     except UserError as error:
-        check_sentence(error)
+        check_sentence(error, kind)
     else:
         assert read.shape == (1, 224, 224, clean.channels)
         assert read.dtype == np.uint8
