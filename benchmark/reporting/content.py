@@ -75,7 +75,8 @@ class Content:
         self.looks = style.looks(list(self.titles.values()), self.titles[scores.baseline])
         self.images = sum(dataset.count for dataset in scores.datasets.values())
         self.is_phantom = any(dataset.source == "phantom" for dataset in scores.datasets.values())
-        self.order_source = datasets.card(datasets.DATASETS[0]).robustmedclip_source
+        sources = (datasets.card(name).robustmedclip_source for name in datasets.DATASETS)
+        self.order_source = next(source for source in sources if source)
 
         labels = {model: Cell(title, colour=self.looks[title].colour) for model, title in self.titles.items()}
         grid = tuned_grid.tuned_grid(cube, scores)
@@ -192,6 +193,7 @@ class Content:
 
     def _classes(self) -> Iterator[ClassDetails]:
         for name, dataset in self.scores.datasets.items():
+            card = datasets.card_from(name, dataset.source)
             classes = [tables.one_line(class_name) for class_name in dataset.class_names]
             details = {self.titles[model]: found.datasets[name] for model, found in self.scores.models.items()}
             recall = {
@@ -202,7 +204,7 @@ class Content:
             bars = {"Recall by class": recall}
             yield ClassDetails(
                 name,
-                datasets.card(name).title if name in datasets.DATASETS else name,
+                card.title if card else name,
                 dataset.count,
                 classes,
                 draw(slug("recall", name), f"Recall, {name}", figures.recall, bars, classes=classes, looks=self.looks),

@@ -9,7 +9,8 @@ import io
 import math
 import re
 import warnings
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import wraps
 from typing import NamedTuple, ParamSpec
 from xml.etree import ElementTree
@@ -106,10 +107,18 @@ def styled(draw: Callable[P, Figure]) -> Callable[P, Figure]:
 
     @wraps(draw)
     def wrapped(*args: P.args, **kwargs: P.kwargs) -> Figure:
-        with matplotlib.style.context(_STYLE, after_reset=True):
+        with _applied():
             return draw(*args, **kwargs)
 
     return wrapped
+
+
+@contextmanager
+def _applied() -> Iterator[None]:
+    with matplotlib.style.context(_STYLE, after_reset=True), warnings.catch_warnings():
+        # A name in a script that the font lacks: the page's own font has it, a PDF shows boxes.
+        warnings.filterwarnings("ignore", r"Glyph .* missing from")
+        yield
 
 
 def panels(
@@ -135,9 +144,11 @@ def panels(
     across = min(columns, len(titles))
     wide = max(margins.left + size[0] + margins.right, *(10 + text_width(title, 12.5, bold=True) for title in titles))
     high = _BAND + margins.top + size[1] + margins.bottom
-    in_row = max(1, int(across * wide // (50 + room(legend, 11)))) if legend else 1
+    entry = 50 + room(legend, 11) if legend else 0
+    width = max(across * wide, entry)
+    in_row = max(1, int(width // entry)) if legend else 1
     head = 8 + 19 * math.ceil(len(legend) / in_row) if legend else 0
-    width, height = across * wide, head + high * math.ceil(len(titles) / across)
+    height = head + high * math.ceil(len(titles) / across)
     figure = Figure(figsize=(width / 72, height / 72), dpi=72)
     axes = []
     for k, title in enumerate(titles):
@@ -156,13 +167,13 @@ def panels(
 
 
 def text_width(words: str, size: float, *, bold: bool = False) -> float:
-    """Return the pixels that `words` take in the style's font."""
+    """Return the pixels to leave for `words`: their width in the style's font, and some for a page's wider one."""
     font = FontProperties(family="DejaVu Sans", size=size, weight="bold" if bold else "normal")
-    return float(text_to_path.get_text_width_height_descent(words, font, ismath=False)[0])
+    return 1.06 * float(text_to_path.get_text_width_height_descent(words, font, ismath=False)[0])
 
 
 def room(names: Iterable[str], size: float) -> float:
-    """Return the pixels that the longest of `names` takes."""
+    """Return the pixels to leave for the longest of `names`."""
     return max(text_width(name, size) for name in names)
 
 
@@ -247,8 +258,6 @@ def _shorten(element: ElementTree.Element, ids: Mapping[str, str]) -> None:
 
 def _saved(figure: Figure, kind: str, metadata: Mapping[str, None]) -> bytes:
     out = io.BytesIO()
-    with matplotlib.style.context(_STYLE, after_reset=True), warnings.catch_warnings():
-        # A name in a script that the font lacks: the page's own font has it, a PDF shows boxes.
-        warnings.filterwarnings("ignore", r"Glyph .* missing from")
+    with _applied():
         figure.savefig(out, format=kind, metadata=dict(metadata))
     return out.getvalue()
