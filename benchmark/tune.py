@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 def tune(root: Path | str, name: str) -> TuneRecord:
     """Tune the model `name` of params.yaml and write its adapter, record and curves; return the record."""
-    from benchmark.tuning.adapters import save_adapter
+    from benchmark.tuning.adapters import save_adapter, saved_record
     from benchmark.tuning.trainer import Tuning
     from pipeline.config import read_config
     from pipeline.paths import Workspace
@@ -30,6 +30,9 @@ def tune(root: Path | str, name: str) -> TuneRecord:
     workspace = Workspace(root)
     config = read_config(workspace)
     tuning = Tuning(workspace, config, name)
+    if saved := saved_record(workspace, name, tuning.key):
+        print(f"tune {name}: trained before with the same settings, images and base; nothing to do")
+        return saved
     epochs, held = tuning.settings.epochs, tuning.held
     chosen = f"{len(held)} images to choose the epoch on" if held else "no image left to choose on: the last is kept"
     print(f"tune {name}: {len(tuning.shots)} shots, {epochs} epochs, {chosen}")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import math
 import time
 from collections.abc import Iterator, Sequence
@@ -20,12 +22,31 @@ from benchmark.data.prefetch import prefetch
 from benchmark.data.prompts import TEMPLATES, Prompts
 from benchmark.models.components.preprocessing import preprocess
 from benchmark.models.families import phantom_clip
-from benchmark.tuning.geometry import shift_and_mirror
+from benchmark.tuning.geometry import may_mirror, shift_and_mirror
+from benchmark.tuning.records import TRAINING_VERSION
 from benchmark.tuning.schedule import time_left, warm_cosine
-from pipeline.config import Pretrain
+from pipeline import manifest
+from pipeline.config import Config, Pretrain
 from pipeline.errors import UserError
 from pipeline.io.atomic import atomic_write
+from pipeline.paths import Workspace
 from pipeline.run.progress import progress
+
+
+def training_key(workspace: Workspace, config: Config, of_datasets: Sequence[Prompts]) -> str:
+    """Return a checksum of all that phantom-clip's weights depend on."""
+    values = {
+        "version": TRAINING_VERSION,
+        "settings": Pretrain(**config.benchmark.pretrain.model_dump()).model_dump(mode="json"),
+        "prompts": [p.model_dump(mode="json") for p in of_datasets],
+        "mirror": [may_mirror(dataset) for dataset in config.datasets],
+        "images": [
+            manifest.read_prepared(workspace, dataset).split("pretrain").model_dump(mode="json")
+            for dataset in config.datasets
+        ],
+        "torch": torch.__version__,
+    }
+    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
 
 
 class Pretrained(NamedTuple):

@@ -8,12 +8,20 @@ from pydantic import Field
 
 from pipeline.config import Pretrain, TuningSettings
 from pipeline.io.records import Record, read_record
+from pipeline.manifest import Sha256
 from pipeline.paths import Workspace
 
 TUNE_RECORD = "tune.json"
 PRETRAIN_RECORD = "pretrain.json"
 
 Accuracy = Annotated[float, Field(ge=0, le=1)]
+
+
+TRAINING_VERSION = 1
+"""Format version of what training makes of the same images and settings: raise it if its weights change.
+
+It is part of the keys below, so that a new word in a docstring trains nothing anew.
+"""
 
 
 class EpochRecord(Record):
@@ -74,6 +82,7 @@ class TuneRecord(Record):
         overlap: where that is allowed, the pairs of equal images by what they are for, such as ``tuned on and scored``.
         device: ``cpu`` or ``cuda``.
         key: checksum of all that the weights depend on.
+        weights_sha256: of the adapter's own file.
     """
 
     base: str
@@ -90,6 +99,7 @@ class TuneRecord(Record):
     overlap: dict[str, int] = Field(default_factory=dict)
     device: str
     key: str
+    weights_sha256: Sha256 | None = None
 
     @classmethod
     def read(cls, workspace: Workspace, name: str) -> Self:
@@ -112,12 +122,16 @@ class PretrainRecord(Record):
         parameters: number of both towers.
         pretest_accuracy: zero-shot accuracy by data set, on held images of the first acquisition domain.
         settings: of params.yaml.
+        key: checksum of all that the weights depend on.
+        weights_sha256: of the checkpoint.
     """
 
     images: int
     parameters: int
     pretest_accuracy: dict[str, Accuracy]
     settings: Pretrain
+    key: str
+    weights_sha256: Sha256
 
 
 class PretrainSkipped(Record):

@@ -24,8 +24,8 @@ from benchmark.models import loading
 from benchmark.models.devices import parse_device
 from benchmark.tuning.adapters import add_lora
 from benchmark.tuning.augmentation import RandomCorruption
-from benchmark.tuning.geometry import RandomCropAndMirror
-from benchmark.tuning.records import EpochRecord, TuneRecord
+from benchmark.tuning.geometry import RandomCropAndMirror, may_mirror
+from benchmark.tuning.records import TRAINING_VERSION, EpochRecord, TuneRecord
 from benchmark.tuning.schedule import time_left, warm_cosine
 from benchmark.tuning.shots import balanced_order, choose_images, count_overlap
 from corruptions.table import BYTES_VERSION
@@ -104,8 +104,10 @@ class Tuning:
 
     def _key(self) -> str:
         values = {
+            "version": TRAINING_VERSION,
             "settings": self.settings.model_dump(mode="json"),
             "base": self.model.checksum(),
+            "mirror": [may_mirror(prompts.dataset) for prompts in self._prompts],
             "corruption": self.corruption and [BYTES_VERSION, vars(self.corruption)],
             "prompts": [p.model_dump(mode="json") for p in self._prompts],
             "images": [
