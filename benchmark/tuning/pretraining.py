@@ -39,7 +39,7 @@ def training_key(workspace: Workspace, config: Config, of_datasets: Sequence[Pro
         "version": TRAINING_VERSION,
         "settings": Pretrain(**config.benchmark.pretrain.model_dump()).model_dump(mode="json"),
         "prompts": [p.model_dump(mode="json") for p in of_datasets],
-        "mirror": [may_mirror(dataset) for dataset in config.datasets],
+        "mirror": [may_mirror(dataset, config.source) for dataset in config.datasets],
         "images": [
             manifest.read_prepared(workspace, dataset).split("pretrain").model_dump(mode="json")
             for dataset in config.datasets

@@ -83,11 +83,11 @@ class Tuning:
                 profile=config.profile,
                 columns=config.columns,
             )
-        self._move = RandomCropAndMirror(self.model.record.preprocessing.size, config.datasets)
+        self._move = RandomCropAndMirror(self.model.record.preprocessing.size, config.datasets, config.source)
         self._prompts = [prompts(workspace, d, templates=config.benchmark.prompts) for d in config.datasets]
         self._columns = class_columns(self._prompts)
         self.features = torch.cat([class_features(self.model, p) for p in self._prompts])
-        self.key = self._key()
+        self.key = self._key(config)
         self.tower = add_lora(self.model, self.settings)
         self.weights: dict[str, Tensor] = {n: p for n, p in self.tower.named_parameters() if p.requires_grad}
         self.optimizer = torch.optim.AdamW(
@@ -102,12 +102,12 @@ class Tuning:
         """File that an interrupted run goes on from."""
         return self.workspace.model(self.name) / "checkpoint.pt"
 
-    def _key(self) -> str:
+    def _key(self, config: Config) -> str:
         values = {
             "version": TRAINING_VERSION,
             "settings": self.settings.model_dump(mode="json"),
             "base": self.model.checksum(),
-            "mirror": [may_mirror(prompts.dataset) for prompts in self._prompts],
+            "mirror": [may_mirror(dataset, config.source) for dataset in config.datasets],
             "corruption": self.corruption and [BYTES_VERSION, vars(self.corruption)],
             "prompts": [p.model_dump(mode="json") for p in self._prompts],
             "images": [
