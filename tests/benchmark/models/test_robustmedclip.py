@@ -1,15 +1,19 @@
 from __future__ import annotations
 
+import re
 from types import SimpleNamespace
 
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import load_file, save_file
 from torch import nn
 from torch.nn import functional
 
 from benchmark.models import Bert, Preprocessing, load, loading, records
 from benchmark.models.components.adapters import attach
+from benchmark.models.components.packages import package
+from benchmark.models.components.preprocessing import preprocess
 from benchmark.models.model import Model, Towers
 from benchmark.models.robustmedclip import convert, main
 from pipeline.config import Benchmark
@@ -51,14 +55,18 @@ class SmallVit(nn.Module):
 
 
 class Bottleneck(nn.Module):
-    """A 3 by 3 convolution with batch norm, halving or not."""
+    """Convolutions of 1, 3 and 1 pixels with batch norm, the middle one halving or not."""
 
     def __init__(self, stride: int) -> None:
         super().__init__()
-        self.conv2, self.bn2 = nn.Conv2d(WIDTH, WIDTH, 3, stride, 1, bias=False), nn.BatchNorm2d(WIDTH)
+        self.conv1, self.bn1 = nn.Conv2d(WIDTH, WIDTH // 2, 1, bias=False), nn.BatchNorm2d(WIDTH // 2)
+        self.conv2, self.bn2 = nn.Conv2d(WIDTH // 2, WIDTH // 2, 3, stride, 1, bias=False), nn.BatchNorm2d(WIDTH // 2)
+        self.conv3, self.bn3 = nn.Conv2d(WIDTH // 2, WIDTH, 1, bias=False), nn.BatchNorm2d(WIDTH)
 
     def forward(self, x):
-        return torch.relu(self.bn2(self.conv2(x)))
+        x = torch.relu(self.bn1(self.conv1(x)))
+        x = torch.relu(self.bn2(self.conv2(x)))
+        return torch.relu(self.bn3(self.conv3(x)))
 
 
 class SmallResnet(nn.Module):
@@ -74,6 +82,9 @@ class SmallResnet(nn.Module):
             self.model.add_module(f"layer{stage}", nn.Sequential(*blocks))
         self.model.add_module("mean", nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten()))
         self.model.add_module("fc", nn.Linear(WIDTH, 8, bias=False))
+        for layer in self.model.modules():
+            if isinstance(layer, nn.Conv2d):
+                nn.init.kaiming_normal_(layer.weight)  # else little is left of an image at the end
 
     def forward(self, x):
         return self.model(x)
@@ -82,6 +93,7 @@ class SmallResnet(nn.Module):
 KINDS = {
     "vit": ("biomedclip", "robustmedclip", SmallVit, original.vit),
     "resnet": ("medclip-resnet", "robustmedclip-resnet", SmallResnet, original.resnet),
+    "first resnet": ("medclip-resnet", "robustmedclip-resnet", SmallResnet, original.first_resnet),
 }
 
 
@@ -101,7 +113,15 @@ def made(request, tmp_path):
     torch.save(state, tmp_path / "model.pth")
     save_file(parts, tmp_path / "lora_weights.safetensors")
     return SimpleNamespace(
-        name=name, converted=converted, tower=tower, base=base, theirs=theirs, state=state, parts=parts, folder=tmp_path
+        name=name,
+        converted=converted,
+        tower=tower,
+        publish=publish,
+        base=base,
+        theirs=theirs,
+        state=state,
+        parts=parts,
+        folder=tmp_path,
     )
 
 
@@ -115,6 +135,7 @@ def test_the_adapter_gives_the_published_features(made):
         ours, theirs = model.image_tower(pixels), made.theirs(pixels)
         merged = model.image_tower.merge_and_unload()(pixels)
     assert (theirs - plain).abs().max() > 0.01
+    assert (theirs[0] - theirs[1]).abs().max() > 0.01
     torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-5)
     torch.testing.assert_close(merged, theirs, rtol=0, atol=1e-5)
     with torch.inference_mode():  # the base was left as it was
@@ -156,11 +177,16 @@ def test_the_adapter_holds_three_ranks_or_a_tap_in_the_centre(made):
         assert all(bool(blocks[i, :, j].any()) == (i == j) for i in range(3) for j in range(3))
         assert not any("running" in name for name in tensors)
     else:
-        down = tensors["base_model.model.model.layer2.0.conv2.lora_A.weight"]
-        assert down.shape == (3, WIDTH, 3, 3)
-        assert down[:, :, 1, 1].any()
-        down[:, :, 1, 1] = 0
-        assert not down.any()
+        down = {name: tensor for name, tensor in tensors.items() if name.endswith("lora_A.weight")}
+        layers = original.LATER if made.publish is original.resnet else original.FIRST
+        convolutions = [n for n, _ in made.base.image_tower.model.named_modules() if re.fullmatch(layers, n)]
+        assert list(down) == sorted(f"base_model.model.model.{name}.lora_A.weight" for name in convolutions)
+        for tensor in down.values():
+            middle = tensor.shape[2] // 2
+            assert tensor.shape[2] in ((1, 3, 7) if layers == original.LATER else (3,))
+            assert tensor[:, :, middle, middle].any()
+            tensor[:, :, middle, middle] = 0
+            assert not tensor.any()
         assert tensors["base_model.model.model.layer2.0.bn2.num_batches_tracked"] == 40
 
 
@@ -223,7 +249,11 @@ def test_the_command_line_prints_one_sentence(tmp_path, capsys):
     assert capsys.readouterr().err.startswith(f"error: {tmp_path / 'model.pth'} is no RobustMedCLIP checkpoint")
 
 
-REAL = {"vit": ("biomedclip", original.vit, 16), "resnet": ("medclip-resnet", original.resnet, 8)}
+REAL = {
+    "vit": ("biomedclip", original.vit, 16),
+    "resnet": ("medclip-resnet", original.resnet, 8),
+    "first resnet": ("medclip-resnet", original.first_resnet, 8),
+}
 
 
 @pytest.mark.zoo
@@ -249,9 +279,47 @@ def test_the_real_architecture_gives_the_published_features(kind, words, tmp_pat
     assert main([str(tmp_path / "model.pth"), "--out", str(out), "--weights", str(words)]) == 0
     assert f"`python -m benchmark.predict --model {converted}` takes it" in capsys.readouterr().out
     model = loading.load(places, chosen, converted, device="cpu")
-    pixels = model.preprocess(torch.randint(0, 256, (2, 224, 224, 3), dtype=torch.uint8))
+    images = torch.randint(0, 256, (2, 224, 224, 3), dtype=torch.uint8)
+    pixels = model.preprocess(images)
+    torch.testing.assert_close(pixels, transformed(images), rtol=0, atol=1e-6)
     with torch.inference_mode():
         plain = functional.normalize(base.image_tower(pixels), dim=-1)
         ours, published_ones = model.encode_images(pixels), functional.normalize(theirs(pixels), dim=-1)
     assert (published_ones - plain).abs().max() > 1e-3
     torch.testing.assert_close(ours, published_ones, rtol=0, atol=1e-5)
+
+
+def transformed(images):
+    """What RobustMedCLIP's own evaluation gives its towers: dataset.py, `get_transform`."""
+    transforms = package("torchvision.transforms")
+    compose = transforms.Compose(
+        [
+            transforms.Resize(224, interpolation=transforms.InterpolationMode.BICUBIC),
+            transforms.CenterCrop(224),
+            transforms.ToTensor(),
+            transforms.Normalize((0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)),
+        ]
+    )
+    return torch.stack([compose(Image.fromarray(image.numpy())) for image in images])
+
+
+@pytest.mark.parametrize("name", ["robustmedclip", "robustmedclip-resnet"])
+def test_a_published_checkpoint_sees_what_it_was_tuned_on(name):
+    """CLIP's mean and deviation on all three channels, for either tower."""
+    settings = records()[name].preprocessing
+    assert settings == records()["clip"].preprocessing
+    images = torch.randint(0, 256, (1, 224, 224, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    mean, std = torch.tensor([0.48145466, 0.4578275, 0.40821073]), torch.tensor([0.26862954, 0.26130258, 0.27577711])
+    expected = ((images / 255 - mean) / std).permute(0, 3, 1, 2)
+    torch.testing.assert_close(preprocess(images, settings), expected)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_numbers_that_are_not_finite_are_refused(made, value):
+    name = next(name for name in made.state if re.search(r"linear_a(_q)?\.weight$", name))
+    made.state[name][0, 0] = value
+    torch.save(made.state, made.folder / "model.pth")
+    (made.folder / "lora_weights.safetensors").unlink()
+    with pytest.raises(UserError, match=r"can't be scored: .*lora_A.weight has NaN or infinite numbers$"):
+        convert(made.folder / "model.pth", made.folder / "adapter", base=made.base)
+    assert list(made.folder.iterdir()) == [made.folder / "model.pth"]

@@ -27,12 +27,12 @@ LORA_LAYERS = {
     "clip": 12,
     "clip-rn50": 16,
     "medclip": 3 * 12,
-    "medclip-resnet": 16,
+    "medclip-resnet": 49,
     "biomedclip": 12,
     "unimedclip": 12,
     "unimedclip-l14": 24,
 }
-"""Modules that LoRA is put on: blocks of attention, one or three layers each, or bottlenecks of a ResNet-50."""
+"""Modules that LoRA is put on: blocks of attention, one or three layers each, or convolutions of a ResNet-50."""
 
 
 def images(count: int = 2, side: int = 224) -> np.ndarray:
