@@ -10,8 +10,7 @@ from torch import Tensor, nn
 from benchmark.models.components.checkpoints import load_tensors, read_tensors
 from benchmark.models.components.files import Files
 from benchmark.models.components.packages import package
-from benchmark.models.components.tokenizers import read_vocabulary, text_tokenizer
-from benchmark.models.model import Tokenizer
+from benchmark.models.components.tokenizers import Tokenizer, read_vocabulary, text_tokenizer
 from benchmark.models.record import Bert, ModelFile, ModelRecord
 
 HEAD_WIDTH = 64

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +11,10 @@ import torch
 from torch import Tensor
 
 from benchmark.models.components.packages import package
-from benchmark.models.model import Tokenizer
 from pipeline.errors import UserError
+
+Tokenizer = Callable[[list[str]], Mapping[str, Tensor]]
+"""From K prompts to the text tower's arguments, tensors whose first axis is K."""
 
 
 def read_vocabulary(path: Path, *, lowercase: bool) -> Any:
