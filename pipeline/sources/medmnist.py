@@ -154,10 +154,10 @@ def _parts(
         rows = evenly(labels[first:stop], count) + first
 
         def read(positions: Sequence[int]) -> NDArray[np.uint8]:
-            distinct, places = np.unique(rows[np.asarray(positions, np.int64)], return_inverse=True)
+            distinct, inverse = np.unique(rows[np.asarray(positions, np.int64)], return_inverse=True)
             pixels = [images.rows(start, stop) for start, stop in runs(distinct)]
             together = np.concatenate([np.empty((0, *images.shape[1:]), np.uint8), *pixels])
-            return (together[..., np.newaxis] if is_grey else together)[places]
+            return (together[..., np.newaxis] if is_grey else together)[inverse]
 
         return Clean(
             labels=labels[rows],
