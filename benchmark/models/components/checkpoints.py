@@ -69,11 +69,11 @@ def load_tensors(
     Raises:
         UserError: a name is missing or left over, a shape is another, or a number is not finite; names the tensors.
     """
-    given = {name: value for name, value in tensors.items() if not name.endswith(computed)}
+    loaded = {name: value for name, value in tensors.items() if not name.endswith(computed)}
     wanted = {name: value for name, value in module.state_dict().items() if not name.endswith(computed)}
-    check_tensors(given, wanted, f"the weights are not those of {model}")
-    check_finite(given, f"the weights of {model} are damaged")
-    module.load_state_dict(given, strict=False)
+    check_tensors(loaded, wanted, f"the weights are not those of {model}")
+    check_finite(loaded, f"the weights of {model} are damaged")
+    module.load_state_dict(loaded, strict=False)
 
 
 def check_tensors(tensors: Mapping[str, Tensor], wanted: Mapping[str, Tensor], problem: str) -> None:

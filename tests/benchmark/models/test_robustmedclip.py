@@ -105,7 +105,7 @@ def small(name: str, tower: type[nn.Module], seed: int = 0, size: int = SIZE) ->
 
 
 @pytest.fixture(params=KINDS)
-def made(request, tmp_path):
+def published(request, tmp_path):
     """A base, the published tower on it and its files."""
     name, converted, tower, publish = KINDS[request.param]
     base = small(name, tower)
@@ -125,26 +125,26 @@ def made(request, tmp_path):
     )
 
 
-def test_the_adapter_gives_the_published_features(made):
-    convert(made.folder / "model.pth", made.folder / "adapter", base=made.base)
-    model = small(made.name, made.tower)
+def test_the_adapter_gives_the_published_features(published):
+    convert(published.folder / "model.pth", published.folder / "adapter", base=published.base)
+    model = small(published.name, published.tower)
     pixels = torch.randn(4, 3, SIZE, SIZE)
     with torch.inference_mode():
         plain = model.image_tower(pixels)
-        model.image_tower = attach(model.image_tower, made.folder / "adapter", base=made.name)
-        ours, theirs = model.image_tower(pixels), made.theirs(pixels)
+        model.image_tower = attach(model.image_tower, published.folder / "adapter", base=published.name)
+        ours, theirs = model.image_tower(pixels), published.theirs(pixels)
         merged = model.image_tower.merge_and_unload()(pixels)
     assert (theirs - plain).abs().max() > 0.01
     assert (theirs[0] - theirs[1]).abs().max() > 0.01
     torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-5)
     torch.testing.assert_close(merged, theirs, rtol=0, atol=1e-5)
     with torch.inference_mode():  # the base was left as it was
-        assert torch.equal(made.base.image_tower(pixels), plain)
+        assert torch.equal(published.base.image_tower(pixels), plain)
 
 
 @pytest.fixture
 def doubles():
-    """Everything made in double precision."""
+    """Everything in double precision."""
     torch.set_default_dtype(torch.float64)
     yield
     torch.set_default_dtype(torch.float32)
@@ -167,10 +167,10 @@ def test_at_224_pixels_the_two_forms_are_the_same_but_for_rounding(kind, tmp_pat
     assert difference < 1e-15
 
 
-def test_the_adapter_holds_three_ranks_or_a_tap_in_the_centre(made):
-    convert(made.folder / "model.pth", made.folder / "adapter", base=made.base)
-    tensors = load_file(made.folder / "adapter" / "adapter_model.safetensors")
-    if made.name == "biomedclip":
+def test_the_adapter_holds_three_ranks_or_a_tap_in_the_centre(published):
+    convert(published.folder / "model.pth", published.folder / "adapter", base=published.base)
+    tensors = load_file(published.folder / "adapter" / "adapter_model.safetensors")
+    if published.name == "biomedclip":
         up = tensors["base_model.model.trunk.blocks.1.attn.qkv.lora_B.weight"]
         assert up.shape == (3 * WIDTH, 9)
         blocks = up.reshape(3, WIDTH, 3, 3)
@@ -178,8 +178,8 @@ def test_the_adapter_holds_three_ranks_or_a_tap_in_the_centre(made):
         assert not any("running" in name for name in tensors)
     else:
         down = {name: tensor for name, tensor in tensors.items() if name.endswith("lora_A.weight")}
-        layers = original.LATER if made.publish is original.resnet else original.FIRST
-        convolutions = [n for n, _ in made.base.image_tower.model.named_modules() if re.fullmatch(layers, n)]
+        layers = original.LATER if published.publish is original.resnet else original.FIRST
+        convolutions = [n for n, _ in published.base.image_tower.model.named_modules() if re.fullmatch(layers, n)]
         assert list(down) == sorted(f"base_model.model.model.{name}.lora_A.weight" for name in convolutions)
         for tensor in down.values():
             middle = tensor.shape[2] // 2
@@ -190,42 +190,43 @@ def test_the_adapter_holds_three_ranks_or_a_tap_in_the_centre(made):
         assert tensors["base_model.model.model.layer2.0.bn2.num_batches_tracked"] == 40
 
 
-def test_lora_weights_alone_are_refused(made):
+def test_lora_weights_alone_are_refused(published):
     with pytest.raises(UserError, match=r"no matrices for k and no batch-norm statistics: convert the model.pth"):
-        convert(made.folder / "lora_weights.safetensors", made.folder / "adapter", base=made.base)
+        convert(published.folder / "lora_weights.safetensors", published.folder / "adapter", base=published.base)
 
 
-def test_a_contradiction_beside_it_is_refused(made):
-    made.parts["w_b_001"] += 1
-    save_file(made.parts, made.folder / "lora_weights.safetensors")
+def test_a_contradiction_beside_it_is_refused(published):
+    published.parts["w_b_001"] += 1
+    save_file(published.parts, published.folder / "lora_weights.safetensors")
     with pytest.raises(UserError, match=r"contradicts model.pth: its w_b_001 is not"):
-        convert(made.folder / "model.pth", made.folder / "adapter", base=made.base)
+        convert(published.folder / "model.pth", published.folder / "adapter", base=published.base)
 
 
-def test_another_base_is_refused_and_nothing_written(made):
+def test_another_base_is_refused_and_nothing_written(published):
+    stranger = small(published.name, published.tower, seed=1)
     with pytest.raises(UserError, match=r"in the checkpoint's image tower, .* is not the base model's"):
-        convert(made.folder / "model.pth", made.folder / "adapter", base=small(made.name, made.tower, seed=1))
-    other = "medclip-resnet" if made.name == "biomedclip" else "biomedclip"
-    with pytest.raises(UserError, match=f"was tuned from {made.name}, not from {other}"):
-        convert(made.folder / "model.pth", made.folder / "adapter", base=small(other, made.tower))
-    assert not (made.folder / "adapter").exists()
+        convert(published.folder / "model.pth", published.folder / "adapter", base=stranger)
+    other = "medclip-resnet" if published.name == "biomedclip" else "biomedclip"
+    with pytest.raises(UserError, match=f"was tuned from {published.name}, not from {other}"):
+        convert(published.folder / "model.pth", published.folder / "adapter", base=small(other, published.tower))
+    assert not (published.folder / "adapter").exists()
 
 
-def test_a_hole_and_a_surplus_are_named(made):
-    name = next(name for name in made.state if name.startswith("text_encoder.weight"))
-    state = {key: tensor for key, tensor in made.state.items() if key != name}
-    torch.save(state, made.folder / "model.pth")
+def test_a_hole_and_a_surplus_are_named(published):
+    name = next(name for name in published.state if name.startswith("text_encoder.weight"))
+    state = {key: tensor for key, tensor in published.state.items() if key != name}
+    torch.save(state, published.folder / "model.pth")
     with pytest.raises(UserError, match=r"text tower, weight is missing \(1 such in all\)"):
-        convert(made.folder / "model.pth", made.folder / "adapter", base=made.base)
-    torch.save({**made.state, "text_encoder.other": torch.ones(1)}, made.folder / "model.pth")
+        convert(published.folder / "model.pth", published.folder / "adapter", base=published.base)
+    torch.save({**published.state, "text_encoder.other": torch.ones(1)}, published.folder / "model.pth")
     with pytest.raises(UserError, match="text tower, other is unknown"):
-        convert(made.folder / "model.pth", made.folder / "adapter", base=made.base)
+        convert(published.folder / "model.pth", published.folder / "adapter", base=published.base)
 
 
-def test_an_existing_folder_is_never_overwritten(made):
-    (made.folder / "adapter").mkdir()
+def test_an_existing_folder_is_never_overwritten(published):
+    (published.folder / "adapter").mkdir()
     with pytest.raises(UserError, match="conversion never overwrites"):
-        convert(made.folder / "model.pth", made.folder / "adapter", base=made.base)
+        convert(published.folder / "model.pth", published.folder / "adapter", base=published.base)
 
 
 def test_at_an_odd_size_the_two_forms_differ_and_conversion_says_so(tmp_path):
@@ -272,21 +273,21 @@ def test_the_real_architecture_gives_the_published_features(kind, words, tmp_pat
     torch.save(state, tmp_path / "model.pth")
     save_file(parts, tmp_path / "lora_weights.safetensors")
     converted = "robustmedclip" if kind == "vit" else "robustmedclip-resnet"
-    places, chosen = Workspace(tmp_path), Benchmark(weights={name: str(words)})
+    workspace, config = Workspace(tmp_path), Benchmark(weights={name: str(words)})
     with pytest.raises(UserError, match="no adapter in"):
-        loading.load(places, chosen, converted, device="cpu")
-    out = places.adapter(converted)
+        loading.load(workspace, config, converted, device="cpu")
+    out = workspace.adapter(converted)
     assert main([str(tmp_path / "model.pth"), "--out", str(out), "--weights", str(words)]) == 0
     assert f"`python -m benchmark.predict --model {converted}` takes it" in capsys.readouterr().out
-    model = loading.load(places, chosen, converted, device="cpu")
+    model = loading.load(workspace, config, converted, device="cpu")
     images = torch.randint(0, 256, (2, 224, 224, 3), dtype=torch.uint8)
     pixels = model.preprocess(images)
     torch.testing.assert_close(pixels, transformed(images), rtol=0, atol=1e-6)
     with torch.inference_mode():
         plain = functional.normalize(base.image_tower(pixels), dim=-1)
-        ours, published_ones = model.encode_images(pixels), functional.normalize(theirs(pixels), dim=-1)
-    assert (published_ones - plain).abs().max() > 1e-3
-    torch.testing.assert_close(ours, published_ones, rtol=0, atol=1e-5)
+        ours, theirs_normalised = model.encode_images(pixels), functional.normalize(theirs(pixels), dim=-1)
+    assert (theirs_normalised - plain).abs().max() > 1e-3
+    torch.testing.assert_close(ours, theirs_normalised, rtol=0, atol=1e-5)
 
 
 def transformed(images):
@@ -315,11 +316,11 @@ def test_a_published_checkpoint_sees_what_it_was_tuned_on(name):
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
-def test_numbers_that_are_not_finite_are_refused(made, value):
-    name = next(name for name in made.state if re.search(r"linear_a(_q)?\.weight$", name))
-    made.state[name][0, 0] = value
-    torch.save(made.state, made.folder / "model.pth")
-    (made.folder / "lora_weights.safetensors").unlink()
+def test_numbers_that_are_not_finite_are_refused(published, value):
+    name = next(name for name in published.state if re.search(r"linear_a(_q)?\.weight$", name))
+    published.state[name][0, 0] = value
+    torch.save(published.state, published.folder / "model.pth")
+    (published.folder / "lora_weights.safetensors").unlink()
     with pytest.raises(UserError, match=r"can't be scored: .*lora_A.weight has NaN or infinite numbers$"):
-        convert(made.folder / "model.pth", made.folder / "adapter", base=made.base)
-    assert list(made.folder.iterdir()) == [made.folder / "model.pth"]
+        convert(published.folder / "model.pth", published.folder / "adapter", base=published.base)
+    assert list(published.folder.iterdir()) == [published.folder / "model.pth"]

@@ -21,9 +21,9 @@ def test_reads_safetensors_and_checkpoints_alike(tmp_path):
     wrapped = {"epoch": 3, "state_dict": {f"module.{name}": tensor for name, tensor in tensors.items()}}
     torch.save(wrapped, tmp_path / "training.pt")
     for file in ("w.safetensors", "w.pt", "training.pt"):
-        found = read_tensors(tmp_path / file)
-        assert list(found) == list(tensors)
-        assert all(torch.equal(found[name], tensors[name]) for name in tensors)
+        read = read_tensors(tmp_path / file)
+        assert list(read) == list(tensors)
+        assert all(torch.equal(read[name], tensors[name]) for name in tensors)
 
 
 class Arguments(argparse.Namespace):
