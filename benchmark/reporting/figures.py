@@ -210,7 +210,7 @@ def recall(panels: Mapping[str, Mapping[str, ArrayLike]], classes: Sequence[str]
     thick, gap = (9, 12) if len(looks) < 6 else (5, 10)
     group = thick * len(looks) + gap
     margins = Margins(14 + style.room(classes, 10.5), 24, 36, 4)
-    size = (420, group * len(classes))
+    size = (320, group * len(classes))
     figure, axes = style.panels(panels, size, margins, columns=1, legend=looks)
     for ax, lines in zip(axes, panels.values(), strict=True):
         ax.set(xlim=(0, 100), ylim=(size[1], 0), xticks=np.linspace(0, 100, 5), yticks=[], xlabel="recall, %")
