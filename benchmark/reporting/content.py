@@ -21,9 +21,9 @@ from benchmark.scoring.records import ScoreName, ScoresRecord
 from pipeline import datasets
 
 FORESTS: dict[ScoreName, str] = {
-    "mce": "mCE",
-    "mce_held_out": "mCE on held-out corruptions",
-    "clean_error": "Clean error, %",
+    "mce": "mCE ↓",
+    "mce_held_out": "mCE on held-out corruptions ↓",
+    "clean_error": "Clean error, % ↓",
 }
 
 
@@ -193,7 +193,11 @@ class Content:
             }
             for model, title in self.shown.items()
         }
-        return draw(slug("calibration"), "Accuracy over confidence", figures.reliability, panels)
+        notes = {}
+        for model, title in self.shown.items():
+            ece = (self.scores.models[model].summary[name].value for name in ("ece_clean", "ece_corrupted"))
+            notes[title] = "ECE {} % clean, {} % corrupted".format(*map(tables.number, ece))
+        return draw(slug("calibration"), "Accuracy over confidence", figures.reliability, panels, notes=notes)
 
     def _classes(self) -> Iterator[ClassDetails]:
         for name, dataset in self.scores.datasets.items():

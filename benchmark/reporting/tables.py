@@ -225,7 +225,8 @@ def _by_corruption(
     cube: xr.Dataset, scores: ScoresRecord, labels: Mapping[str, Cell], collection: str
 ) -> Iterator[Table]:
     names = cube.corruption.values[cube.present.any("dataset").values].tolist()
-    columns = [Column(c.replace("_", " "), "held out" if c in scores.held_out else "", "low") for c in names]
+    words = [f"{c.replace('_', ' ')}{' (held out)' if c in scores.held_out else ''}" for c in names]
+    columns = [Column(word, better="low") for word in words]
     columns.append(Column("mean", better="low"))
     for name, title, values in zip(
         ("errors", "ce"),
