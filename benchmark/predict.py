@@ -88,7 +88,7 @@ def share_out(predictor: Predictor, pending: Mapping[str, Pending], devices: Seq
     command += ["--model", predictor.name, "--split", predictor.split]
     command += ["--on-the-fly"] * (predictor.backend != "files")
     command += [word for dataset in names for word in ("--dataset", dataset)]
-    own, *others = processes.parted(shard, len(devices))
+    own, *others = processes.divide(shard, len(devices))
     commands = [
         (str(device), [*command, "--device", str(device), "--shard", f"{k}/{n}"])
         for device, (k, n) in zip(devices[1:], others, strict=True)

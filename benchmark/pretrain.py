@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline.errors import UserError
 from pipeline.run import command_line
 
 if TYPE_CHECKING:
@@ -26,33 +25,44 @@ def pretrain(root: Path | str) -> PretrainRecord | None:
     from benchmark.tuning import pretraining
     from benchmark.tuning.records import PRETRAIN_RECORD, PretrainRecord, PretrainSkipped
     from pipeline.config import Pretrain, read_config
-    from pipeline.io.records import write_record
+    from pipeline.errors import UserError
+    from pipeline.io.checksums import file_checksum
+    from pipeline.io.records import read_record, write_record
     from pipeline.paths import Workspace
 
     workspace = Workspace(root)
     config = read_config(workspace)
     name, settings = phantom_clip.RECORD.name, config.benchmark.pretrain
     folder = workspace.model(name)
-    if name not in {*config.benchmark.models, *(tuned.base for tuned in config.benchmark.tuned.values())}:
+    if not config.needs_phantom_clip:
         print(f"pretrain: no model of params.yaml is {name} or tuned from it; nothing to do")
         write_record(folder / PRETRAIN_RECORD, PretrainSkipped(skipped="not among the models"))
         return None
-    if config.source != "phantom":
-        raise UserError(f"{name} is pre-trained on the phantom, and params.yaml has source: {config.source}")
+    config.check_models()
     of_datasets = [prompts(workspace, dataset) for dataset in config.datasets]
+    key, weights = pretraining.training_key(workspace, config, of_datasets), folder / phantom_clip.WEIGHTS
+    try:
+        saved = read_record(folder / PRETRAIN_RECORD, PretrainRecord, remedy="pretrain anew")
+    except UserError:
+        saved = None  # none yet, or edited: it is made anew
+    if saved and saved.key == key and weights.is_file() and file_checksum(weights) == saved.weights_sha256:
+        print(f"pretrain: {name} was trained before with the same settings and images; nothing to do")
+        return saved
     pool = Pool([open_subset(workspace, dataset, "pretrain") for dataset in config.datasets])
     held = Pool([open_subset(workspace, dataset, "pretest") for dataset in config.datasets])
     print(f"pretrain: {len(pool)} images of {len(of_datasets)} data sets, {settings.epochs} epochs")
     started = time.monotonic()
     towers = pretraining.train(pool, of_datasets, settings)
     seconds = time.monotonic() - started
+    towers.save(folder)
     record = PretrainRecord(
         images=len(pool),
         parameters=towers.parameters,
         pretest_accuracy=pretraining.accuracies(towers, held, of_datasets),
         settings=Pretrain(**settings.model_dump()),  # so that defaults are written too
+        key=key,
+        weights_sha256=file_checksum(weights),
     )
-    towers.save(folder)
     write_record(folder / PRETRAIN_RECORD, record)
     mean = sum(record.pretest_accuracy.values()) / len(of_datasets)
     print(f"{name}: {mean:.1%} mean zero-shot accuracy on the first domain, {seconds:.0f} s of training")

@@ -2,8 +2,9 @@
 
 The text side stays frozen: cross entropy, with the model's own logit scale, against the text features of the classes.
 The epoch that is kept is the best on images that are neither tuned on nor scored: the rest of the split that the shots
-came from, and the val split unless that is scored. Writes data/models/<name>/adapter (PEFT), tune.json and DVCLive's
-curves in live/. Interrupted, it goes on from the last epoch, to the same weights on a CPU.
+came from, and the val split unless that is scored. Where no such image is left the last epoch is kept. Writes
+data/models/<name>/adapter (PEFT), tune.json and DVCLive's curves in live/. Interrupted, it goes on from the last epoch,
+to the same weights on a CPU.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 def tune(root: Path | str, name: str) -> TuneRecord:
     """Tune the model `name` of params.yaml and write its adapter, record and curves; return the record."""
-    from benchmark.tuning.adapters import save_adapter
+    from benchmark.tuning.adapters import save_adapter, saved_record
     from benchmark.tuning.trainer import Tuning
     from pipeline.config import read_config
     from pipeline.paths import Workspace
@@ -29,8 +30,12 @@ def tune(root: Path | str, name: str) -> TuneRecord:
     workspace = Workspace(root)
     config = read_config(workspace)
     tuning = Tuning(workspace, config, name)
-    epochs = tuning.settings.epochs
-    print(f"tune {name}: {len(tuning.shots)} shots, {epochs} epochs, {len(tuning.held)} images to choose the epoch on")
+    if saved := saved_record(workspace, name, tuning.key):
+        print(f"tune {name}: trained before with the same settings, images and base; nothing to do")
+        return saved
+    epochs, held = tuning.settings.epochs, tuning.held
+    chosen = f"{len(held)} images to choose the epoch on" if held else "no image left to choose on: the last is kept"
+    print(f"tune {name}: {len(tuning.shots)} shots, {epochs} epochs, {chosen}")
     record = tuning.keep_best(tuning.run())
     synthetic = config.source == "phantom"
     save_adapter(tuning.tower, tuning.model.record, workspace, name, record, synthetic=synthetic)

@@ -7,6 +7,7 @@ a backend's own libraries are loaded by its first call, torch by `Augment`.
 
 from __future__ import annotations
 
+import importlib
 from typing import TYPE_CHECKING, Any
 
 from corruptions.api import corrupt, sweep
@@ -35,9 +36,7 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     # Augment needs torch, which is slow to import and which the CPU backend does without.
     if name == "Augment":
-        from corruptions.augment import Augment
-
-        return Augment
+        return importlib.import_module("corruptions.augment").Augment
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

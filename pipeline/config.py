@@ -26,6 +26,9 @@ SourceSplit = Literal["train", "val", "test"]
 ReleasedSplit = Literal["val", "test"]
 Compression = Literal["stored", "deflated"]
 
+PHANTOM_CLIP = "phantom-clip"
+"""Name of the model that this project pre-trains."""
+
 SCALES = [0.4, 0.5, 0.6, 0.7, 0.8, 1.0]
 """Default of `Tune.scales`; a list, because dvc.yaml names it and dvc.lock knows no tuples."""
 
@@ -101,6 +104,7 @@ class Tune(Record):
         validate_every: epochs between validations; the best of them is kept.
         scales: parts of the update that are validated after training, of which the best is kept; [1.0] keeps it all.
         strength: severities that corruption augmentation draws from, 1 to this.
+        allow_overlap: go on where the same image is tuned on and scored, say, and count such pairs in tune.json.
     """
 
     split: Literal["train", "val"] = "train"
@@ -118,6 +122,7 @@ class Tune(Record):
     validate_every: Positive = 4
     scales: Annotated[tuple[Annotated[float, Field(gt=0, le=1)], ...], Field(min_length=1)] = tuple(SCALES)
     strength: Annotated[int, Field(ge=1, le=5)] = 5
+    allow_overlap: bool = False
 
     @model_validator(mode="after")
     def _check_amount(self) -> Self:
@@ -126,13 +131,36 @@ class Tune(Record):
         return self
 
 
-class Tuned(Record):
-    """One LoRA-tuned model: its base, the rank, whether it trains on the corruptions not held out, and its seed."""
+class TuningSettings(Tune):
+    """All settings of one LoRA-tuned model.
 
-    base: str = "phantom-clip"
+    Attributes:
+        base: model that is tuned.
+        rank: of LoRA.
+        augment: whether it trains on the corruptions that are not held out.
+        seed: of every draw.
+    """
+
+    base: str = PHANTOM_CLIP
     rank: Annotated[int, Field(ge=1, le=4096)] = 8
     augment: bool = True
     seed: Seed = 1
+
+
+class Tuned(TuningSettings):
+    """One LoRA-tuned model as params.yaml has it: what is not said here of `Tune` is what all tuned models share."""
+
+    @model_validator(mode="after")
+    def _check_amount(self) -> Self:
+        return self  # checked once the shared settings are known
+
+    def settings(self, shared: Tune) -> TuningSettings:
+        """Return all settings of the model; ValueError if they do not go together."""
+        own = self.model_dump(exclude_unset=True)
+        if own.keys() & {"shots", "percent"}:  # the one that is said here takes the place of the other one there
+            own = {"shots": 0, "percent": 0.0} | own
+        defaults = {name: getattr(self, name) for name in ("base", "rank", "augment", "seed")}
+        return TuningSettings(**{**shared.model_dump(), **defaults, **own})
 
 
 class Benchmark(Record):
@@ -155,8 +183,8 @@ class Benchmark(Record):
         pretrain, tune, tuned: see there.
     """
 
-    baseline: str = "phantom-clip"
-    models: Annotated[tuple[str, ...], Field(min_length=1)] = ("phantom-clip",)
+    baseline: str = PHANTOM_CLIP
+    models: Annotated[tuple[str, ...], Field(min_length=1)] = (PHANTOM_CLIP,)
     split: ReleasedSplit = "test"
     prompts: Literal["single", "ensemble"] = "ensemble"
     held_out: tuple[Corruption, ...] = ()
@@ -187,6 +215,12 @@ class Benchmark(Record):
                 raise ValueError(f"workspaces names {collection!r}; have {', '.join(self.collections) or 'none'}")
         bases = list(dict.fromkeys(tuned.base for tuned in self.tuned.values() if tuned.base not in self.tuned))
         for name, tuned in self.tuned.items():
+            try:
+                split = tuned.settings(self.tune).split
+            except ValidationError as wrong:
+                raise ValueError(f"tuned.{name} {explain(wrong.errors()[0], TuningSettings)}") from None
+            if split == self.split:
+                raise ValueError(f"tuned.{name}.split and benchmark.split are both {split!r}")
             if tuned.base not in bases:
                 raise ValueError(f"tuned.{name}.base is {tuned.base!r}, itself tuned; have {', '.join(bases)}")
         if any(tuned.augment for tuned in self.tuned.values()) and not self.trained:
@@ -225,6 +259,14 @@ class Config(Record):
                     f"profile modality has no column for {name}; add `columns: {{{name}: NAME}}`"
                     f" with NAME one of {', '.join(COLUMNS)}"
                 )
+        scored = self.benchmark.split
+        for model, tuned in self.benchmark.tuned.items():
+            split = tuned.settings(self.benchmark.tune).split
+            if self.source_split(split) == self.source_split(scored):
+                raise ValueError(
+                    f"splits takes {split} and {scored} both from the source's {self.source_split(scored)}:"
+                    f" {model} would be tuned on the images that are scored"
+                )
         for collection, names in self.benchmark.collections.items():
             for name in names:
                 if collection not in self.benchmark.workspaces and name not in self.datasets:
@@ -256,6 +298,21 @@ class Config(Record):
             return self.compression
         is_noise = corruption is not None and strength(corruption, 1).draws == "uniforms"
         return "stored" if is_noise else "deflated"
+
+    @property
+    def needs_phantom_clip(self) -> bool:
+        """Whether phantom-clip is scored or tuned, and params.yaml names no folder that has its weights."""
+        models = {*self.benchmark.models, *(tuned.base for tuned in self.benchmark.tuned.values())}
+        return PHANTOM_CLIP in models - self.benchmark.weights.keys()
+
+    def check_models(self) -> None:
+        """Raise UserError if phantom-clip is needed and the source is not the phantom, which it is pre-trained on."""
+        if self.needs_phantom_clip and self.source != "phantom":
+            raise UserError(
+                f"{PHANTOM_CLIP} is pre-trained on the phantom, and params.yaml has source: {self.source}. Name other"
+                " models in three lines under benchmark, such as `baseline: clip`, `models: [clip]` and `tuned: {}`;"
+                " docs/models.md lists them"
+            )
 
     def check_dataset(self, dataset: str) -> None:
         """Raise UserError unless `dataset` is one of params.yaml's."""

@@ -157,12 +157,13 @@ def origin(dataset: str, source: str) -> Origin | None:
     return known.origin if known else None
 
 
-def modality(dataset: str) -> str:
-    """Return how images of a data set are called in a sentence; of one without a card, what MedMNIST's are, or any."""
-    for name in DATASETS:
-        if dataset in (name, card(name).medmnist):
-            return card(name).modality
-    return _MEDMNIST.get(dataset, "medical imaging")
+def modality(dataset: str, source: str) -> str:
+    """Return how images of a data set that comes through `source` are called in a sentence."""
+    if source.startswith("medmnist"):
+        same = (card(name).modality for name in DATASETS if card(name).medmnist == dataset)
+        return next(same, _MEDMNIST.get(dataset, "medical imaging"))
+    known = card_from(dataset, source)
+    return known.modality if known else "medical imaging"
 
 
 def collection(name: str) -> Origin:

@@ -48,8 +48,8 @@ def prompts(workspace: Workspace, dataset: str, *, templates: str = "ensemble") 
     """Return the prompts of `dataset`; UserError if there is no such set of templates, or no manifest yet."""
     if templates not in TEMPLATES:
         raise UserError(f"no templates {templates!r}; have {', '.join(TEMPLATES)}")
-    names = manifest.read_clean(workspace, dataset).class_names
-    modality = datasets.modality(dataset)
+    clean = manifest.read_clean(workspace, dataset)
+    names, modality = clean.class_names, datasets.modality(dataset, clean.source)
     sentences = tuple(
         tuple(t.format(**{"class": readable(name), "modality": modality}) for t in TEMPLATES[templates])
         for name in names

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -13,14 +13,12 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from benchmark.models.components.preprocessing import preprocess
+from benchmark.models.components.tokenizers import Tokenizer
 from benchmark.models.record import ModelRecord
 from pipeline.errors import UserError
 
 TEXT_BATCH = 64
 """Prompts of one forward pass of a text tower; only memory depends on it."""
-
-Tokenizer = Callable[[list[str]], Mapping[str, Tensor]]
-"""From K prompts to the text tower's arguments, tensors whose first axis is K."""
 
 
 class Towers(NamedTuple):

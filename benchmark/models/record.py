@@ -54,8 +54,11 @@ class Preprocessing(Record):
         size: height and width of the tower's input, pixels.
         mean, std: of each channel, of values scaled to 0..1.
         interpolation: of the resize, antialiased.
-        resize: ``shortest`` brings the shorter side to `size` and crops the centre; ``squash`` brings both sides to
-            it; ``pad`` puts the image in the middle of a black square first.
+        resize: ``shortest`` brings the shorter side to `resized`, ``squash`` both sides; ``pad`` puts the image in the
+            middle of a black square first; ``none`` leaves it as it is.
+        resized: pixels that the resize brings to; `size` if not given.
+        crop: of the centre, to `size`: where half a pixel is left over its corner is ``rounded``, as by torchvision, or
+            ``floored``, as by transformers; ``none`` crops nothing.
         grey: take the luma before anything else (Pillow's ``L``) and repeat it three times.
     """
 
@@ -63,12 +66,24 @@ class Preprocessing(Record):
     mean: Channels
     std: Channels
     interpolation: Literal["bicubic", "bilinear"] = "bicubic"
-    resize: Literal["shortest", "squash", "pad"] = "shortest"
+    resize: Literal["shortest", "squash", "pad", "none"] = "shortest"
+    resized: Annotated[int, Field(ge=1)] | None = None
+    crop: Literal["rounded", "floored", "none"] = "rounded"
     grey: bool = False
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.resized is not None and self.resized < self.size:
+            raise ValueError(f"a resize to {self.resized} pixels leaves nothing to crop {self.size} from")
+        return self
 
     def in_words(self) -> str:
         """Return all of it in one line, for tables."""
-        fit = {"shortest": "shorter side, centre crop", "squash": "both sides", "pad": "on a black square"}[self.resize]
+        to = f" to {self.resized}" if self.resized is not None else ""
+        steps = {"shortest": f"shorter side{to}", "squash": f"both sides{to}", "pad": "on a black square"}
+        fit = steps.get(self.resize, "not resized")
+        if self.crop != "none" and (self.resize in ("shortest", "none") or to):
+            fit += ", centre crop"
         colour = "grey, " if self.grey else ""
         if self.mean == (0, 0, 0) and self.std == (1, 1, 1):
             values = "values 0 to 1"
@@ -89,12 +104,15 @@ class Bert(Record):
         vocabulary: rows of the table of word vectors, if no weights say otherwise.
         width, layers: of the encoder; heads are 64 wide.
         lowercase: put text into small letters before it is cut into words.
+        clean: mend wrongly decoded characters, read HTML entities and join white space before that, as tokenizers of
+            open_clip do.
     """
 
     vocabulary: int
     width: int
     layers: int
     lowercase: bool = True
+    clean: bool = False
 
 
 class ModelRecord(Record):

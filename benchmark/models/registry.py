@@ -1,13 +1,13 @@
-"""Find models: every module of `benchmark.models.families` has its records, or a form of names that it can read."""
+"""Find models: every module of `benchmark.models.families` has records, or reads a form of names; see there."""
 
 from __future__ import annotations
 
 import importlib
 import pkgutil
-from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, cast
+from types import ModuleType
+from typing import TYPE_CHECKING
 
 from benchmark.models import families
 from benchmark.models.record import AdapterRecord, ModelRecord
@@ -16,37 +16,17 @@ from pipeline.errors import UserError
 if TYPE_CHECKING:
     import torch
 
-    from benchmark.models.components.files import Files
-    from benchmark.models.model import Model, Towers
-
-
-class Family(Protocol):
-    """A module of `benchmark.models.families`."""
-
-    RECORDS: Sequence[ModelRecord | AdapterRecord]
-
-    def build(self, record: ModelRecord, files: Files, *, random_init: bool) -> Towers:
-        """Make the towers; a family of adapters alone has no such function."""
-
-
-class NamingFamily(Family, Protocol):
-    """A family that also reads names of models that have no record here, such as ``hub:OWNER/NAME@COMMIT``."""
-
-    PREFIX: str
-    FORMS: Sequence[str]
-
-    def describe(self, name: str, *, folder: Path | None, offline: bool) -> ModelRecord:
-        """Return the record of such a model, from its files."""
+    from benchmark.models.model import Model
 
 
 @cache
-def _families() -> dict[str, Family]:
+def _families() -> dict[str, ModuleType]:
     names = [module.name for module in pkgutil.iter_modules(families.__path__)]
-    return {name: cast(Family, importlib.import_module(f"{families.__name__}.{name}")) for name in names}
+    return {name: importlib.import_module(f"{families.__name__}.{name}") for name in names}
 
 
-def _naming_families() -> list[NamingFamily]:
-    return [cast(NamingFamily, family) for family in _families().values() if hasattr(family, "PREFIX")]
+def _families_of_names() -> list[ModuleType]:
+    return [family for family in _families().values() if hasattr(family, "PREFIX")]
 
 
 @cache
@@ -55,13 +35,13 @@ def records() -> dict[str, ModelRecord]:
     listed = [record for family in _families().values() for record in family.RECORDS]
     models = {record.name: record for record in listed if isinstance(record, ModelRecord)}
     adapters = {r.name: r.on(models[r.base]) for r in listed if isinstance(r, AdapterRecord)}
-    assert len(models) + len(adapters) == len(listed), "two models have one name"
+    assert len(models | adapters) == len(listed), "two models have one name"
     return dict(sorted((models | adapters).items()))
 
 
 def prefixes() -> tuple[str, ...]:
     """Return what the names of models begin with that have no record here."""
-    return tuple(family.PREFIX for family in _naming_families())
+    return tuple(family.PREFIX for family in _families_of_names())
 
 
 def find_record(name: str, *, folder: Path | None = None, offline: bool = False) -> ModelRecord:
@@ -78,10 +58,11 @@ def find_record(name: str, *, folder: Path | None = None, offline: bool = False)
     """
     if name in records():
         return records()[name]
-    for family in _naming_families():
+    for family in _families_of_names():
         if name.startswith(family.PREFIX):
-            return family.describe(name, folder=folder, offline=offline)
-    forms = [form for family in _naming_families() for form in family.FORMS]
+            described: ModelRecord = family.describe(name, folder=folder, offline=offline)
+            return described
+    forms = [form for family in _families_of_names() for form in family.FORMS]
     raise UserError(f"no model {name!r}; have {', '.join([*records(), *forms])}")
 
 

@@ -7,9 +7,10 @@ BioMedIA-MBZUAI/RobustMedCLIP (Imam et al. 2025, utils.py) has its own LoRA in t
 
 - on BiomedCLIP's ViT (`_LoRA_qkv_timm`), rank r on each of q, k and v: that is rank 3r on timm's joint qkv layer, the
   three A above one another and the three B on a diagonal of blocks, at scaling 1;
-- on MedCLIP's ResNet-50 (`_LoRA_Conv2d`), a 1 by 1 path beside every 3 by 3 convolution, brought to its output's size
-  by taking the nearest pixel: that is a convolution whose A has its one tap in the centre, if a stride of 2 halves an
-  even size, since nearest then picks every second pixel from the first on, and picks others at an odd size.
+- on MedCLIP's ResNet-50 (`_LoRA_Conv2d`), a 1 by 1 path beside a convolution, brought to its output's size by taking
+  the nearest pixel: that is a convolution of the same size whose A has its one tap in the centre, if a stride of 2
+  halves an even size, since nearest then picks every second pixel from the first on, and picks others at an odd size.
+  Commit 08ec053 has it on the 3 by 3 convolutions, 88afd04 and later on the stem and all three of every block.
 
 lora_weights.safetensors has w_a_ and w_b_ of q and v only, so a conversion reads model.pth, the full state dict. Its
 ResNet was trained with batch norm in training mode, so the running statistics belong to the checkpoint and go with the
@@ -28,7 +29,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from benchmark.models.components.checkpoints import read_tensors
+from benchmark.models.components.checkpoints import check_finite, read_tensors
 from benchmark.models.components.packages import package
 from benchmark.models.model import Model
 from benchmark.models.registry import load
@@ -73,8 +74,8 @@ def convert(checkpoint: Path, out: Path, *, base: Model) -> None:
         base: the model that it was tuned from, ``biomedclip`` or ``medclip-resnet``; left as it is.
 
     Raises:
-        UserError: not such a checkpoint, a frozen weight that is not the base's, or a size at which the two forms of
-            LoRA differ.
+        UserError: not such a checkpoint, a frozen weight that is not the base's, a number that is not finite, or a
+            size at which the two forms of LoRA differ.
     """
     if out.exists():
         raise UserError(f"{out} is there already; conversion never overwrites")
@@ -90,17 +91,19 @@ def convert(checkpoint: Path, out: Path, *, base: Model) -> None:
     own = base.image_tower.state_dict()
     _check_frozen({n: t for n, t in frozen.items() if not n.endswith(STATISTICS)}, own, "image tower")
     _check_frozen(_below(TEXT, state), base.text_tower.state_dict(), "text tower")
-    rank = max(len(tensor) for name, tensor in adapter.items() if name.endswith("lora_A.weight"))
+    layers = [name.removesuffix(".lora_A.weight") for name in adapter if name.endswith(".lora_A.weight")]
+    rank = len(adapter[f"{layers[0]}.lora_A.weight"])
     config = package("peft").LoraConfig(
         r=rank,
         lora_alpha=rank,
         lora_dropout=0.0,
-        target_modules=base.record.lora_targets,
+        target_modules="|".join(re.escape(layer) for layer in layers),
         modules_to_save=norms or None,
         base_model_name_or_path=base.record.name,
         inference_mode=True,
     )
     statistics = {name: tensor for name, tensor in frozen.items() if name.rpartition(".")[0] in norms}
+    check_finite(adapter | statistics, f"{checkpoint} can't be scored")
     tensors = {f"base_model.model.{n}": tensor.contiguous() for n, tensor in (adapter | statistics).items()}
     with atomic_folder(out) as folder:
         package("safetensors.torch").save_file(tensors, str(folder / "adapter_model.safetensors"))
@@ -154,12 +157,13 @@ def _split_resnet(tower: Tensors, size: int) -> tuple[Tensors, Tensors]:
     for name, tensor in tower.items():
         if name.endswith(".linear_a.weight"):
             layer = name.removesuffix(".linear_a.weight")
-            down = tensor.new_zeros(*tensor.shape, 3, 3)
-            down[:, :, 1, 1] = tensor
+            height, width = tower[f"{layer}.conv.weight"].shape[2:]
+            down = tensor.new_zeros(*tensor.shape, height, width)
+            down[:, :, height // 2, width // 2] = tensor
             adapter[f"{layer}.lora_A.weight"] = down
             adapter[f"{layer}.lora_B.weight"] = tower[f"{layer}.linear_b.weight"][:, :, None, None].clone()
         elif not name.endswith(".linear_b.weight"):
-            frozen[re.sub(r"\.conv2\.conv\.weight$", ".conv2.weight", name)] = tensor
+            frozen[re.sub(r"\.conv\.(weight|bias)$", r".\1", name)] = tensor
     return adapter, frozen
 
 

@@ -1,4 +1,4 @@
-"""Several processes that predict together: which cells are whose, and how they end together."""
+"""Several processes that predict together: which cells each has, and how they end together."""
 
 from __future__ import annotations
 
@@ -13,30 +13,30 @@ from contextlib import ExitStack, contextmanager
 from pipeline.errors import UserError
 
 Shard = tuple[int, int]
-"""(k, n): of the cells of each data set every n-th, from the k-th."""
+"""(k, n): every n-th of the cells of each data set, from the k-th on."""
 
 UNTIL_STDIN_ENDS = "--until-stdin-ends"
 
 
 def shard(text: str) -> Shard:
     """Parse K/N for argparse."""
-    part, _, of = text.partition("/")
-    if not (part.isdigit() and of.isdigit() and int(part) < int(of)):
+    first, _, step = text.partition("/")
+    if not (first.isdecimal() and step.isdecimal() and int(first) < int(step)):
         raise argparse.ArgumentTypeError(f"is K/N with K below N, not {text!r}")
-    return int(part), int(of)
+    return int(first), int(step)
 
 
-def parted(share: Shard, count: int) -> list[Shard]:
-    """Return a share as `count` of about the same size."""
-    part, of = share
-    return [(part + k * of, count * of) for k in range(count)]
+def divide(shard: Shard, count: int) -> list[Shard]:
+    """Divide a shard into `count` of about the same size."""
+    first, step = shard
+    return [(first + k * step, count * step) for k in range(count)]
 
 
 @contextmanager
 def beside(commands: Sequence[tuple[str, list[str]]]) -> Iterator[None]:
-    """Run commands of `benchmark.predict` beside what the caller does, then wait for them.
+    """Run commands of `benchmark.predict` beside the block, then wait for them.
 
-    They end with this process, however it ends: each gets ``--until-stdin-ends`` and a stdin that is held open here.
+    They end with this process, however it ends: each gets ``--until-stdin-ends`` and a stdin that this process holds.
 
     Args:
         commands: each with the name of the device that it is for.
@@ -56,7 +56,7 @@ def beside(commands: Sequence[tuple[str, list[str]]]) -> Iterator[None]:
 
 
 def end_with_stdin() -> None:
-    """End this process as SIGTERM does once nobody can write to its stdin: whoever started it has gone."""
+    """Let this process get SIGTERM when its stdin ends: whoever started it and held that open has gone."""
 
     def wait() -> None:
         while os.read(0, 1):  # sys.stdin would be locked when Python ends

@@ -60,8 +60,7 @@ def _tuning(tuning: TuningSummary) -> Iterator[tuple[str, str]]:
     yield "Shots", _named(tuning.shots)
     yield "Parameters trained", f"{tuning.parameters:,}"
     yield "Corruptions seen", ", ".join(tuning.corruptions) or "none"
-    kept = f"epoch {tuning.best_epoch}, {tuning.scale:g} of its update"
-    yield "Kept", f"{kept}, chosen on {tuning.chosen_on}, neither tuned on nor scored"
+    yield "Kept", tuning.kept()
 
 
 def _named(values: Mapping[str, object]) -> str:

@@ -89,7 +89,8 @@ def _measure_all(
     measured: dict[str, dict[str, Measurement]] = {model: {} for model in plan.models}
     for number, (name, clean) in enumerate(progress(manifests.items(), desc="score", unit="data set")):
         counts = metrics.bootstrap_counts(clean.split(plan.split).count, plan.bootstrap, (SEED, number))
-        order = datasets.card(name).robustmedclip_order if name in datasets.DATASETS else ()
+        card = datasets.card_from(name, clean.source)
+        order = card.robustmedclip_order if card else ()
         for model in plan.models:
             weights = records[model].weights_sha256
             logits, labels = read_predictions(workspace, model, clean, plan.split, weights=weights)

@@ -187,7 +187,7 @@ class ScoredDataset(Record):
             seed=clean.seed,
             class_names=clean.class_names,
             native_channels=clean.native_channels,
-            modality=datasets.modality(clean.dataset),
+            modality=datasets.modality(clean.dataset, clean.source),
             corruptions=clean.corruption_names,
             count=entry.count,
             images=entry.images,

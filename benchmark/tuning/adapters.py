@@ -10,12 +10,15 @@ import torch
 from dvclive import Live
 
 from benchmark.models import ModelRecord
+from benchmark.models.components.adapters import WEIGHTS
 from benchmark.models.components.packages import package
 from benchmark.models.model import Model
-from benchmark.tuning.records import TUNE_RECORD, EpochRecord, TuneRecord, TuningSettings
+from benchmark.tuning.records import TUNE_RECORD, EpochRecord, TuneRecord
+from pipeline.config import TuningSettings
 from pipeline.errors import UserError
 from pipeline.hub.card import adapter_card
 from pipeline.io.atomic import atomic_folder
+from pipeline.io.checksums import file_checksum
 from pipeline.io.records import write_record
 from pipeline.paths import Workspace
 from pipeline.run import interrupts
@@ -68,7 +71,19 @@ def save_adapter(
             )
             (adapter / "README.md").write_text(card, encoding="utf-8")
             (folder / TUNE_RECORD).unlink(missing_ok=True)
-        write_record(folder / TUNE_RECORD, record)
+        checksum = file_checksum(workspace.adapter(name) / WEIGHTS)
+        write_record(folder / TUNE_RECORD, record.changed(weights_sha256=checksum))
+
+
+def saved_record(workspace: Workspace, name: str, key: str) -> TuneRecord | None:
+    """Return the record of an adapter that is there, whole and of the same `key`; None if there is none."""
+    weights = workspace.adapter(name) / WEIGHTS
+    try:
+        record = TuneRecord.read(workspace, name)
+    except UserError:
+        return None  # none yet, or edited: it is made anew
+    same = record.key == key and weights.is_file() and file_checksum(weights) == record.weights_sha256
+    return record if same else None
 
 
 def write_curves(folder: Path, history: Iterable[EpochRecord]) -> None:
@@ -92,8 +107,8 @@ def card_facts(base: ModelRecord, record: TuneRecord) -> dict[str, str]:
         "corruptions seen": ", ".join(record.corruptions) or "none",
         "licence of the base": base.licence,
         "seed": str(settings.seed),
-        "epochs": f"{settings.epochs}, of which {record.best_epoch} was kept",
-        "part of the update kept": str(record.scale),
-        "chosen on": f"{record.held_images} images ({record.chosen_on}), none of them tuned on or scored",
-        "validation accuracy": f"{record.scales[record.scale]:.1%}",
+        "epochs": str(settings.epochs),
+        "kept": record.summary().kept(),
+        "images that chose it": str(record.held_images),
+        "validation accuracy": f"{record.scales[record.scale]:.1%}" if record.scales else "not measured",
     }

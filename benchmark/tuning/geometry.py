@@ -24,9 +24,9 @@ SHIFT = 16
 class RandomCropAndMirror:
     """Random resized crops, and mirroring of the data sets whose card allows it, on the device of the images."""
 
-    def __init__(self, size: int, names: Sequence[str]) -> None:
+    def __init__(self, size: int, names: Sequence[str], source: str) -> None:
         self._crop = RandomResizedCrop((size, size), scale=CROP, ratio=(0.9, 1.1), cropping_mode="resample")
-        self._mirror = torch.tensor([may_mirror(name) for name in names])
+        self._mirror = torch.tensor([may_mirror(name, source) for name in names])
 
     def __call__(self, images: Tensor, dataset_ids: Tensor) -> Tensor:
         """Return float (N, 3, S, S) images cropped and mirrored; torch's own generator draws."""
@@ -41,7 +41,7 @@ class RandomCropAndMirror:
 def shift_and_mirror(pool: Pool, positions: Ints, rng: np.random.Generator) -> Images:
     """Return images uint8 (n, 224, 224, 3) moved by up to `SHIFT` pixels, edges replicated, and mirrored if allowed."""
     images = np.empty((len(positions), SIZE, SIZE, 3), np.uint8)
-    mirror = np.array([may_mirror(dataset) for dataset in pool.datasets])
+    mirror = np.array([may_mirror(dataset, "phantom") for dataset in pool.datasets])
     for image, position in zip(images, positions, strict=True):
         down, right = rng.integers(-SHIFT, SHIFT + 1, 2)
         flip_x, flip_y = rng.integers(0, 2, 2).astype(bool) & mirror[pool.dataset_ids[position]]
@@ -51,9 +51,7 @@ def shift_and_mirror(pool: Pool, positions: Ints, rng: np.random.Generator) -> I
     return images
 
 
-def may_mirror(dataset: str) -> tuple[bool, bool]:
-    """Return whether the data set's images may be mirrored left to right, and top to bottom; no if it has no card."""
-    if dataset not in datasets.DATASETS:
-        return False, False
-    mirror = datasets.card(dataset).mirror
-    return mirror.horizontal, mirror.vertical
+def may_mirror(dataset: str, source: str) -> tuple[bool, bool]:
+    """Return whether a data set's images may be mirrored left to right, and top to bottom; no if it has no card."""
+    card = datasets.card_from(dataset, source)
+    return (card.mirror.horizontal, card.mirror.vertical) if card else (False, False)

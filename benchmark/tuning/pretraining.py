@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import math
 import time
 from collections.abc import Iterator, Sequence
@@ -20,11 +22,31 @@ from benchmark.data.prefetch import prefetch
 from benchmark.data.prompts import TEMPLATES, Prompts
 from benchmark.models.components.preprocessing import preprocess
 from benchmark.models.families import phantom_clip
-from benchmark.tuning.geometry import shift_and_mirror
+from benchmark.tuning.geometry import may_mirror, shift_and_mirror
+from benchmark.tuning.records import TRAINING_VERSION
 from benchmark.tuning.schedule import time_left, warm_cosine
-from pipeline.config import Pretrain
+from pipeline import manifest
+from pipeline.config import Config, Pretrain
+from pipeline.errors import UserError
 from pipeline.io.atomic import atomic_write
+from pipeline.paths import Workspace
 from pipeline.run.progress import progress
+
+
+def training_key(workspace: Workspace, config: Config, of_datasets: Sequence[Prompts]) -> str:
+    """Return a checksum of all that phantom-clip's weights depend on."""
+    values = {
+        "version": TRAINING_VERSION,
+        "settings": Pretrain(**config.benchmark.pretrain.model_dump()).model_dump(mode="json"),
+        "prompts": [p.model_dump(mode="json") for p in of_datasets],
+        "mirror": [may_mirror(dataset, config.source) for dataset in config.datasets],
+        "images": [
+            manifest.read_prepared(workspace, dataset).split("pretrain").model_dump(mode="json")
+            for dataset in config.datasets
+        ],
+        "torch": torch.__version__,
+    }
+    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
 
 
 class Pretrained(NamedTuple):
@@ -88,6 +110,11 @@ def train(pool: Pool, prompts: Sequence[Prompts], settings: Pretrain) -> Pretrai
                 with torch.no_grad():
                     log_scale.clamp_(max=math.log(100.0))  # as CLIP does (Radford et al. 2021, section 2.5)
                 losses.append(loss.item())
+                if not math.isfinite(losses[-1]):
+                    raise UserError(
+                        f"the loss of pre-training is {losses[-1]} in epoch {epoch + 1}, not a finite number;"
+                        " a smaller benchmark.pretrain.learning_rate may help"
+                    )
                 bar.update()
             left = time_left(epoch + 1, settings.epochs, time.monotonic() - started)
             bar.write(f"epoch {epoch + 1} of {settings.epochs}: loss {np.mean(losses):.3f}; {left}")

@@ -6,9 +6,9 @@ from typing import Annotated, Self
 
 from pydantic import Field
 
-from pipeline.config import Benchmark, Pretrain, Tune
-from pipeline.errors import UserError
+from pipeline.config import Pretrain, TuningSettings
 from pipeline.io.records import Record, read_record
+from pipeline.manifest import Sha256
 from pipeline.paths import Workspace
 
 TUNE_RECORD = "tune.json"
@@ -17,20 +17,11 @@ PRETRAIN_RECORD = "pretrain.json"
 Accuracy = Annotated[float, Field(ge=0, le=1)]
 
 
-class TuningSettings(Tune):
-    """All settings of one tuned model: those that params.yaml gives to all of them, and its own."""
+TRAINING_VERSION = 1
+"""Format version of what training makes of the same images and settings: raise it if its weights change.
 
-    base: str
-    rank: int
-    augment: bool
-    seed: int
-
-    @classmethod
-    def of(cls, benchmark: Benchmark, name: str) -> Self:
-        """Return the settings of the tuned model `name`; UserError if params.yaml has none."""
-        if name not in benchmark.tuned:
-            raise UserError(f"params.yaml tunes no {name!r}; have {', '.join(benchmark.tuned) or 'none'}")
-        return cls(**benchmark.tune.model_dump(), **benchmark.tuned[name].model_dump())
+It is part of the keys below, so that a new word in a docstring trains nothing anew.
+"""
 
 
 class EpochRecord(Record):
@@ -58,9 +49,18 @@ class TuningSummary(Record):
     corruptions: tuple[str, ...]
     best_epoch: int
     scale: float
-    chosen_on: str
+    chosen_on: str | None
+    overlap: dict[str, int] = Field(default_factory=dict)
     parameters: int
     shots: dict[str, int]
+
+    def kept(self) -> str:
+        """Return in words what was kept of the training, and on which images that was decided."""
+        if self.chosen_on is None:
+            return f"epoch {self.best_epoch}, the last, all of its update: no image was left to choose on"
+        kept = f"epoch {self.best_epoch}, {self.scale:g} of its update, chosen on {self.chosen_on}"
+        pairs = "".join(f"; {count} images are {uses}" for uses, count in self.overlap.items())
+        return kept + (pairs or ", neither tuned on nor scored")
 
 
 class TuneRecord(Record):
@@ -74,12 +74,15 @@ class TuneRecord(Record):
         parameters: number of trained parameters.
         history: every epoch, in order.
         best_epoch: the epoch whose weights were kept.
-        scales: validation accuracy by the part of LoRA's update that is kept.
+        scales: validation accuracy by the part of LoRA's update that is kept; none where nothing was validated.
         scale: the part that was kept.
-        chosen_on: which images chose the epoch and the scale, in words.
+        chosen_on: which images chose the epoch and the scale, in words; None where none were left, so that the last
+            epoch and all of the update were kept.
         held_images: how many images those are.
+        overlap: where that is allowed, the pairs of equal images by what they are for, such as ``tuned on and scored``.
         device: ``cpu`` or ``cuda``.
         key: checksum of all that the weights depend on.
+        weights_sha256: of the adapter's own file.
     """
 
     base: str
@@ -91,10 +94,12 @@ class TuneRecord(Record):
     best_epoch: int
     scales: dict[float, Accuracy]
     scale: float
-    chosen_on: str
+    chosen_on: str | None
     held_images: int
+    overlap: dict[str, int] = Field(default_factory=dict)
     device: str
     key: str
+    weights_sha256: Sha256 | None = None
 
     @classmethod
     def read(cls, workspace: Workspace, name: str) -> Self:
@@ -117,12 +122,16 @@ class PretrainRecord(Record):
         parameters: number of both towers.
         pretest_accuracy: zero-shot accuracy by data set, on held images of the first acquisition domain.
         settings: of params.yaml.
+        key: checksum of all that the weights depend on.
+        weights_sha256: of the checkpoint.
     """
 
     images: int
     parameters: int
     pretest_accuracy: dict[str, Accuracy]
     settings: Pretrain
+    key: str
+    weights_sha256: Sha256
 
 
 class PretrainSkipped(Record):

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmark.data.overlap import overlaps
 from benchmark.data.pool import Ints, Pool, Subset, open_subset
-from benchmark.tuning.records import TuningSettings
+from pipeline.cell import Cell
+from pipeline.config import Config, TuningSettings, home
 from pipeline.errors import UserError
 from pipeline.paths import Workspace
 
@@ -36,29 +39,84 @@ def draw_shots(labels: Ints, *, count: int, percent: float, seed: Sequence[int])
     return np.sort(np.concatenate(shots))
 
 
-def choose_images(
-    workspace: Workspace, datasets: Sequence[str], settings: TuningSettings, *, scored: str
-) -> tuple[Pool, Pool]:
-    """Return the shots, and the held images that the best epoch is chosen on: neither tuned on nor of split `scored`.
+@dataclass(frozen=True)
+class TuningImages:
+    """What a model is tuned on, and what chooses the epoch that is kept.
 
-    Raises:
-        UserError: a data set has no image left to hold.
+    Attributes:
+        shots: images that are tuned on.
+        held: images that choose; None where none are left, so that the last epoch is kept.
     """
+
+    shots: Pool
+    held: Pool | None
+
+    @property
+    def chosen_on(self) -> str | None:
+        """What `held` is, in words."""
+        if self.held is None:
+            return None
+        tuned = {subset.split for subset in self.shots.subsets}
+        splits = dict.fromkeys(subset.split for subset in self.held.subsets if len(subset.indices))
+        return ", and ".join(f"rest of {split}" if split in tuned else split for split in splits)
+
+
+def choose_images(workspace: Workspace, config: Config, settings: TuningSettings) -> TuningImages:
+    """Draw the shots of every data set, and hold images that are neither tuned on nor scored.
+
+    Those are some of the rest of the tuning split and, unless it is tuned on or scored, all of val; of a data set that
+    is tuned on all of val they are some of train. Splits are told apart by what they are taken from in the source.
+    """
+    used = {config.source_split(split) for split in (settings.split, config.benchmark.split)}
     shots: list[Subset] = []
     held: list[Subset] = []
-    for k, dataset in enumerate(datasets):
+    for k, dataset in enumerate(config.datasets):
         split = open_subset(workspace, dataset, settings.split)
         drawn = draw_shots(split.labels, count=settings.shots, percent=settings.percent, seed=(settings.seed, k))
-        rest = np.setdiff1d(split.indices, drawn)
-        rest = np.random.default_rng((settings.seed, k, 1)).permutation(rest)[:HELD]
-        shots.append(open_subset(workspace, dataset, settings.split, drawn))
-        held.append(open_subset(workspace, dataset, settings.split, rest))
-        if "val" not in (settings.split, scored):
+        shots.append(replace(split, indices=drawn))
+        held.append(_some(split, np.setdiff1d(split.indices, drawn), seed=(settings.seed, k, 1)))
+        if config.source_split("val") not in used:
             held.append(open_subset(workspace, dataset, "val"))
+        is_left = any(len(subset.indices) for subset in held if subset.dataset == dataset)
+        if not is_left and "train" not in used and workspace.npz(Cell(dataset, "train")).is_file():
+            train = open_subset(workspace, dataset, "train")
+            held.append(_some(train, train.indices, seed=(settings.seed, k, 1)))
     pool = Pool(held)
-    if set(pool.dataset_ids) != set(range(len(datasets))):
-        raise UserError(f"no image of {settings.split} is left to choose the best epoch on; use fewer shots")
-    return Pool(shots), pool
+    is_whole = set(pool.dataset_ids) == set(range(len(config.datasets)))
+    return TuningImages(Pool(shots), pool if is_whole else None)
+
+
+def count_overlap(workspace: Workspace, config: Config, images: TuningImages, *, allowed: bool) -> dict[str, int]:
+    """Return the number of pairs of equal images that are tuned on, chosen on and scored, by two of these.
+
+    Raises:
+        UserError: there are some, and that is not `allowed`.
+    """
+    parts = {
+        "tuned on": images.shots.subsets,
+        "chosen on": images.held.subsets if images.held else (),
+        "scored": tuple(
+            open_subset(home(config, workspace, dataset), dataset, config.benchmark.split)
+            for dataset in config.scored_datasets
+        ),
+    }
+    pairs = {f"{use} and {other}": equal for (use, other), equal in overlaps(parts).items()}
+    if pairs and not allowed:
+        words = []
+        for uses, equal in pairs.items():
+            more = f" and {len(equal) - 3} more pairs" if len(equal) > 3 else ""
+            words.append(f"{', '.join(f'{image} = {other}' for image, other in equal[:3])}{more} are {uses}")
+        raise UserError(
+            f"the same image has two uses: {'; '.join(words)}. Take one of each out of the source, or set"
+            " allow_overlap: true under benchmark.tune, which counts them in tune.json"
+        )
+    return {uses: len(equal) for uses, equal in pairs.items()}
+
+
+def _some(subset: Subset, indices: Ints, *, seed: Sequence[int]) -> Subset:
+    """Return `HELD` images of a subset's split, drawn from `indices`."""
+    drawn = np.random.default_rng(seed).permutation(indices)[:HELD]
+    return replace(subset, indices=np.sort(drawn))
 
 
 def balanced_order(dataset_ids: NDArray[np.int64], rng: np.random.Generator) -> Ints:

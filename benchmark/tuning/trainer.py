@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import pickle
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -23,14 +24,15 @@ from benchmark.models import loading
 from benchmark.models.devices import parse_device
 from benchmark.tuning.adapters import add_lora
 from benchmark.tuning.augmentation import RandomCorruption
-from benchmark.tuning.geometry import RandomCropAndMirror
-from benchmark.tuning.records import EpochRecord, TuneRecord, TuningSettings
+from benchmark.tuning.geometry import RandomCropAndMirror, may_mirror
+from benchmark.tuning.records import TRAINING_VERSION, EpochRecord, TuneRecord
 from benchmark.tuning.schedule import time_left, warm_cosine
-from benchmark.tuning.shots import balanced_order, choose_images
+from benchmark.tuning.shots import balanced_order, choose_images, count_overlap
 from corruptions.table import BYTES_VERSION
 from pipeline import manifest
 from pipeline.cell import PREPARED
 from pipeline.config import Config
+from pipeline.errors import UserError
 from pipeline.io.atomic import atomic_write
 from pipeline.paths import Workspace
 from pipeline.run.progress import progress as progress_bar
@@ -56,17 +58,23 @@ class Tuning:
         settings: all settings of the tuned model.
         model: the base with LoRA on its image tower.
         weights: LoRA's, by name.
-        shots, held: images that are tuned on, and those that choose the epoch.
+        shots, held: images that are tuned on, and those that choose the epoch, if there are some.
+        overlap: pairs of equal images with two uses, where that is allowed.
         corruption: the augmentation, if the model is trained with it.
         key: checksum of all that the weights depend on; a checkpoint with another one is not resumed.
     """
 
     def __init__(self, workspace: Workspace, config: Config, name: str) -> None:
-        self.settings = TuningSettings.of(config.benchmark, name)
+        if name not in config.benchmark.tuned:
+            choices = ", ".join(config.benchmark.tuned) or "none"
+            raise UserError(f"params.yaml tunes no {name!r}; have {choices}")
+        self.settings = config.benchmark.tuned[name].settings(config.benchmark.tune)
         self.name, self.workspace = name, workspace
+        self.images = choose_images(workspace, config, self.settings)
+        self.shots, self.held = self.images.shots, self.images.held
+        self.overlap = count_overlap(workspace, config, self.images, allowed=self.settings.allow_overlap)
         self.device = parse_device(config.benchmark.device)
         self.model = loading.load(workspace, config.benchmark, self.settings.base, device=self.device)
-        self.shots, self.held = choose_images(workspace, config.datasets, self.settings, scored=config.benchmark.split)
         self.corruption: RandomCorruption | None = None
         if self.settings.augment:
             self.corruption = RandomCorruption(
@@ -75,11 +83,11 @@ class Tuning:
                 profile=config.profile,
                 columns=config.columns,
             )
-        self._move = RandomCropAndMirror(self.model.record.preprocessing.size, config.datasets)
+        self._move = RandomCropAndMirror(self.model.record.preprocessing.size, config.datasets, config.source)
         self._prompts = [prompts(workspace, d, templates=config.benchmark.prompts) for d in config.datasets]
         self._columns = class_columns(self._prompts)
         self.features = torch.cat([class_features(self.model, p) for p in self._prompts])
-        self.key = self._key()
+        self.key = self._key(config)
         self.tower = add_lora(self.model, self.settings)
         self.weights: dict[str, Tensor] = {n: p for n, p in self.tower.named_parameters() if p.requires_grad}
         self.optimizer = torch.optim.AdamW(
@@ -94,15 +102,17 @@ class Tuning:
         """File that an interrupted run goes on from."""
         return self.workspace.model(self.name) / "checkpoint.pt"
 
-    def _key(self) -> str:
+    def _key(self, config: Config) -> str:
         values = {
+            "version": TRAINING_VERSION,
             "settings": self.settings.model_dump(mode="json"),
             "base": self.model.checksum(),
+            "mirror": [may_mirror(dataset, config.source) for dataset in config.datasets],
             "corruption": self.corruption and [BYTES_VERSION, vars(self.corruption)],
             "prompts": [p.model_dump(mode="json") for p in self._prompts],
             "images": [
                 (subset.dataset, subset.split, self._checksums(subset), subset.indices.tolist())
-                for subset in (*self.shots.subsets, *self.held.subsets)
+                for subset in (*self.shots.subsets, *(self.held.subsets if self.held else ()))
             ],
             "torch": torch.__version__,
         }
@@ -123,11 +133,17 @@ class Tuning:
         bar = progress_bar(range(first, epochs), desc=f"tune {self.name}", unit="epoch")
         for epoch in bar:
             line = EpochRecord(epoch=epoch + 1, loss=self._epoch(epoch))
-            if line.epoch % self.settings.validate_every == 0 or line.epoch == epochs:
-                line = line.changed(**self.validate())
-                if line.validation is not None and line.validation > progress.best_score:
-                    progress.best_score, progress.best_epoch = line.validation, line.epoch
-                    progress.best = {name: w.detach().cpu().clone() for name, w in self.weights.items()}
+            is_last = is_best = line.epoch == epochs
+            if self.held is not None:
+                is_best = False
+                if is_last or line.epoch % self.settings.validate_every == 0:
+                    scores = self.validate()
+                    line = line.changed(**scores)
+                    is_best = scores["validation"] > progress.best_score
+                    progress.best_score = max(progress.best_score, scores["validation"])
+            if is_best:
+                progress.best_epoch = line.epoch
+                progress.best = {name: w.detach().cpu().clone() for name, w in self.weights.items()}
             progress.history.append(line)
             self._checkpoint(progress)
             if line.validation is not None or epoch == first:
@@ -141,8 +157,7 @@ class Tuning:
     def keep_best(self, progress: Progress) -> TuneRecord:
         """Put the weights of the best epoch in place, scaled as validates best, and return the record of the run."""
         self._restore(progress.best)
-        scales = self.choose_scale(progress.best_score)
-        others = {subset.split for subset in self.held.subsets} - {self.settings.split}
+        scales = {} if self.held is None else self.choose_scale(progress.best_score)
         return TuneRecord(
             base=self.settings.base,
             settings=self.settings,
@@ -152,9 +167,10 @@ class Tuning:
             history=tuple(progress.history),
             best_epoch=progress.best_epoch,
             scales=scales,
-            scale=_best(scales),
-            chosen_on=", and ".join([f"rest of {self.settings.split}", *sorted(others)]),
-            held_images=len(self.held),
+            scale=_best(scales) if scales else 1.0,
+            chosen_on=self.images.chosen_on,
+            held_images=0 if self.held is None else len(self.held),
+            overlap=self.overlap,
             device=self.device.type,
             key=self.key,
         )
@@ -194,7 +210,7 @@ class Tuning:
                 module.train()
         losses = []
         with torch.random.fork_rng():
-            torch.manual_seed(settings.seed * 100_003 + epoch)
+            torch.manual_seed((settings.seed * 100_003 + epoch) % 2**63)
             images = prefetch(self._images(self.shots, batches, seeds, self.corruption))
             for step, (positions, batch) in enumerate(zip(batches, images, strict=True)):
                 done = epoch * len(batches) + step
@@ -202,6 +218,11 @@ class Tuning:
                 for group in self.optimizer.param_groups:
                     group["lr"] = rate * settings.learning_rate
                 losses.append(self.step(positions, batch))
+                if not math.isfinite(losses[-1]):
+                    raise UserError(
+                        f"{self.name}: the loss of epoch {epoch + 1} is {losses[-1]}, not a finite number;"
+                        " a smaller learning_rate may help"
+                    )
         return float(np.average(losses, weights=[len(positions) for positions in batches]))
 
     def step(self, positions: Ints, images: Images) -> float:
@@ -222,26 +243,26 @@ class Tuning:
 
     def validate(self) -> dict[str, float]:
         """Return the mean accuracy over data sets of held images: clean, corrupted if trained so, and their mean."""
-        scores = {"clean": self._accuracy(None)}
+        assert self.held is not None
+        scores = {"clean": self._accuracy(self.held, None)}
         if self.corruption is not None:
-            scores["corrupted"] = self._accuracy(self.corruption)
+            scores["corrupted"] = self._accuracy(self.held, self.corruption)
         return {**scores, "validation": float(np.mean(list(scores.values())))}
 
-    def _accuracy(self, corruption: RandomCorruption | None) -> float:
+    def _accuracy(self, held: Pool, corruption: RandomCorruption | None) -> float:
         self.tower.eval()
-        hits = np.empty(len(self.held), bool)
+        hits = np.empty(len(held), bool)
         batches = [np.arange(start, min(start + 64, len(hits))) for start in range(0, len(hits), 64)]
         seeds = [(0, int(positions[0])) for positions in batches]
-        images = prefetch(self._images(self.held, batches, seeds, corruption))
+        images = prefetch(self._images(held, batches, seeds, corruption))
         for positions, batch in zip(batches, images, strict=True):
-            dataset_ids = torch.from_numpy(self.held.dataset_ids[positions])
+            dataset_ids = torch.from_numpy(held.dataset_ids[positions])
             with torch.inference_mode():
                 cosines = self.model.encode_images(self.model.preprocess(batch)) @ self.features.T
             own = self._columns.own[dataset_ids].to(self.device)
             guesses = cosines.masked_fill(~own, -2).argmax(dim=1).cpu() - self._columns.starts[dataset_ids]
-            hits[positions] = guesses.numpy() == self.held.labels[positions]
-        dataset_ids = self.held.dataset_ids
-        return float(np.mean([hits[dataset_ids == k].mean() for k in np.unique(dataset_ids)]))
+            hits[positions] = guesses.numpy() == held.labels[positions]
+        return float(np.mean([hits[held.dataset_ids == k].mean() for k in np.unique(held.dataset_ids)]))
 
     @staticmethod
     def _images(

@@ -6,6 +6,7 @@ import errno
 import fcntl
 import io
 import os
+import re
 import secrets
 import shutil
 import threading
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 MARK = ".tmp-"
 """How the names begin of files and folders that are still being made; git and `verify` know them by it."""
 
+_RUST = re.compile(r"\(os error ([0-9]+)\)")  # how the display of Rust's std::io::Error ends
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -120,9 +122,12 @@ def _explained(file: _File, folder: Path) -> Iterator[None]:
     """Raise the OSError of a failed write, whatever a library made of it, and let a full disk name the folder."""
     try:
         yield
-    except (OSError, RuntimeError) as error:  # torch raises RuntimeError
-        failure = file.failure or error
-        if isinstance(failure, OSError) and failure.errno in _FULL:
+    except Exception as error:
+        rust = _RUST.search(str(error))  # safetensors writes by itself
+        failure = OSError(int(rust[1]), os.strerror(int(rust[1]))) if rust else file.failure or error
+        if not isinstance(failure, OSError):
+            raise
+        if failure.errno in _FULL:
             failure.filename = failure.filename or str(folder)
         raise failure from None
 

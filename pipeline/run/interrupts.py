@@ -55,9 +55,9 @@ def raising() -> Iterator[None]:
     taken = [n for n in _SIGNALS if before[n] not in (signal.SIG_IGN, None)]
     show = sys.unraisablehook
     sys.unraisablehook = lambda ignored: None if isinstance(ignored.exc_value, Interrupted) else show(ignored)
-    for number in (*taken, signal.SIGALRM):
-        signal.signal(number, _handle)
     try:
+        for number in (*taken, signal.SIGALRM):
+            signal.signal(number, _handle)
         yield
     except BaseException as error:
         if _State.number is None or isinstance(error, Interrupted):

@@ -204,10 +204,12 @@ def _get(session: requests.Session, url: str, headers: Mapping[str, str]) -> req
     except (requests.ConnectionError, requests.Timeout) as failed:
         host = urlsplit(url).netloc.rpartition("@")[2]
         raise _Dropped(f"no connection to {host} ({_cause(failed)})") from None
-    except (requests.RequestException, ValueError) as wrong:  # ValueError: of the address of a proxy
+    except requests.RequestException as wrong:
         if "SOCKS" in str(wrong):
             raise UserError("a SOCKS proxy (ALL_PROXY) needs PySocks: pip install 'requests[socks]'") from None
         raise UserError(f"{without_secrets(url)} cannot be asked for ({_cause(wrong)})") from None
+    except (ValueError, TypeError):  # of requests' parser
+        raise UserError("HTTPS_PROXY, HTTP_PROXY or ALL_PROXY is no address of a proxy") from None
 
 
 def _check_status(response: requests.Response, url: str) -> None:

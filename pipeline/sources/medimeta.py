@@ -13,6 +13,7 @@ they are the released ones is what fetch checks.
 
 from __future__ import annotations
 
+import os
 import re
 import unicodedata
 from collections.abc import Sequence
@@ -83,7 +84,7 @@ def fetch(folder: Path, datasets: Sequence[str], base_url: str) -> dict[str, Sou
     files: dict[str, SourceFile] = {}
     for dataset in datasets:
         archive = folder / f"{dataset}.zip"
-        if not (folder / dataset).exists():
+        if not os.path.lexists(folder / dataset):
             listed = listed or files_of(base_url, RECORD)
             if archive.name not in listed:
                 raise UserError(f"Zenodo record {RECORD} has no {archive.name}; it has {', '.join(sorted(listed))}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,7 +25,7 @@ class ZenodoFile:
         Raises:
             UserError: it cannot be had, or another file has this name.
         """
-        if not path.exists():
+        if not os.path.lexists(path):
             return download(self.url, path, md5=self.md5, size=self.size)
         sums = checksums(path)
         if sums.md5 != self.md5:

@@ -16,8 +16,9 @@ from typing import Any
 import numpy as np
 
 from corruptions import CORRUPTIONS, SEVERITIES
-from pipeline import config, corrupt, verify
+from pipeline import corrupt, verify
 from pipeline.cell import Cell
+from pipeline.config import read_config
 from pipeline.io import npz, parquet
 from pipeline.paths import Workspace
 from tests.bench import export, peers
@@ -29,7 +30,7 @@ FULL_CLEAN, FULL_WRITTEN = 32_163, 32_163 * (1 + CELLS)  # images of the seven d
 CLASSES = ["one", "other"]
 PEER_IMAGES = 4
 SEVERITY = 3
-COMPRESSIONS = (*npz.COMPRESSIONS, config.MIXED)
+COMPRESSIONS = (*npz.COMPRESSIONS, "mixed")
 
 
 def rows(folder: Path, images: int) -> dict[str, Contenders]:
@@ -44,20 +45,20 @@ def rows(folder: Path, images: int) -> dict[str, Contenders]:
         return {"ours": _writing(_workspace(folder / kind, images, kind), images)} | copy | peer()
 
     @cache
-    def written() -> Workspace:
-        root = _workspace(folder / "written", images, "stored")
+    def release() -> Workspace:
+        root = _workspace(folder / "release", images, "stored")
         _writing(root, images)()
         return Workspace(root)
 
     def verifying() -> dict[str, Work]:
-        layout, chosen = written(), config.settings(written().root)
-        return {"ours": lambda: verify.findings(layout, chosen, workers=1).images} | copy
+        config = read_config(release())
+        return {"ours": lambda: verify.verify(release(), config, workers=1).images} | copy
 
     def exporting() -> dict[str, Work]:
-        return {"ours": _exporting(folder / "export", written())} | copy | _datasets(written())
+        return {"ours": _exporting(folder / "export", release())} | copy | _datasets(release())
 
     def reading() -> dict[str, Work]:
-        cell = written().npz(Cell(workspace.DATASET, "test", "zoom_blur", SEVERITY))
+        cell = release().npz(Cell(workspace.DATASET, "test", "zoom_blur", SEVERITY))
         return {"ours": lambda: _read(cell)} | copy | _data_loader(cell)
 
     stages = {"verify": verifying, "export": exporting, "read": reading}
@@ -70,47 +71,49 @@ def _workspace(root: Path, images: int, compression: str) -> Path:
 
 
 def _writing(root: Path, images: int) -> Work:
+    config = read_config(Workspace(root))
+
     def work() -> int:
         for name in CORRUPTIONS:
-            corrupt.corrupt(Workspace(root), workspace.DATASET, name, config.settings(root), workers=1)
+            corrupt.corrupt(Workspace(root), workspace.DATASET, name, config)
         return images * CELLS
 
     return work
 
 
-def _exported(layout: Workspace) -> Iterator[tuple[Cell, npz.Npz]]:
+def _exported(release: Workspace) -> Iterator[tuple[Cell, npz.Npz]]:
     """Yield the clean cell and the seven at one severity."""
     yield (
         Cell(workspace.DATASET, "test"),
-        npz.Npz(layout.npz(Cell(workspace.DATASET, "test"))),
+        npz.Npz(release.npz(Cell(workspace.DATASET, "test"))),
     )
     for name in CORRUPTIONS:
-        path = layout.npz(Cell(workspace.DATASET, "test", name, SEVERITY))
+        path = release.npz(Cell(workspace.DATASET, "test", name, SEVERITY))
         yield Cell(workspace.DATASET, "test", name, SEVERITY), npz.Npz(path)
 
 
-def _exporting(folder: Path, layout: Workspace) -> Work:
+def _exporting(folder: Path, release: Workspace) -> Work:
     schema = parquet.features(CLASSES).arrow_schema
 
     def work() -> int:
-        written = 0
-        for cell, source in _exported(layout):
-            written += len(source.labels)
+        count = 0
+        for cell, source in _exported(release):
+            count += len(source.labels)
             ids = [str(index) for index in range(len(source.labels))]
             rows = parquet.Images(cell.parquet_stem, source, cell.corruption, cell.severity, ids)
             parquet.write(folder, rows, schema)
-        return written
+        return count
 
     return work
 
 
-def _datasets(layout: Workspace) -> dict[str, Work]:
+def _datasets(release: Workspace) -> dict[str, Work]:
     def work() -> int:
-        written = 0
-        for _, source in _exported(layout):
+        count = 0
+        for _, source in _exported(release):
             export.by_datasets(source.images[:PEER_IMAGES], source.labels[:PEER_IMAGES], CLASSES)
-            written += PEER_IMAGES
-        return written
+            count += PEER_IMAGES
+        return count
 
     return {"datasets": work}
 
@@ -185,7 +188,7 @@ def _medmnistc(folder: Path) -> dict[str, Work]:
 
     def work() -> int:
         with redirect_stdout(StringIO()), redirect_stderr(StringIO()):  # its progress bars
-            dataset_manager.DatasetManager(str(folder), str(folder / "made")).create_dataset("bloodmnist")
+            dataset_manager.DatasetManager(str(folder), str(folder / "peer")).create_dataset("bloodmnist")
         return PEER_IMAGES * CELLS
 
     return {"medmnistc": work}
@@ -197,12 +200,12 @@ def cost(rows: dict[str, Row], gpu_rate: float | None) -> dict[str, float]:
     def hours(name: str, images: int) -> float:
         return images / rows[name]["ours"].median / 3600
 
-    made = FULL_CLEAN * CELLS
+    corrupted = FULL_CLEAN * CELLS
     return {
         "images written": FULL_WRITTEN,
         "GB of pixels": FULL_WRITTEN * BYTES / 1e9,
-        **{f"core-hours to write, {kind}": hours(f"write {kind}", made) for kind in COMPRESSIONS},
+        **{f"core-hours to write, {kind}": hours(f"write {kind}", corrupted) for kind in COMPRESSIONS},
         "core-hours to verify": hours("verify", FULL_WRITTEN),
         "core-hours to export": hours("export", FULL_WRITTEN),
-        **({"GPU-hours of kernels": made / gpu_rate / 3600} if gpu_rate else {}),
+        **({"GPU-hours of kernels": corrupted / gpu_rate / 3600} if gpu_rate else {}),
     }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import resource
 import subprocess
+import sys
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +17,7 @@ from corruptions import CORRUPTIONS
 from pipeline import corrupt, gallery, prepare, verify
 from pipeline.cell import Cell
 from pipeline.io import npz
+from pipeline.io.atomic import is_temporary
 from pipeline.paths import Workspace
 from tests.faults import workspace
 from tests.faults.workspace import check_sentence, contents, corrupt_command, leftovers, run
@@ -67,11 +69,56 @@ def test_a_limit_on_the_size_of_files(tmp_path: Path) -> None:
     root = workspace.make(tmp_path)
     before = contents(root)
 
-    def limit() -> None:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (400_000, 400_000))
-
-    check_sentence(run(corrupt_command(root), preexec_fn=limit), 1, "File too large", str(root))
+    check_sentence(run(corrupt_command(root), preexec_fn=limit_files), 1, "File too large", str(root))
     check_nothing_lost(root, before)
+
+
+SAVE = """
+import pathlib, sys, torch
+from safetensors.torch import save_file
+from pipeline.io.atomic import atomic_folder, atomic_write
+from pipeline.run.command_line import run
+path, weights = pathlib.Path(sys.argv[2]), {"large": torch.zeros(3_000_000), "small": torch.zeros(3)}
+def with_torch():
+    with atomic_write(path) as handle:
+        torch.save(weights, handle)
+def with_safetensors():
+    with atomic_folder(path) as folder:
+        save_file(weights, folder / "adapter_model.safetensors")
+sys.exit(run({"torch": with_torch, "safetensors": with_safetensors}[sys.argv[1]]))
+"""
+
+
+@pytest.mark.parametrize("library", ["torch", "safetensors"])
+def test_weights_that_find_no_room(small_disk: Path, library: str) -> None:
+    """Neither library raises OSError."""
+    ended = run([sys.executable, "-c", SAVE, library, str(small_disk / "x")])
+    check_sentence(ended, 1, f"error: {small_disk}: No space left on device")
+    assert not list(small_disk.iterdir())
+
+
+@pytest.mark.parametrize("library", ["torch", "safetensors"])
+def test_weights_above_the_limit_on_the_size_of_files(tmp_path: Path, library: str) -> None:
+    ended = run([sys.executable, "-c", SAVE, library, str(tmp_path / "x")], preexec_fn=limit_files)
+    check_sentence(ended, 1, f"error: {tmp_path}: File too large")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("fault", ["No space left on device", "File too large"])
+def test_export_from_several_threads(tmp_path: Path, request: pytest.FixtureRequest, fault: str) -> None:
+    root = tmp_path / "workspace"
+    root.mkdir()
+    workspace.write_params(root, counts={"train": 1, "val": 1, "test": 4, "pretrain": 1, "pretest": 1})
+    assert prepare.main(["--root", str(root), "--dataset", workspace.DATASET]) == 0
+    assert corrupt.main(["--root", str(root), "--all"]) == 0
+    export = [sys.executable, "-W", "error", "-m", "pipeline.export", "--root", str(root), "--workers", "3"]
+    if fault == "File too large":
+        ended = run(export, preexec_fn=limit_files)
+    else:
+        Workspace(root).export.symlink_to(request.getfixturevalue("small_disk"))
+        ended = run(export)
+    check_sentence(ended, 1, fault, str(Workspace(root).export))
+    assert not [path for path in Workspace(root).export.rglob("*") if is_temporary(path)]
 
 
 def test_the_disk_fills_in_a_later_run_and_the_earlier_files_stay(small_disk: Path) -> None:
@@ -121,6 +168,11 @@ def test_a_data_set_outside_the_workspace(
     assert len(said.splitlines()) == 1
     assert [p.name for p in tmp_path.iterdir()] == ["workspace"]
     assert [p.name for p in root.iterdir()] == ["params.yaml"]
+
+
+def limit_files() -> None:
+    """Let this process write no file of more than 400 kB."""
+    resource.setrlimit(resource.RLIMIT_FSIZE, (400_000, 400_000))
 
 
 def check_nothing_lost(root: Path, before: dict[str, bytes]) -> None:

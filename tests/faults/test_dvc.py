@@ -79,6 +79,14 @@ class Repository:
                     continue
         return 0
 
+    def mend(self) -> bool:
+        """Delete DVC's file of locks if DVC was ended while it wrote it, as docs/operations.md says; say whether."""
+        locks = self.root / ".dvc" / "tmp" / "rwlock"
+        is_torn = locks.exists() and not locks.read_text().endswith("}")
+        if is_torn:
+            locks.unlink()
+        return is_torn
+
     def forget(self) -> None:
         """Let the next run make every stage anew."""
         for path in [*self.root.glob("data/**/*_severity_*.npz"), self.root / "dvc.lock"]:
@@ -115,7 +123,7 @@ def test_a_signal_ends_dvc_and_its_stage(
     Every second one comes while a stage runs.
     """
     repository, expected, longest = built
-    random_state, met = random.Random(number), 0
+    random_state, met, torn = random.Random(number), 0, 0
     for moment in range(moments):
         repository.forget()
         with repository.start() as process:
@@ -127,8 +135,11 @@ def test_a_signal_ends_dvc_and_its_stage(
                 os.killpg(process.pid, number)
             said = process.communicate(timeout=SECONDS)[0]  # ends when all that write to it have ended
         assert not repository.stage(), said
+        torn += repository.mend()
         assert contents(repository.root / "data").items() <= expected.items()
-    assert met
+    print(f"{met} of {moments} met a stage, {torn} tore DVC's file of locks")
+    assert met >= moments / 8
+    assert torn <= 1 + moments / 10
     repository.repro()
     assert contents(repository.root / "data") == expected
     assert not leftovers(repository.root / "data")

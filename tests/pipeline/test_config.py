@@ -67,7 +67,7 @@ def test_the_projects_own_params_are_valid() -> None:
         ({"limmit": 5}, "it has no 'limmit'; have source, datasets, splits"),
         ({"benchmark__colour": 1}, "benchmark has no 'colour'; have baseline, models"),
         ({"benchmark__tune__epoch": 1}, "benchmark.tune has no 'epoch'; have split, shots"),
-        ({"benchmark__tuned__rmedclip__ranks": 1}, "benchmark.tuned.rmedclip has no 'ranks'; have base, rank"),
+        ({"benchmark__tuned__rmedclip__ranks": 1}, "benchmark.tuned.rmedclip has no 'ranks'; have split, shots"),
         ({"benchmark__baseline": "clip"}, "benchmark: models lacks the baseline 'clip'"),
         ({"benchmark__models": ["phantom-clip", "phantom-clip"]}, "benchmark: models names one twice"),
         ({"benchmark__split": "train"}, "benchmark.split is 'train'; have val, test"),
@@ -85,6 +85,21 @@ def test_the_projects_own_params_are_valid() -> None:
         (
             {"benchmark__tuned__rmedclip__base": "rmedclip-plain"},
             "tuned.rmedclip.base is 'rmedclip-plain', itself tuned",
+        ),
+        ({"benchmark__tuned__rmedclip__epochs": 0}, "benchmark.tuned.rmedclip.epochs must be at least 1, not 0"),
+        ({"benchmark__tuned__rmedclip__shots": 0}, "tuned.rmedclip takes either shots or percent"),
+        ({"benchmark__tuned__rmedclip__split": "val", "benchmark__split": "val"}, "split are both 'val'"),
+        (
+            {"splits": {"val": "test", "test": "test"}, "benchmark__tune__split": "val"},
+            "splits takes val and test both from the source's test: rmedclip would be tuned on the images that are",
+        ),
+        (
+            {"splits": {"val": "val", "test": "train"}},
+            "splits takes train and test both from the source's train: rmedclip would be tuned on",
+        ),
+        (
+            {"splits": {"val": "test", "test": "test"}, "benchmark__tuned__rmedclip-plain__split": "val"},
+            "rmedclip-plain would be tuned on the images that are scored",
         ),
         ({"benchmark__collections": {"ours": "oct"}}, "benchmark.collections.ours must be a list, not 'oct'"),
         ({"benchmark__collections": ["oct"]}, "benchmark.collections must be a mapping"),
@@ -190,6 +205,32 @@ def test_noise_is_stored_under_mixed(tmp_path: Path) -> None:
 def test_what_is_not_held_out_is_trained(tmp_path: Path) -> None:
     config = read(tmp_path, benchmark__held_out=["contrast", "zoom_blur"])
     assert set(config.benchmark.trained) == set(CORRUPTIONS) - {"contrast", "zoom_blur"}
+
+
+def test_every_setting_of_a_tuned_model_can_be_its_own(tmp_path: Path) -> None:
+    own = {"percent": 7.5, "rank": 4, "epochs": 3, "scales": [1.0], "split": "val"}
+    benchmark = read(tmp_path, benchmark__tuned={"mine": own, "few": {"shots": 2}, "plain": {}}).benchmark
+    shared = benchmark.tune
+    mine, few, plain = (benchmark.tuned[name].settings(shared) for name in ("mine", "few", "plain"))
+    assert (mine.percent, mine.shots, mine.rank, mine.epochs, mine.scales, mine.split) == (7.5, 0, 4, 3, (1.0,), "val")
+    assert (mine.batch, mine.learning_rate, mine.seed) == (shared.batch, shared.learning_rate, 1)
+    assert (few.shots, few.percent) == (2, 0)
+    assert plain.model_dump(include=set(type(shared).model_fields)) == shared.model_dump()
+    assert mine.model_fields_set == set(type(mine).model_fields), "a record has every one of them"
+
+
+def test_models_that_need_no_phantom_are_named_in_three_lines(tmp_path: Path) -> None:
+    config = read(tmp_path, source="imagefolder", datasets=["mine"])
+    with pytest.raises(UserError, match=r"source: imagefolder.*`baseline: clip`, `models: \[clip\]` and `tuned: {}`"):
+        config.check_models()
+    lines = {"benchmark__baseline": "clip", "benchmark__models": ["clip"], "benchmark__tuned": {}}
+    read(tmp_path, source="imagefolder", datasets=["mine"], **lines).check_models()
+    tuned = {"mine": {"base": "phantom-clip"}}
+    config = read(tmp_path, source="imagefolder", datasets=["mine"], **lines | {"benchmark__tuned": tuned})
+    with pytest.raises(UserError, match="pre-trained on the phantom"):
+        config.check_models()
+    weights = {"phantom-clip": "elsewhere"}
+    read(tmp_path, source="imagefolder", datasets=["mine"], benchmark__weights=weights).check_models()
 
 
 def test_collections_and_where_they_are(tmp_path: Path) -> None:

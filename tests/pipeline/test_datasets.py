@@ -53,7 +53,7 @@ write_release(Path("data/raw/medimeta"), "skin")
 assert prepare.main(["--dataset", "skin", "--workers", "1"]) == 0
 clean = manifest.read_clean(Workspace(), "skin")
 card = datasets.card_from("skin", clean.source)
-print(*clean.class_names, clean.split("test").count, card.origin.name, datasets.modality("skin"), sep=";")
+print(*clean.class_names, clean.split("test").count, card.origin.name, datasets.modality("skin", clean.source), sep=";")
 """
     command = [sys.executable, "-c", code]
     ended = subprocess.run(command, cwd=tmp_path, env={"PYTHONPATH": str(tmp_path)}, capture_output=True, text=True)
@@ -144,6 +144,10 @@ def test_unknown_names_are_refused_with_the_choices() -> None:
 
 
 def test_a_set_of_the_same_images_has_the_same_modality() -> None:
-    assert datasets.modality("bloodmnist") == datasets.card("pbc").modality == datasets.modality("pbc")
-    assert datasets.modality("breastmnist") == "breast ultrasound"
-    assert datasets.modality("my-own") == "medical imaging"
+    assert (
+        datasets.modality("bloodmnist", "medmnist-c")
+        == datasets.card("pbc").modality
+        == datasets.modality("pbc", "phantom")
+    )
+    assert datasets.modality("breastmnist", "medmnist") == "breast ultrasound"
+    assert datasets.modality("pbc", "imagefolder") == "medical imaging"

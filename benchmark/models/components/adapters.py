@@ -8,7 +8,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, ValidationError
 from torch import nn
 
-from benchmark.models.components.checkpoints import check_tensors, read_tensors
+from benchmark.models.components.checkpoints import check_finite, check_tensors, read_tensors
 from benchmark.models.components.files import read_json
 from benchmark.models.components.packages import package
 from pipeline.errors import UserError
@@ -63,5 +63,6 @@ def attach(tower: nn.Module, folder: Path, *, base: str) -> nn.Module:
         peft.get_peft_model_state_dict(wrapped, save_embedding_layers=False),
         f"the adapter in {folder} doesn't fit {base}",
     )
+    check_finite(tensors, f"the adapter in {folder} is damaged")
     peft.set_peft_model_state_dict(wrapped, tensors)
     return wrapped.eval()

@@ -10,8 +10,7 @@ from torch import Tensor, nn
 from benchmark.models.components.checkpoints import load_tensors, read_tensors
 from benchmark.models.components.files import Files
 from benchmark.models.components.packages import package
-from benchmark.models.components.tokenizers import read_vocabulary, text_tokenizer
-from benchmark.models.model import Tokenizer
+from benchmark.models.components.tokenizers import Tokenizer, read_vocabulary, text_tokenizer
 from benchmark.models.record import Bert, ModelFile, ModelRecord
 
 HEAD_WIDTH = 64
@@ -22,7 +21,7 @@ EMBEDDINGS = "embeddings.word_embeddings.weight"
 COMPUTED = ("embeddings.position_ids",)
 """Buffers that older releases of transformers wrote into checkpoints and newer ones compute."""
 
-PUBMED_BERT = Bert(vocabulary=30522, width=768, layers=12)
+PUBMED_BERT = Bert(vocabulary=30522, width=768, layers=12, clean=True)
 """microsoft/BiomedNLP-BiomedBERT-base; as many word vectors as in BiomedCLIP's checkpoint."""
 
 PUBMED_VOCABULARY = ModelFile(
@@ -68,7 +67,7 @@ def build_pair(
     if not random_init:
         load_tensors(module, tensors, model=record.name, computed=computed)
     words = read_vocabulary(files.path(VOCABULARY), lowercase=bert.lowercase)
-    return module, text_tokenizer(words, record.context_length, padding="[PAD]")
+    return module, text_tokenizer(words, record.context_length, padding="[PAD]", clean=bert.clean)
 
 
 def network(bert: Bert, *, pooler: bool) -> Any:

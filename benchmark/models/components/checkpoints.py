@@ -67,12 +67,13 @@ def load_tensors(
         computed: endings of names that are left out on both sides, such as buffers that are computed.
 
     Raises:
-        UserError: a name is missing or left over, or a shape is another; the first three are named.
+        UserError: a name is missing or left over, a shape is another, or a number is not finite; names the tensors.
     """
-    given = {name: value for name, value in tensors.items() if not name.endswith(computed)}
+    loaded = {name: value for name, value in tensors.items() if not name.endswith(computed)}
     wanted = {name: value for name, value in module.state_dict().items() if not name.endswith(computed)}
-    check_tensors(given, wanted, f"the weights are not those of {model}")
-    module.load_state_dict(given, strict=False)
+    check_tensors(loaded, wanted, f"the weights are not those of {model}")
+    check_finite(loaded, f"the weights of {model} are damaged")
+    module.load_state_dict(loaded, strict=False)
 
 
 def check_tensors(tensors: Mapping[str, Tensor], wanted: Mapping[str, Tensor], problem: str) -> None:
@@ -84,6 +85,15 @@ def check_tensors(tensors: Mapping[str, Tensor], wanted: Mapping[str, Tensor], p
         for name, value in wanted.items()
         if name in tensors and tensors[name].shape != value.shape
     ]
+    _refuse(wrong, problem)
+
+
+def check_finite(tensors: Mapping[str, Tensor], problem: str) -> None:
+    """Raise UserError, which begins with `problem`, if a number is NaN or infinite: what it gives are no scores."""
+    _refuse([f"{name} has NaN or infinite numbers" for name, t in tensors.items() if not t.isfinite().all()], problem)
+
+
+def _refuse(wrong: list[str], problem: str) -> None:
     if wrong:
         more = f", and {len(wrong) - 3} more" if len(wrong) > 3 else ""
         raise UserError(f"{problem}: {', '.join(wrong[:3])}{more}")

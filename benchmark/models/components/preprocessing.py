@@ -25,7 +25,7 @@ def preprocess(
     trained with; Pillow 13 shrinks the other way round. Images of the tower's own size are not resized at all.
 
     Raises:
-        UserError: anything but uint8 (N, H, W, 3).
+        UserError: anything but uint8 (N, H, W, 3), or images that are smaller than what is cropped from them.
     """
     levels = _as_tensor(images).to(device)
     if levels.dtype != torch.uint8 or levels.ndim != 4 or levels.shape[3] != 3:
@@ -62,19 +62,24 @@ def _grey(images: Tensor) -> Tensor:
 
 
 def _fit(images: Tensor, settings: Preprocessing) -> Tensor:
+    size, target = settings.size, settings.resized or settings.size
     height, width = images.shape[2:]
-    size = settings.size
-    if (height, width) == (size, size):
-        return images
     if settings.resize == "pad":
-        return _resize(_pad(images, max(size, height, width)), size, size, settings.interpolation)
-    if settings.resize == "squash":
-        return _resize(images, size, size, settings.interpolation)
-    # the longer side is cut to a whole number and the crop's corner rounded, as torchvision's Resize and CenterCrop do
-    short = min(height, width)
-    resized = _resize(images, int(size * height / short), int(size * width / short), settings.interpolation)
-    top, left = round((resized.shape[2] - size) / 2), round((resized.shape[3] - size) / 2)
-    return resized[:, :, top : top + size, left : left + size]
+        images = _pad(images, max(target, height, width))
+    if settings.resize == "shortest":
+        # the longer side is cut to a whole number, as torchvision's Resize does
+        short = min(height, width)
+        images = _resize(images, int(target * height / short), int(target * width / short), settings.interpolation)
+    elif settings.resize != "none":
+        images = _resize(images, target, target, settings.interpolation)
+    height, width = images.shape[2:]
+    if settings.crop == "none" or (height, width) == (size, size):
+        return images
+    if min(height, width) < size:
+        raise UserError(f"images of {height} x {width} pixels are smaller than the {size} x {size} that are cropped")
+    whole = round if settings.crop == "rounded" else int
+    top, left = whole((height - size) / 2), whole((width - size) / 2)
+    return images[:, :, top : top + size, left : left + size]
 
 
 def _pad(images: Tensor, side: int) -> Tensor:
@@ -85,6 +90,8 @@ def _pad(images: Tensor, side: int) -> Tensor:
 
 def _resize(images: Tensor, height: int, width: int, interpolation: str) -> Tensor:
     """Resize with antialiasing, across and then down, each rounded to whole grey levels as Pillow does."""
+    if tuple(images.shape[2:]) == (height, width):
+        return images
     levels = images.to(torch.float32)
     for target in ((images.shape[2], width), (height, width)):
         if tuple(levels.shape[2:]) != target:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import html
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,10 @@ import torch
 from torch import Tensor
 
 from benchmark.models.components.packages import package
-from benchmark.models.model import Tokenizer
 from pipeline.errors import UserError
+
+Tokenizer = Callable[[list[str]], Mapping[str, Tensor]]
+"""From K prompts to the text tower's arguments, tensors whose first axis is K."""
 
 
 def read_vocabulary(path: Path, *, lowercase: bool) -> Any:
@@ -38,19 +41,28 @@ def read_tokenizer(path: Path) -> Any:
         raise UserError(f"{path} is no tokenizer: {error}") from error
 
 
-def text_tokenizer(words: Any, context_length: int, *, padding: str) -> Tokenizer:
+def clean_text(text: str) -> str:
+    """Return a prompt as open_clip's `HFTokenizer` reads it; open_clip, tokenizer.py, `_clean_whitespace`.
+
+    UniMedCLIP's src/open_clip/tokenizer.py has the same.
+    """
+    return " ".join(html.unescape(html.unescape(package("ftfy").fix_text(text))).split())
+
+
+def text_tokenizer(words: Any, context_length: int, *, padding: str, clean: bool = False) -> Tokenizer:
     """Return a function from prompts to ``input_ids`` and ``attention_mask``.
 
     Args:
         words: tokenizer of the library.
         context_length: tokens at most; a longer prompt is cut.
         padding: token that shorter prompts of a call are filled up with.
+        clean: put every prompt through `clean_text` first.
     """
     words.enable_truncation(max_length=context_length)
     words.enable_padding(pad_id=words.token_to_id(padding), pad_token=padding)
 
     def tokenize(texts: list[str]) -> Mapping[str, Tensor]:
-        encoded = words.encode_batch(texts)
+        encoded = words.encode_batch([clean_text(text) for text in texts] if clean else texts)
         return {
             "input_ids": torch.tensor([encoding.ids for encoding in encoded]),
             "attention_mask": torch.tensor([encoding.attention_mask for encoding in encoded]),

@@ -51,7 +51,7 @@ VIT = ModelRecord(
     context_length=77,
     embedding=512,
     lora_targets=r".*\.attention\.(q_proj|k_proj|v_proj)",
-    licence="MIT (its repository; none stated for the weights apart)",
+    licence="none stated (MIT until commit 8bb9800 of its repository; its setup.py says BSD)",
     citation="Wang et al., MedCLIP: Contrastive Learning from Unpaired Medical Images and Text, EMNLP 2022",
     sources=("RyanWangZf/MedCLIP, medclip/constants.py, dataset.py, modeling_medclip.py and medclip_vit_weight.txt",),
     # 28996 words in BERT's cased vocabulary, which Bio_ClinicalBERT keeps (Devlin et al. 2019; Alsentzer et al. 2019).
@@ -69,7 +69,8 @@ RESNET = VIT.changed(
         ModelFile(name="pytorch_model.bin", origin="https://storage.googleapis.com/pytrial/medclip-pretrained.zip"),
         *VIT.files[1:],
     ),
-    lora_targets=r"model\.layer[1-4]\.\d+\.conv2",
+    # all 49 convolutions but the shortcuts', as BioMedIA-MBZUAI/RobustMedCLIP, utils.py, `LoRA_resnet`, since 88afd04
+    lora_targets=r"model\.(conv1|layer[1-4]\.\d+\.conv[123])",
     sources=(
         "RyanWangZf/MedCLIP, medclip/constants.py, dataset.py, modeling_medclip.py and medclip_resnet_weight.txt",
     ),

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from benchmark.models.record import AdapterRecord, Preprocessing
+from benchmark.models.record import CLIP_MEAN, CLIP_STD, AdapterRecord, Preprocessing
 
 CITATION = (
     "Imam, Marew, Yaqub, On the Robustness of Medical Vision-Language Models: Are they Truly Generalizable?,"
     " MIUA 2025, arXiv 2505.15425"
 )
 
-# BioMedIA-MBZUAI/RobustMedCLIP, dataset.py, `MedDataset.__init__`: its evaluation gives the towers plain values 0 to 1.
-PLAIN = Preprocessing(size=224, mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0))
-PUBLISHED = (
-    "A published checkpoint, converted by robustmedclip.py; pixels are not normalised, as in its own evaluation."
-)
+# BioMedIA-MBZUAI/RobustMedCLIP, dataset.py, `get_transform`: both towers were tuned and are evaluated on this, whatever
+# transform `get_dataloader` is given; so in every commit that has a tuned model (08ec053 to 5676e60).
+PREPROCESSING = Preprocessing(size=224, mean=CLIP_MEAN, std=CLIP_STD)
+PUBLISHED = "A published checkpoint, converted by robustmedclip.py; images as in its own tuning and evaluation."
 SOURCES = ("BioMedIA-MBZUAI/RobustMedCLIP, dataset.py, models.py and utils.py",)
+LICENCE = "none stated for the weights (the badge of its README says MIT, and there is no such file)"
 
 RECORDS = (
     AdapterRecord(
@@ -35,7 +35,8 @@ RECORDS = (
         name="robustmedclip",
         title="RobustMedCLIP ViT (published)",
         base="biomedclip",
-        preprocessing=PLAIN,
+        preprocessing=PREPROCESSING,
+        licence=LICENCE,
         citation=CITATION,
         sources=SOURCES,
         notes=PUBLISHED,
@@ -44,7 +45,8 @@ RECORDS = (
         name="robustmedclip-resnet",
         title="RobustMedCLIP ResNet-50 (published)",
         base="medclip-resnet",
-        preprocessing=PLAIN,
+        preprocessing=PREPROCESSING,
+        licence=LICENCE,
         citation=CITATION,
         sources=SOURCES,
         notes=PUBLISHED,

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import json
+import math
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from torch import Tensor, nn
 
 from benchmark.models.components.checkpoints import load_tensors, read_tensors
@@ -12,8 +16,9 @@ from benchmark.models.components.files import Files, read_json
 from benchmark.models.components.packages import package
 from benchmark.models.components.tokenizers import read_tokenizer, text_tokenizer
 from benchmark.models.model import Towers
-from benchmark.models.record import ModelFile, ModelRecord, Preprocessing, pinned
+from benchmark.models.record import CLIP_MEAN, CLIP_STD, Channels, ModelFile, ModelRecord, Preprocessing, pinned
 from pipeline.errors import UserError
+from pipeline.io.records import explain
 
 PREFIX = "hub:"
 FORMS = (f"{PREFIX}OWNER/NAME@COMMIT",)
@@ -21,9 +26,11 @@ RECORDS: tuple[ModelRecord, ...] = ()
 
 WEIGHTS, OLDER_WEIGHTS = "model.safetensors", "pytorch_model.bin"
 CONFIG, PREPROCESSOR, TOKENIZER = "config.json", "preprocessor_config.json", "tokenizer.json"
-MOMENTS = ("image_mean", "image_std")
-RESAMPLING: dict[int, Literal["bilinear", "bicubic"]] = {2: "bilinear", 3: "bicubic"}
-"""Pillow's numbers of its filters, as preprocessor_config.json has them."""
+BILINEAR = 2
+"""Pillow's number of the filter, as preprocessor_config.json has it; bicubic is 3."""
+
+Pixels = Annotated[int, Field(ge=1, le=2**14)]
+Processor = Literal["CLIPImageProcessor", "CLIPImageProcessorFast", "CLIPImageProcessorPil"]
 
 
 class ImageTower(nn.Module):
@@ -82,7 +89,8 @@ def describe(name: str, *, folder: Path | None, offline: bool) -> ModelRecord:
     config = read_json(files.path(CONFIG))
     if config.get("model_type") != "clip":
         raise UserError(f"{name} is a {config.get('model_type')!r} and not a 'clip'")
-    preprocessing = _preprocessing(read_json(files.path(PREPROCESSOR)), name)
+    image_size = (config.get("vision_config") or {}).get("image_size", 224)
+    preprocessing = read_preprocessing(read_json(files.path(PREPROCESSOR)), name, image_size=image_size)
     return unread.changed(
         files=files.as_read(),
         preprocessing=preprocessing,
@@ -91,21 +99,89 @@ def describe(name: str, *, folder: Path | None, offline: bool) -> ModelRecord:
     )
 
 
-def _preprocessing(settings: dict[str, Any], name: str) -> Preprocessing:
-    crop = settings.get("crop_size", settings.get("size", {}))
-    size = crop if isinstance(crop, int) else crop.get("height", crop.get("shortest_edge"))
-    if not isinstance(size, int) or settings.get("resample", 3) not in RESAMPLING or not {*MOMENTS} <= set(settings):
-        raise UserError(
-            f"{PREPROCESSOR} of {name} has no size, no mean and deviation, or a filter that is neither bilinear nor"
-            " bicubic"
+class ProcessorConfig(BaseModel):
+    """preprocessor_config.json of a CLIP; defaults are those of transformers' `CLIPImageProcessor`."""
+
+    model_config = ConfigDict(strict=True)
+
+    image_processor_type: Processor = "CLIPImageProcessor"
+    feature_extractor_type: Literal["CLIPFeatureExtractor"] = "CLIPFeatureExtractor"
+    do_resize: bool = True
+    size: Pixels | dict[str, Pixels] = 224
+    resample: Literal[2, 3] = 3
+    do_center_crop: bool = True
+    crop_size: Pixels | dict[str, Pixels] = 224
+    do_rescale: bool = True
+    rescale_factor: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1 / 255
+    do_normalize: bool = True
+    image_mean: Channels | float = CLIP_MEAN
+    image_std: Channels | float = CLIP_STD
+    do_pad: Literal[False] = False
+    use_square_size: Literal[False] = False
+
+
+def read_preprocessing(settings: Mapping[str, Any], name: str, *, image_size: int) -> Preprocessing:
+    """Return what transformers' image processor of CLIP does under the settings of a preprocessor_config.json.
+
+    Args:
+        settings: of the file.
+        name: of the model, for errors.
+        image_size: height and width of the image tower's input, pixels.
+
+    Raises:
+        UserError: the settings have something that is not done here.
+    """
+    source = f"{PREPROCESSOR} of {name}"
+    try:
+        config = ProcessorConfig.model_validate_json(json.dumps({k: v for k, v in settings.items() if v is not None}))
+    except ValidationError as wrong:
+        raise UserError(f"{source}: {explain(wrong.errors()[0], ProcessorConfig)}") from None
+    for key, value in settings.items():
+        if key.startswith("do_") and value and key != "do_convert_rgb" and key not in ProcessorConfig.model_fields:
+            raise UserError(f"{source} has {key}: {value!r}, which is not done here")
+    resize, resized = _resize(config, source)
+    crop = _square(config.crop_size, "crop_size", source) if config.do_center_crop else resized or image_size
+    if crop != image_size:
+        raise UserError(f"{source} gives images of {crop} pixels, and the image tower takes {image_size}")
+    scale = 255 * config.rescale_factor if config.do_rescale else 255.0
+    scale = 1.0 if math.isclose(scale, 1.0) else scale
+    mean = _channels(config.image_mean) if config.do_normalize else (0.0, 0.0, 0.0)
+    std = _channels(config.image_std) if config.do_normalize else (1.0, 1.0, 1.0)
+    try:
+        return Preprocessing(
+            size=crop,
+            mean=(mean[0] / scale, mean[1] / scale, mean[2] / scale),
+            std=(std[0] / scale, std[1] / scale, std[2] / scale),
+            interpolation="bilinear" if config.resample == BILINEAR else "bicubic",
+            resize=resize,
+            resized=None if resized == crop else resized,
+            crop="floored" if config.do_center_crop else "none",
         )
-    return Preprocessing(
-        size=size,
-        mean=tuple(settings[MOMENTS[0]]),
-        std=tuple(settings[MOMENTS[1]]),
-        interpolation=RESAMPLING[settings.get("resample", 3)],
-        resize="shortest" if settings.get("do_center_crop", True) else "squash",
-    )
+    except ValidationError as wrong:
+        raise UserError(f"{source}: {explain(wrong.errors()[0], Preprocessing)}") from None
+
+
+def _resize(config: ProcessorConfig, source: str) -> tuple[Literal["shortest", "squash", "none"], int | None]:
+    """Return how images are resized, and to how many pixels."""
+    if not config.do_resize:
+        return "none", None
+    if isinstance(config.size, int):
+        return "shortest", config.size
+    if set(config.size) == {"shortest_edge"}:
+        return "shortest", config.size["shortest_edge"]
+    return "squash", _square(config.size, "size", source)
+
+
+def _square(size: int | dict[str, int], key: str, source: str) -> int:
+    if isinstance(size, int):
+        return size
+    if set(size) != {"height", "width"} or size["height"] != size["width"]:
+        raise UserError(f"{source} has {key}: {size}, which is not done here; have a height and an equal width")
+    return size["height"]
+
+
+def _channels(value: Channels | float) -> Channels:
+    return (value, value, value) if isinstance(value, float) else value
 
 
 def build(record: ModelRecord, files: Files, *, random_init: bool) -> Towers:

@@ -28,10 +28,13 @@ BASE = ModelRecord(
     context_length=256,
     embedding=512,
     lora_targets=r"transformer\.resblocks\.\d+\.attn",
-    licence="none stated in its repository",
+    licence="CC-BY-NC-4.0",
     citation="Khattak et al., UniMed-CLIP: Towards a Unified Image-Text Pretraining Paradigm for Diverse Medical"
     " Imaging Modalities, arXiv 2412.10372, 2024",
-    sources=("mbzuai-oryx/UniMed-CLIP, README.md, run_inference.py, src/open_clip/model.py and transform.py",),
+    sources=(
+        "mbzuai-oryx/UniMed-CLIP, LICENSE, README.md, run_inference.py, src/open_clip/model.py and transform.py",
+        "README.md of the weights' repository at the pinned commit",
+    ),
     bert=bert.PUBMED_BERT,
     notes="Its checkpoint holds its training's arguments too; they are read as inert stand-ins.",
 )
@@ -54,7 +57,7 @@ LARGE = BASE.changed(
     ),
     preprocessing=Preprocessing(size=336, mean=CLIP_MEAN, std=CLIP_STD),
     embedding=768,
-    bert=Bert(vocabulary=30522, width=1024, layers=24),
+    bert=Bert(vocabulary=30522, width=1024, layers=24, clean=True),
     notes="Not on the Hub with this text encoder: download it and give the folder. Images are enlarged to 336.",
 )
 

@@ -16,6 +16,7 @@ WORDS = [
     *("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"),
     *("a", "an", "the", "of", "photo", "medical", "image", "with", "chest", "x", "ray", "blood", "smear", "cell"),
     *("##s", "##ing", "micro", "##scopy", "pneumonia", "normal", "fundus", "drusen", "benign", "malignant", ",", "-"),
+    *("barrett", "'", "s", "&", "#", ";", "<", "39", "amp", "lt", "naive", "fine", "\u2019"),
 ]
 PROMPTS = ["a photo of a cell", "Pneumonia, chest x-ray", "blood smear microscopy with drusens of the fundus"]
 

@@ -6,6 +6,7 @@ BioMedIA-MBZUAI/RobustMedCLIP, utils.py: `_LoRA_qkv_timm`, `_LoRA_Conv2d`, and w
 from __future__ import annotations
 
 import copy
+import re
 
 import torch
 from torch import Tensor, nn
@@ -72,23 +73,38 @@ def vit(tower: nn.Module, text: nn.Module, rank: int) -> tuple[nn.Module, dict[s
     return tower.eval(), {**state, **texts(text)}, parts
 
 
-def resnet(tower: nn.Module, text: nn.Module, rank: int) -> tuple[nn.Module, dict[str, Tensor], dict[str, Tensor]]:
+FIRST, LATER = r"layer\d\.\d+\.conv2", r"conv1|layer\d\.\d+\.conv[123]"
+"""Convolutions with LoRA below `model`: of the commit 08ec053 of 1 April 2025, and of every later one."""
+
+
+def resnet(
+    tower: nn.Module, text: nn.Module, rank: int, layers: str = LATER
+) -> tuple[nn.Module, dict[str, Tensor], dict[str, Tensor]]:
     """Return the published tower, trained with batch norm in training mode, its model.pth and its safetensors."""
     tower = copy.deepcopy(tower)
     extra, parts = {}, {}
-    for stage in range(1, 5):
-        for block in getattr(tower.model, f"layer{stage}"):
-            block.conv2 = Convolution(block.conv2, rank)
-            place = len(parts) // 2
-            for letter, which in (("A", block.conv2.linear_a), ("B", block.conv2.linear_b)):
-                extra[f"lora_resnet.w_{letter}s.{place}.weight"] = which.weight.detach()
-                parts[f"w_{letter.lower()}_{place:03d}"] = which.weight.detach()
+    wanted = [name for name, _ in tower.model.named_modules() if re.fullmatch(layers, name)]
+    for place, name in enumerate(wanted):
+        parent, _, child = name.rpartition(".")
+        owner = tower.model.get_submodule(parent)
+        convolution = Convolution(getattr(owner, child), rank)
+        setattr(owner, child, convolution)
+        for letter, which in (("A", convolution.linear_a), ("B", convolution.linear_b)):
+            extra[f"lora_resnet.w_{letter}s.{place}.weight"] = which.weight.detach()
+            parts[f"w_{letter.lower()}_{place:03d}"] = which.weight.detach()
     for norm in (module for module in tower.modules() if isinstance(module, nn.BatchNorm2d)):
         norm.running_mean.normal_(std=0.1)
         norm.running_var.uniform_(0.5, 1.5)
         norm.num_batches_tracked.fill_(40)
     state = {f"lora_resnet.lora_medclip.{name}": tensor for name, tensor in tower.state_dict().items()}
     return tower.eval(), {**extra, **state, **texts(text)}, parts
+
+
+def first_resnet(
+    tower: nn.Module, text: nn.Module, rank: int
+) -> tuple[nn.Module, dict[str, Tensor], dict[str, Tensor]]:
+    """Return the same of the first commit, on the 3 by 3 convolutions alone."""
+    return resnet(tower, text, rank, FIRST)
 
 
 def texts(tower: nn.Module) -> dict[str, Tensor]:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from benchmark.models import records
+from benchmark.models import Preprocessing, records
 from benchmark.models.listing import tables
 
 PAGE = Path(__file__).parents[3] / "docs" / "models.md"
@@ -15,6 +15,13 @@ def test_the_page_has_the_records():
 
 
 def test_preprocessing_in_words():
-    medclip, plain = (records()[name].preprocessing.in_words() for name in ("medclip", "robustmedclip"))
-    assert medclip == "grey, 224 px bicubic, on a black square; mean 0.5863, sd 0.2795"
-    assert plain == "224 px bicubic, shorter side, centre crop; values 0 to 1"
+    assert records()["medclip"].preprocessing.in_words() == (
+        "grey, 224 px bicubic, on a black square; mean 0.5863, sd 0.2795"
+    )
+    plain = Preprocessing(size=224, mean=(0, 0, 0), std=(1, 1, 1))
+    assert plain.in_words() == "224 px bicubic, shorter side, centre crop; values 0 to 1"
+    assert plain.changed(resize="squash").in_words() == "224 px bicubic, both sides; values 0 to 1"
+    assert plain.changed(resized=256).in_words() == "224 px bicubic, shorter side to 256, centre crop; values 0 to 1"
+    squashed = plain.changed(resize="squash", resized=256, interpolation="bilinear")
+    assert squashed.in_words() == "224 px bilinear, both sides to 256, centre crop; values 0 to 1"
+    assert plain.changed(resize="none", crop="none").in_words() == "224 px bicubic, not resized; values 0 to 1"

@@ -60,13 +60,19 @@ def test_a_vit_is_tuned_on_its_attention(clip, rank, tmp_path):
     assert record.parameters == layers * projections * rank * (width + width)
 
 
+WIDTHS = [64] * 3 + [128] * 4 + [256] * 6 + [512] * 3
+INPUTS = [64, *(4 * width for width in WIDTHS[:-1])]
+BLOCKS = sum(i + w + 9 * w + w + w + 4 * w for i, w in zip(INPUTS, WIDTHS, strict=True))
+"""Parameters of the three layers of every bottleneck: 1 by 1, 3 by 3, and 1 by 1 to four times the width."""
+
 TOWERS = {
     "biomedclip": ("vit_tiny_patch16_224", 12 * (192 + 3 * 192)),
-    "medclip-resnet": ("resnet50", 9 * (3 * 64 + 4 * 128 + 6 * 256 + 3 * 512) + 3 * 64 + 4 * 128 + 6 * 256 + 3 * 512),
+    "medclip-resnet": ("resnet50", 49 * 3 + 64 + BLOCKS),
 }
 """Towers, and the parameters of LoRA at rank 1: A has the width of what goes in, B of what comes out.
 
-The ViT is BiomedCLIP's, a quarter as wide. The ResNet-50 has 3, 4, 6 and 3 blocks; there A is 3 by 3 and B 1 by 1."""
+The ViT is BiomedCLIP's, a quarter as wide. The ResNet-50 has a stem of 7 by 7 and 49 such layers in all; A is as large
+as the layer's kernel, B is 1 by 1."""
 
 
 @pytest.mark.zoo

@@ -111,7 +111,7 @@ def test_devices_share_the_cells_out(workspace, capfd, monkeypatch):
 
 
 def test_shares_of_shares_cover_every_cell_once():
-    parts = [part for k in range(3) for part in processes.parted((k, 3), 2)]
+    parts = [part for k in range(3) for part in processes.divide((k, 3), 2)]
     assert sorted(cell for k, n in parts for cell in range(36)[k::n]) == list(range(36))
 
 

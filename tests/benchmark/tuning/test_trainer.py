@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -264,3 +265,54 @@ def test_the_score_of_the_whole_update_is_that_of_its_epoch(run):
     record = run.keep_best(progress)
     run._restore(progress.best)
     assert run.validate()["validation"] == record.scales[1.0] == progress.best_score
+
+
+def test_without_held_images_the_last_epoch_is_kept_and_the_record_says_so(trained):
+    run = tuning(trained, "plain", epochs=2)
+    run.images = replace(run.images, held=None)
+    run.held = None
+    progress = run.run()
+    run.checkpoint_path.unlink()
+    last = {name: weight.detach().clone() for name, weight in run.weights.items()}
+    record = run.keep_best(progress)
+    assert (record.best_epoch, record.scale, record.scales, record.held_images) == (2, 1.0, {}, 0)
+    assert record.chosen_on is None
+    assert "the last, all of its update: no image was left to choose on" in record.summary().kept()
+    assert all(torch.equal(run.weights[name], weight) for name, weight in last.items())
+    assert all(line.validation is None for line in record.history)
+
+
+@pytest.mark.parametrize("rate", [100.0, 1e-3])
+def test_a_loss_that_is_not_finite_stops_with_a_sentence(rate, run, monkeypatch):
+    losses = iter([1.0, float("nan") if rate < 1 else float("inf")])
+    monkeypatch.setattr(run, "step", lambda *_: next(losses))
+    with pytest.raises(UserError, match=r"plain: the loss of epoch 1 is (nan|inf).*smaller learning_rate"):
+        run.run()
+    assert not run.checkpoint_path.exists(), "and nothing of it is kept"
+
+
+def test_the_largest_seed_is_one(trained):
+    config = read_config(Workspace(trained))
+    tuned = {"plain": config.benchmark.tuned["plain"].changed(seed=2**63 - 1)}
+    run = Tuning(Workspace(trained), config.changed(benchmark=config.benchmark.changed(tuned=tuned)), "plain")
+    assert run._epoch(2) > 0
+
+
+def test_an_overlap_that_is_allowed_is_counted_in_the_record(trained, monkeypatch):
+    monkeypatch.setattr(trainer, "count_overlap", lambda *_, allowed: {"tuned on and scored": 3} if allowed else {})
+    run = tuning(trained, "plain", allow_overlap=True, epochs=1, scales=(1.0,))
+    record = run.keep_best(run.run())
+    run.checkpoint_path.unlink()
+    assert record.overlap == {"tuned on and scored": 3}
+    assert record.summary().kept().endswith("; 3 images are tuned on and scored")
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{", "{}", '{"base": 3}', "[" * 100_000, b"\xff\xfe"])
+def test_a_record_that_was_edited_or_cut_is_a_sentence(text, tmp_path):
+    workspace = Workspace(tmp_path)
+    path = workspace.model("mine") / "tune.json"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    with pytest.raises(UserError, match=r"tune.json: .*: run `python -m benchmark.tune --model mine`") as caught:
+        TuneRecord.read(workspace, "mine")
+    assert "\n" not in str(caught.value)

@@ -2,13 +2,13 @@ from __future__ import annotations
 
 import json
 
-import peft
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 
 from benchmark.models.components.adapters import attach
+from benchmark.models.components.packages import package
 from pipeline.errors import UserError
 
 PREFIX = "base_model.model."
@@ -22,6 +22,7 @@ def tower():
 @pytest.fixture
 def adapter(tmp_path):
     """The folder of an adapter that moves the features."""
+    peft = package("peft")
     config = peft.LoraConfig(r=2, target_modules=r"0|1", base_model_name_or_path="base", init_lora_weights=False)
     base = tower()
     vars(base)["name_or_path"] = "base"
@@ -123,4 +124,14 @@ def test_every_tensor_must_be_the_models(adapter, change, names):
     path = adapter / "adapter_model.safetensors"
     save_file(change(load_file(path)), path)
     with pytest.raises(UserError, match=f"doesn't fit base: .*{names}"):
+        attach(tower(), adapter, base="base")
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+def test_numbers_that_are_not_finite_are_refused_by_name(adapter, value):
+    path = adapter / "adapter_model.safetensors"
+    tensors = load_file(path)
+    tensors[f"{PREFIX}1.lora_B.weight"][0, 0] = value
+    save_file(tensors, path)
+    with pytest.raises(UserError, match=r"is damaged: base_model.model.1.lora_B.weight has NaN or infinite numbers$"):
         attach(tower(), adapter, base="base")

@@ -3,17 +3,19 @@ from __future__ import annotations
 import pytest
 import torch
 
-from benchmark.models import Bert
+from benchmark.models import Bert, records
 from benchmark.models.components import bert
-from benchmark.models.components.tokenizers import read_vocabulary, text_tokenizer
+from benchmark.models.components.packages import package
+from benchmark.models.components.tokenizers import clean_text, read_vocabulary, text_tokenizer
 from benchmark.models.families import medclip
 from pipeline.errors import UserError
 
 SMALL = Bert(vocabulary=40, width=64, layers=3)
 
 
-def tokenizer(folder, context_length):
-    return text_tokenizer(read_vocabulary(folder / "vocab.txt", lowercase=True), context_length, padding="[PAD]")
+def tokenizer(folder, context_length, *, clean=False):
+    words = read_vocabulary(folder / "vocab.txt", lowercase=True)
+    return text_tokenizer(words, context_length, padding="[PAD]", clean=clean)
 
 
 def test_tokens_are_those_of_transformers(words, prompts):
@@ -59,3 +61,38 @@ def test_medclips_prompt_vector_is_the_mean_of_three_layers_and_all_tokens(words
         assert len(hidden) == 4  # the word vectors and three layers
         published = torch.stack([hidden[1], hidden[2], hidden[-1]]).permute(1, 0, 2, 3).mean(2).mean(1)
         torch.testing.assert_close(text(**tokens), text.projection_head(published), rtol=1e-4, atol=1e-6)
+
+
+UNCLEAN = [
+    "a photo of Barrett\u2019s cell",
+    "a photo of Barrett&#39;s cell",
+    "an x-ray &amp;lt; normal",
+    "  chest\tx-ray \n with   pneumonia ",
+    "na\u00c3\u00afve cell",
+    "\ufb01ne cell\u00a0image",
+]
+
+
+def test_prompts_are_cleaned_where_the_models_own_tokenizer_cleans():
+    assert [clean_text(text) for text in UNCLEAN] == [
+        "a photo of Barrett's cell",
+        "a photo of Barrett's cell",
+        "an x-ray < normal",
+        "chest x-ray with pneumonia",
+        "na\u00efve cell",
+        "fine cell image",
+    ]
+    cleaning = {name for name, record in records().items() if record.bert is not None and record.bert.clean}
+    assert cleaning == {"biomedclip", "unimedclip", "unimedclip-l14", "rmedclip", "robustmedclip"}
+
+
+@pytest.mark.zoo
+def test_cleaned_tokens_are_those_of_open_clip(words, prompts):
+    from transformers import BertTokenizerFast
+
+    BertTokenizerFast.from_pretrained(str(words), do_lower_case=True).save_pretrained(str(words))
+    theirs = package("open_clip").tokenizer.HFTokenizer(str(words), context_length=24)
+    texts = [*prompts, *UNCLEAN]
+    ours = tokenizer(words, 24, clean=True)(texts)["input_ids"]
+    assert torch.equal(ours, theirs(texts)[:, : ours.shape[1]])
+    assert not torch.equal(ours, tokenizer(words, 24)(texts)["input_ids"])

@@ -21,9 +21,9 @@ def test_reads_safetensors_and_checkpoints_alike(tmp_path):
     wrapped = {"epoch": 3, "state_dict": {f"module.{name}": tensor for name, tensor in tensors.items()}}
     torch.save(wrapped, tmp_path / "training.pt")
     for file in ("w.safetensors", "w.pt", "training.pt"):
-        found = read_tensors(tmp_path / file)
-        assert list(found) == list(tensors)
-        assert all(torch.equal(found[name], tensors[name]) for name in tensors)
+        read = read_tensors(tmp_path / file)
+        assert list(read) == list(tensors)
+        assert all(torch.equal(read[name], tensors[name]) for name in tensors)
 
 
 class Arguments(argparse.Namespace):
@@ -82,3 +82,10 @@ def test_a_module_takes_exactly_the_modules_tensors():
         load_tensors(module, {"weight": full["weight"], "extra": torch.ones(1)}, model="it")
     with pytest.raises(UserError, match=re.escape("weight is (2, 2) and not (3, 2)")):
         load_tensors(module, {"weight": torch.ones(2, 2), "bias": full["bias"]}, model="it")
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+def test_numbers_that_are_not_finite_are_refused_by_name(value):
+    tensors = {"weight": torch.ones(3, 2), "bias": torch.tensor([0.0, value, 0.0]), "mask": torch.tensor([-torch.inf])}
+    with pytest.raises(UserError, match=r"the weights of it are damaged: bias has NaN or infinite numbers$"):
+        load_tensors(nn.Linear(2, 3), tensors, model="it", computed=("mask",))

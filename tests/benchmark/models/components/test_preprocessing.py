@@ -110,3 +110,32 @@ def test_takes_arrays_read_only_and_strided_and_tensors():
 def test_other_images_are_an_error(images):
     with pytest.raises(UserError, match="uint8 \\(N, H, W, 3\\)"):
         preprocess(images, PLAIN)
+
+
+@pytest.mark.parametrize(("crop", "corner"), [("rounded", (6, 8)), ("floored", (5, 7))])
+def test_half_a_pixel_over_is_rounded_or_floored(crop, corner):
+    """11 and 15 pixels are left over: torchvision's corner is at 6, 8 (half to even), transformers' at 5, 7."""
+    images = drawn((1, 59, 63, 3))
+    cropped = preprocess(images, PLAIN.changed(resize="none", crop=crop))
+    top, left = corner
+    expected = images[:, top : top + 48, left : left + 48].transpose(0, 3, 1, 2) / 255
+    np.testing.assert_allclose(cropped.numpy(), expected, atol=1e-6)
+
+
+def test_the_crop_is_of_what_was_resized():
+    settings = PLAIN.changed(resized=60)
+    for shape in ((1, 48, 48, 3), (1, 90, 70, 3)):
+        images = drawn(shape)
+        picture = Image.fromarray(images[0])
+        height, width = (int(60 * side / min(shape[1:3])) for side in shape[1:3])
+        top, left = round((height - 48) / 2), round((width - 48) / 2)
+        picture = resized(picture, (width, height), settings).crop((left, top, left + 48, top + 48))
+        ours = preprocess(images, settings)[0].numpy()
+        assert np.abs(ours - np.asarray(picture).transpose(2, 0, 1) / 255).max() <= LEVEL + 1e-6
+
+
+def test_a_crop_that_is_larger_than_the_image_is_an_error():
+    with pytest.raises(UserError, match="images of 40 x 60 pixels are smaller than the 48 x 48 that are cropped"):
+        preprocess(drawn((1, 40, 60, 3)), PLAIN.changed(resize="none"))
+    with pytest.raises(ValueError, match="a resize to 40 pixels leaves nothing to crop 48 from"):
+        PLAIN.changed(resized=40)

@@ -27,12 +27,12 @@ LORA_LAYERS = {
     "clip": 12,
     "clip-rn50": 16,
     "medclip": 3 * 12,
-    "medclip-resnet": 16,
+    "medclip-resnet": 49,
     "biomedclip": 12,
     "unimedclip": 12,
     "unimedclip-l14": 24,
 }
-"""Modules that LoRA is put on: blocks of attention, one or three layers each, or bottlenecks of a ResNet-50."""
+"""Modules that LoRA is put on: blocks of attention, one or three layers each, or convolutions of a ResNet-50."""
 
 
 def images(count: int = 2, side: int = 224) -> np.ndarray:
@@ -107,8 +107,8 @@ def test_clip_reads_openais_names_and_gives_open_clips_features(tmp_path, prompt
     assert {"visual.proj", "text_projection", "positional_embedding"} <= set(theirs.state_dict())
     state = {name: tensor.contiguous() for name, tensor in theirs.state_dict().items() if name != "attn_mask"}
     save_file(state, tmp_path / "open_clip_model.safetensors")
-    chosen = records()["clip"].changed(files=(ModelFile(name="open_clip_model.safetensors"),))
-    model = load(chosen, weights_dir=tmp_path)
+    record = records()["clip"].changed(files=(ModelFile(name="open_clip_model.safetensors"),))
+    model = load(record, weights_dir=tmp_path)
     assert model.logit_scale == pytest.approx(100, rel=1e-4)
     transform = open_clip.image_transform(224, is_train=False)
     pictures = images(2)
@@ -150,8 +150,8 @@ def test_biomedclip_reads_open_clips_file_and_gives_its_features(words, tmp_path
     state["text.transformer.embeddings.position_ids"] = torch.arange(512)[None]  # as the published file has it
     torch.save(state, words / "open_clip_pytorch_model.bin")
     biomedclip = records()["biomedclip"]
-    chosen = biomedclip.changed(bert=SMALL, files=(ModelFile(name="open_clip_pytorch_model.bin"), biomedclip.files[1]))
-    model = load(chosen, weights_dir=words)
+    record = biomedclip.changed(bert=SMALL, files=(ModelFile(name="open_clip_pytorch_model.bin"), biomedclip.files[1]))
+    model = load(record, weights_dir=words)
     pixels = model.preprocess(images())
     tokenizer = transformers.BertTokenizerFast.from_pretrained(str(words))
     tokens = tokenizer(prompts, return_tensors="pt", max_length=256, padding="max_length", truncation=True).input_ids
@@ -167,15 +167,15 @@ class Training:
 
 def test_unimedclip_reads_a_training_checkpoint(words, prompts):
     unimedclip = records()["unimedclip"]
-    chosen = unimedclip.changed(bert=SMALL, files=(ModelFile(name="unimed-clip-vit-b16.pt"), unimedclip.files[1]))
+    record = unimedclip.changed(bert=SMALL, files=(ModelFile(name="unimed-clip-vit-b16.pt"), unimedclip.files[1]))
     torch.manual_seed(0)
-    first = load(chosen, weights_dir=words, random_init=True)
+    first = load(record, weights_dir=words, random_init=True)
     state = {f"module.visual.{name}": tensor for name, tensor in first.image_tower.state_dict().items()}
     state |= {f"module.text_encoder.{name}": tensor for name, tensor in first.text_tower.state_dict().items()}
     state["module.logit_scale"] = torch.tensor(4.0)
     checkpoint = {"epoch": 9, "name": "b16", "state_dict": state, "args": Training(), "scaler": {"scale": 1.0}}
     torch.save(checkpoint, words / "unimed-clip-vit-b16.pt")
-    model = load(chosen, weights_dir=words)
+    model = load(record, weights_dir=words)
     assert model.logit_scale == pytest.approx(np.exp(4.0), rel=1e-5)
     pixels = model.preprocess(images())
     with torch.inference_mode():
@@ -184,7 +184,7 @@ def test_unimedclip_reads_a_training_checkpoint(words, prompts):
     del state["module.visual.proj"]
     torch.save(checkpoint, words / "unimed-clip-vit-b16.pt")
     with pytest.raises(UserError, match=r"not those of unimedclip: visual.proj is missing"):
-        load(chosen, weights_dir=words)
+        load(record, weights_dir=words)
 
 
 def test_the_published_names_of_a_clip_vit():
@@ -210,9 +210,9 @@ def test_the_published_names_of_a_clip_vit():
 
 def test_any_other_model_of_open_clip_by_name(tmp_path, prompts):
     name = f"open_clip:ViT-B-32/laion2b_s34b_b79k@{COMMIT}"
-    found = find_record(name)
-    assert (found.files[0].repo, found.files[0].revision) == ("laion/CLIP-ViT-B-32-laion2B-s34B-b79K", COMMIT)
-    assert (found.preprocessing.size, found.embedding) == (224, 512)
+    other = find_record(name)
+    assert (other.files[0].repo, other.files[0].revision) == ("laion/CLIP-ViT-B-32-laion2B-s34B-b79K", COMMIT)
+    assert (other.preprocessing.size, other.embedding) == (224, 512)
     model = load("open_clip:RN50", weights_dir=tmp_path, random_init=True)
     with torch.inference_mode():
         assert model.encode_images(model.preprocess(images(1, 100))).shape == (1, 1024)
@@ -222,8 +222,8 @@ def test_any_other_model_of_open_clip_by_name(tmp_path, prompts):
 def test_weights_that_are_not_on_the_hub_name_no_repository(tmp_path, monkeypatch):
     """open_clip's table may have nothing but their address."""
     monkeypatch.setattr(package("open_clip"), "get_pretrained_cfg", lambda *_: {"url": "https://somewhere"})
-    found = find_record(f"open_clip:RN50/cc12m@{COMMIT}", folder=tmp_path).files[0]
-    assert (found.repo, found.revision) == (None, None)
+    other = find_record(f"open_clip:RN50/cc12m@{COMMIT}", folder=tmp_path).files[0]
+    assert (other.repo, other.revision) == (None, None)
     with pytest.raises(UserError, match="names no pinned weights"):
         find_record(f"open_clip:RN50/cc12m@{COMMIT}")
 
@@ -234,9 +234,9 @@ def test_weights_that_are_not_on_the_hub_name_no_repository(tmp_path, monkeypatc
 )
 def test_weights_get_the_activation_that_they_were_trained_with(wanted, quick, tmp_path):
     """open_clip itself warns of the other one; features would be wrong, and no tensor's name or shape tells."""
-    found = find_record(f"open_clip:{wanted}@{COMMIT}")
-    assert found.architecture.endswith("-quickgelu") == quick
-    gelus = {type(module).__name__ for module in drawn_tower(found.architecture).modules()} & {"GELU", "QuickGELU"}
+    other = find_record(f"open_clip:{wanted}@{COMMIT}")
+    assert other.architecture.endswith("-quickgelu") == quick
+    gelus = {type(module).__name__ for module in drawn_tower(other.architecture).modules()} & {"GELU", "QuickGELU"}
     assert gelus == {"QuickGELU" if quick else "GELU"}
 
 
@@ -252,8 +252,8 @@ def drawn_tower(architecture: str) -> nn.Module:
     ],
 )
 def test_a_tags_own_file_is_taken(wanted, file):
-    found = find_record(f"open_clip:{wanted}@{COMMIT}").files[0]
-    assert f"{found.repo}/{found.name}" == file
+    other = find_record(f"open_clip:{wanted}@{COMMIT}").files[0]
+    assert f"{other.repo}/{other.name}" == file
 
 
 def test_a_clip_on_the_hub_in_open_clips_form(tmp_path, prompts):
@@ -262,8 +262,8 @@ def test_a_clip_on_the_hub_in_open_clips_form(tmp_path, prompts):
     vision = {"image_size": 32, "layers": 2, "width": 64, "patch_size": 8}
     text = {"context_length": 20, "vocab_size": 49408, "width": 64, "heads": 2, "layers": 1}
     config = {"embed_dim": 24, "quick_gelu": True, "vision_cfg": vision, "text_cfg": text}
-    seen = {"mean": [0.1, 0.2, 0.3], "std": [0.4, 0.5, 0.6], "interpolation": "bilinear", "resize_mode": "squash"}
-    (tmp_path / "open_clip_config.json").write_text(json.dumps({"model_cfg": config, "preprocess_cfg": seen}))
+    preprocess = {"mean": [0.1, 0.2, 0.3], "std": [0.4, 0.5, 0.6], "interpolation": "bilinear", "resize_mode": "squash"}
+    (tmp_path / "open_clip_config.json").write_text(json.dumps({"model_cfg": config, "preprocess_cfg": preprocess}))
     torch.manual_seed(0)
     theirs = open_clip.CLIP(**config).eval()
     state = {name: tensor.contiguous() for name, tensor in theirs.state_dict().items() if name != "attn_mask"}
@@ -294,8 +294,8 @@ def test_a_clip_on_the_hub_in_open_clips_form(tmp_path, prompts):
 
 
 def test_lora_finds_the_attention_of_a_timm_tower_in_open_clip(tmp_path):
-    found = find_record("open_clip:EVA02-B-16", folder=tmp_path)
-    names = [n for n, _ in drawn_tower(found.architecture).named_modules() if re.fullmatch(found.lora_targets, n)]
+    other = find_record("open_clip:EVA02-B-16", folder=tmp_path)
+    names = [n for n, _ in drawn_tower(other.architecture).named_modules() if re.fullmatch(other.lora_targets, n)]
     assert len(names) == 3 * 12
 
 

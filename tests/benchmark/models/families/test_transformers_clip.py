@@ -5,8 +5,13 @@ import json
 import numpy as np
 import pytest
 import torch
+from PIL import Image
+from skimage import data
 
 from benchmark.models import find_record, load
+from benchmark.models.components.packages import package
+from benchmark.models.components.preprocessing import preprocess
+from benchmark.models.families.transformers_clip import read_preprocessing
 from pipeline.errors import UserError
 from pipeline.io.checksums import file_checksum
 from tests.benchmark.models.conftest import PREPROCESSOR
@@ -55,8 +60,7 @@ def test_the_record_is_what_the_files_say(clip):
     ("file", "content", "match"),
     [
         ("config.json", {"model_type": "siglip"}, "is a 'siglip' and not a 'clip'"),
-        ("preprocessor_config.json", {**PREPROCESSOR, "resample": 1}, "neither bilinear nor bicubic"),
-        ("preprocessor_config.json", {"size": 224}, "no mean and deviation"),
+        ("preprocessor_config.json", {"crop_size": 24}, "gives images of 24 pixels, and the image tower takes 32"),
         ("config.json", [1], "must hold names and values"),
     ],
 )
@@ -84,3 +88,89 @@ def test_lora_targets_are_its_attention(clip):
     model = load("hub:someone/clip", weights_dir=folder)
     wrapped = peft.get_peft_model(model.image_tower, peft.LoraConfig(r=2, target_modules=model.lora_targets))
     assert sum(name.endswith("lora_A.default.weight") for name in wrapped.state_dict()) == 2 * 3
+
+
+SETTINGS = [
+    {},
+    {"size": {"shortest_edge": 40}},
+    {"size": 40},
+    {"size": {"height": 32, "width": 32}, "do_center_crop": False},
+    {"size": {"height": 45, "width": 45}},
+    {"size": {"height": 45, "width": 45}, "crop_size": 32},
+    {"do_normalize": False},
+    {"do_rescale": False},
+    {"rescale_factor": 1 / 127.5},
+    {"rescale_factor": 0.00392156862745098, "resample": 2},
+    {"do_resize": False},
+    {"image_mean": 0.5, "image_std": 0.25},
+    {"image_mean": None, "image_std": None},
+    {"do_convert_rgb": True, "do_pad": None, "data_format": "channels_first"},
+]
+"""Changes to a preprocessor_config.json, each done as transformers does it."""
+
+
+def photographs():
+    """Crops of photographs, odd sizes in both directions."""
+    images = [data.astronaut()[:341, :227], data.coffee()[100:199, 200:333], data.chelsea()[:97, :97]]
+    return [np.ascontiguousarray(image) for image in images]
+
+
+def away(processor, settings, images):
+    """Return by how many grey levels a pixel is away at most, and the part that is away by more than half a level."""
+    ours = read_preprocessing(settings, "it", image_size=32)
+    theirs = processor(**{key: value for key, value in settings.items() if value is not None})
+    differences = []
+    for image in images:
+        expected = theirs(images=Image.fromarray(image), return_tensors="pt")["pixel_values"]
+        levels = (preprocess(image[None], ours) - expected).abs() * torch.tensor(ours.std)[:, None, None] * 255
+        differences.append(levels.flatten())
+    together = torch.cat(differences)
+    return together.max().item(), (together > 0.5).float().mean().item()
+
+
+@pytest.mark.zoo
+@pytest.mark.parametrize("changes", SETTINGS, ids=str)
+def test_photographs_are_preprocessed_as_by_transformers(changes):
+    processor = package("transformers").CLIPImageProcessor
+    most, share = away(processor, PREPROCESSOR | changes, photographs())
+    assert most <= 1.01
+    assert share < 0.02
+
+
+@pytest.mark.parametrize("changes", SETTINGS, ids=str)
+def test_small_photographs_are_enlarged_as_by_transformers_without_torchvision(changes):
+    """Shrinking is another matter: Pillow 13 does it down before across."""
+    from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
+
+    images = [image[:31, 40:69] for image in photographs()] if changes != {"do_resize": False} else photographs()
+    most, share = away(CLIPImageProcessorPil, PREPROCESSOR | changes, images)
+    assert most <= 1.01
+    assert share < 0.02
+
+
+@pytest.mark.parametrize(
+    ("changes", "match"),
+    [
+        ({"resample": 1}, "resample is 1; have 2, 3"),
+        ({"size": {"shortest_edge": 32, "longest_edge": 64}}, "has size: .*longest_edge.*, which is not done here"),
+        ({"size": {"height": 32, "width": 40}}, "have a height and an equal width"),
+        ({"crop_size": {"height": 32, "width": 40}}, "has crop_size: .* have a height and an equal width"),
+        ({"crop_size": {"shortest_edge": 32}}, "has crop_size"),
+        ({"size": {"shortest_edge": 24}}, "a resize to 24 pixels leaves nothing to crop 32 from"),
+        ({"image_processor_type": "SiglipImageProcessor"}, "image_processor_type is 'SiglipImageProcessor'; have CLIP"),
+        ({"do_pad": True}, "do_pad is True"),
+        ({"do_flip_channel_order": True}, "has do_flip_channel_order: True, which is not done here"),
+        ({"rescale_factor": 0}, "rescale_factor must be above 0"),
+        ({"do_resize": "no"}, "do_resize must be true or false"),
+        ({"image_mean": [0.5]}, "image_mean"),
+        ({"size": -1}, "size"),
+    ],
+    ids=str,
+)
+def test_other_preprocessing_is_refused_by_name(clip, changes, match):
+    folder, _ = clip
+    (folder / "preprocessor_config.json").write_text(json.dumps(PREPROCESSOR | changes), encoding="utf-8")
+    with pytest.raises(UserError, match=match) as caught:
+        find_record("hub:someone/clip", folder=folder)
+    assert "preprocessor_config.json of hub:someone/clip" in str(caught.value)
+    assert "\n" not in str(caught.value)

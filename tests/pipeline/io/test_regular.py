@@ -1,0 +1,112 @@
+"""Only regular files are opened, whatever the reader."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+
+from pipeline import sources
+from pipeline.errors import UserError
+from pipeline.io import npz
+from pipeline.io.regular import open_regular, walk
+from pipeline.sources import medimeta, medmnist
+from pipeline.sources.unpack import unpack
+from tests.pipeline.sources import medmnist_files
+from tests.pipeline.sources.release import write_release
+
+KINDS: dict[str, Callable[[Path], object]] = {
+    "is a pipe": lambda path: os.mkfifo(path),
+    "is a device": lambda path: path.symlink_to("/dev/zero"),
+    "is a link that leads back to itself": lambda path: path.symlink_to(path.name),
+    "which is not there": lambda path: path.symlink_to("nothing"),
+    "is a folder": lambda path: path.mkdir(),
+}
+
+
+@pytest.mark.parametrize("says", KINDS)
+def test_what_is_no_regular_file_is_named(tmp_path: Path, says: str) -> None:
+    path = tmp_path / "x.npz"
+    KINDS[says](path)
+    for read in (
+        open_regular,
+        npz.Npz,
+        lambda path: npz.Array(path, remedy="fetch it anew"),
+        lambda path: unpack(path, tmp_path / "new", wanted=bool, needed="info.yaml"),
+    ):
+        with pytest.raises(UserError, match=f"x.npz {says}|x.npz is a link to nothing, {says}"):
+            read(path)
+
+
+@pytest.mark.parametrize("says", KINDS)
+@pytest.mark.parametrize("name", ["info.yaml", "images.hdf5", "splits/test.txt", "task_labels/cell class.npy"])
+def test_every_file_of_medimeta_is_checked(tmp_path: Path, name: str, says: str) -> None:
+    path = write_release(tmp_path, "pbc") / name
+    path.unlink()
+    KINDS[says](path)
+    with pytest.raises(UserError, match=f"{path.name} is a .*{says.removeprefix('is a ')}"):
+        sources.load("medimeta", "pbc", "test", root=tmp_path)
+    if says != "is a folder":
+        with pytest.raises(UserError, match=f"{path.name} is a "):
+            medimeta.fetch(tmp_path, ["pbc"], "unused")
+
+
+@pytest.mark.parametrize("says", KINDS)
+def test_every_file_of_medmnist_is_checked(tmp_path: Path, says: str) -> None:
+    path = medmnist_files.write(tmp_path, "breastmnist")
+    path.unlink()
+    KINDS[says](path)
+    for read in (
+        lambda: sources.load("medmnist", "breastmnist", "test", root=tmp_path),
+        lambda: medmnist.fetch(tmp_path, ["breastmnist"], "unused"),
+    ):
+        with pytest.raises(UserError, match=r"breastmnist_224\.npz is a "):
+            read()
+
+
+def test_a_locked_or_unreadable_hdf5_says_the_librarys_own_cause(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write_release(tmp_path, "pbc") / "images.hdf5"
+
+    def says() -> str:
+        with pytest.raises(UserError) as caught:
+            sources.load("medimeta", "pbc", "test", root=tmp_path)
+        return str(caught.value)
+
+    with monkeypatch.context() as patch:  # as the library says it while another program writes; it locks by process
+        locked = BlockingIOError(11, "Unable to synchronously open file (unable to lock file, errno = 11)")
+        patch.setattr(h5py, "File", lambda *_: (_ for _ in ()).throw(locked))
+        assert "unable to lock file" in says()
+        assert "close the program that has it open" in says()
+        denied = PermissionError(
+            13, f"Unable to synchronously open file (unable to open file, {'x' * 300}, errno = 13)"
+        )
+        patch.setattr(h5py, "File", lambda *_: (_ for _ in ()).throw(denied))
+        assert f"cannot be read ({denied})" in says()
+        assert "anew" not in says()
+    path.write_bytes(path.read_bytes()[:5000])
+    assert "is damaged (" in says()
+    assert says().endswith("; fetch it anew")
+
+
+def test_a_tree_is_walked_once_through_links(tmp_path: Path) -> None:
+    (tmp_path / "real" / "deep").mkdir(parents=True)
+    (tmp_path / "real" / "deep" / "1").touch()
+    (tmp_path / "link").symlink_to("real")
+    assert [path.relative_to(tmp_path).as_posix() for path in walk(tmp_path)] == ["link/deep/1", "real/deep/1"]
+    (tmp_path / "real" / "deep" / "loop").symlink_to(tmp_path)
+    with pytest.raises(UserError, match="a folder that it lies in"):
+        list(walk(tmp_path))
+
+
+def test_a_cut_npy_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "x.npy"
+    np.save(path, np.arange(5))
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(UserError, match=r"x\.npy is damaged: its length does not fit its header"):
+        npz.Array(path, remedy="fetch it anew")
