@@ -16,17 +16,17 @@ def report(workspace: Workspace) -> Path:
     from benchmark.reporting.content import Content
     from benchmark.reporting.examples import examples
     from benchmark.scoring import files
-    from pipeline.io.atomic import atomic_write
+    from pipeline.io.atomic import atomic_folder, atomic_write
 
     scores = files.read_scores(workspace)
     content = Content(scores, files.read_cube(workspace, scores), examples(workspace, scores))
-    written = {f"figures/{drawing.name}.pdf": drawing.pdf for drawing in content.drawings}
-    written["report.md"] = documents.markdown(content).encode()
-    written["report.tex"] = documents.latex(content).encode()
-    written["index.html"] = documents.html(content).encode()
-    for name, value in written.items():
+    with atomic_folder(workspace.reports / "figures") as folder:
+        for drawing in content.drawings:
+            (folder / f"{drawing.name}.pdf").write_bytes(drawing.pdf)
+    forms = {"report.md": documents.markdown, "report.tex": documents.latex, "index.html": documents.html}
+    for name, document in forms.items():
         with atomic_write(workspace.reports / name) as handle:
-            handle.write(value)
+            handle.write(document(content).encode())
     files.write_csv(workspace.reports / "report.csv", tables.frame(scores))
     return workspace.reports / "index.html"
 
@@ -34,11 +34,8 @@ def report(workspace: Workspace) -> Path:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the stage from a command line."""
     args = command_line.parser(__doc__).parse_args(argv)
-    return command_line.run(
-        lambda: print(
-            f"wrote {report(Workspace(args.root))}, the same in Markdown, LaTeX and CSV, and its figures as PDF"
-        )
-    )
+    said = "wrote {}, the same in Markdown, LaTeX and CSV, and its figures as PDF"
+    return command_line.run(lambda: print(said.format(report(Workspace(args.root)))))
 
 
 if __name__ == "__main__":

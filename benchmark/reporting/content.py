@@ -21,9 +21,9 @@ from benchmark.scoring.records import ScoreName, ScoresRecord
 from pipeline import datasets
 
 FORESTS: dict[ScoreName, str] = {
-    "mce": "mCE",
-    "mce_held_out": "mCE on held-out corruptions",
-    "clean_error": "Clean error, %",
+    "mce": "mCE ↓",
+    "mce_held_out": "mCE on held-out corruptions ↓",
+    "clean_error": "Clean error, % ↓",
 }
 
 
@@ -62,7 +62,8 @@ class Content:
 
     Attributes:
         titles: what each model is called.
-        looks: how each title is drawn.
+        shown: the same of those that figures show: all, or the representatives of a grid.
+        looks: how each of these titles is drawn.
         main, paper, tuned, models: tables, as `tables`, `tuned_grid` and `provenance` say.
         drawings: all figures, in the report's order.
     """
@@ -72,20 +73,23 @@ class Content:
         self._cube = cube
         self._error = tables.percentages(cube, scores.baseline)[0]
         self.titles = _titles(scores)
-        self.looks = style.looks(list(self.titles.values()), self.titles[scores.baseline])
+        grid = tuned_grid.tuned_grid(cube, scores)
+        shown = tuned_grid.representatives(grid, scores) if grid else list(scores.models)
+        self.shown = {model: self.titles[model] for model in shown}
+        self.looks = style.looks(list(self.shown.values()), self.titles[scores.baseline])
         self.images = sum(dataset.count for dataset in scores.datasets.values())
         self.is_phantom = any(dataset.source == "phantom" for dataset in scores.datasets.values())
         sources = (datasets.card(name).robustmedclip_source for name in datasets.DATASETS)
         self.order_source = next(source for source in sources if source)
 
-        labels = {model: Cell(title, colour=self.looks[title].colour) for model, title in self.titles.items()}
-        grid = tuned_grid.tuned_grid(cube, scores)
+        dots = {title: look.colour for title, look in self.looks.items()}
+        labels = {model: Cell(title, colour=dots.get(title, "")) for model, title in self.titles.items()}
         predictions = {model: found.prediction for model, found in scores.models.items()}
         self.main = list(tables.main_tables(scores, labels))
         self.left_out = tables.left_out(scores)
         self.paper = list(tables.paper_tables(cube, scores, labels))
         self.tuned = list(tuned_grid.tables_of(grid)) if grid else []
-        self.comparisons = tables.comparisons(scores, labels)
+        self.comparisons = tables.comparisons(scores, {model: labels[model] for model in shown})
         self.label_order = tables.label_order(scores, labels)
         self.models = [provenance.model_table(m, self.titles[m], record) for m, record in predictions.items()]
         self.prompts = provenance.prompts_table(predictions[scores.baseline])
@@ -117,12 +121,12 @@ class Content:
 
     def _by_model(self, values: xr.DataArray) -> dict[str, Any]:
         """Return each model's part of an array, by its title."""
-        return {title: values.sel(model=model).values for model, title in self.titles.items()}
+        return {title: values.sel(model=model).values for model, title in self.shown.items()}
 
     def _forest(self) -> Drawing:
         panels: dict[str, dict[str, Interval]] = {}
         for key, title in FORESTS.items():
-            estimates = {self.titles[model]: found.summary.get(key) for model, found in self.scores.models.items()}
+            estimates = {title: self.scores.models[model].summary.get(key) for model, title in self.shown.items()}
             known = {name: (e.value, e.low, e.high) for name, e in estimates.items() if e}
             if len(known) == len(estimates):
                 panels[title] = {name: Interval(*np.array(ends, float)) for name, ends in known.items()}
@@ -183,19 +187,23 @@ class Content:
 
     def _calibration(self) -> Drawing:
         panels = {
-            self.titles[model]: {
-                kind: metrics.pooled([dataset.reliability[kind].curve() for dataset in found.datasets.values()])
+            title: {
+                kind: metrics.pooled([d.reliability[kind].curve() for d in self.scores.models[model].datasets.values()])
                 for kind in ("clean", "corrupted")
             }
-            for model, found in self.scores.models.items()
+            for model, title in self.shown.items()
         }
-        return draw(slug("calibration"), "Accuracy over confidence", figures.reliability, panels)
+        notes = {}
+        for model, title in self.shown.items():
+            ece = (self.scores.models[model].summary[name].value for name in ("ece_clean", "ece_corrupted"))
+            notes[title] = "ECE {} % clean, {} % corrupted".format(*map(tables.number, ece))
+        return draw(slug("calibration"), "Accuracy over confidence", figures.reliability, panels, notes=notes)
 
     def _classes(self) -> Iterator[ClassDetails]:
         for name, dataset in self.scores.datasets.items():
             card = datasets.card_from(name, dataset.source)
             classes = [tables.one_line(class_name) for class_name in dataset.class_names]
-            details = {self.titles[model]: found.datasets[name] for model, found in self.scores.models.items()}
+            details = {title: self.scores.models[model].datasets[name] for model, title in self.shown.items()}
             recall = {
                 title: np.array([(r.clean, r.corrupted) for r in of_model.recall.values()], float)
                 for title, of_model in details.items()

@@ -27,6 +27,7 @@ _TEX = {character: f"\\{character}" for character in "&%$#_{}"} | {
     "±": r"$\pm$",
     "“": "``",
     "”": "''",
+    "\N{REPLACEMENT CHARACTER}": "?",
 }
 
 _TEX_SYNTAX = {

@@ -82,9 +82,9 @@ def heat_map(
     panels: Mapping[str, ArrayLike], rows: Sequence[str], columns: Sequence[str], *, top: float, across: int = 3
 ) -> Figure:
     """Draw percentages (rows, columns) as coloured cells, 0 white and `top` dark red; a dash on grey is undefined."""
-    wide, high = 31, 26
+    wide, high = 30, 26
     slant = 12 + 0.71 * style.room(columns, 10.5)
-    left = 14 + style.room(rows, 11)
+    left = 13 + style.room(rows, 11)
     overhangs = [0.71 * style.text_width(name, 10.5) - wide * (k + 0.5) for k, name in enumerate(reversed(columns))]
     right = 10 + max(0, *overhangs)
     size = (wide * len(columns), high * len(rows))
@@ -127,10 +127,10 @@ def severity(panels: Mapping[str, Mapping[str, ArrayLike]], looks: Looks, *, top
 def radar(panels: Mapping[str, tuple[Sequence[str], Mapping[str, ArrayLike]]], looks: Looks) -> Figure:
     """Draw percentages 0 to 100, a named spoke each and a closed line a model; outwards is more."""
     folded = {title: ([fill(spoke, 18) for spoke in spokes], lines) for title, (spokes, lines) in panels.items()}
-    side = 34 + max(style.room("\n".join(spokes).split("\n"), 11) for spokes, _ in folded.values())
+    side = 16 + max(style.room("\n".join(spokes).split("\n"), 11) for spokes, _ in folded.values())
     figure, axes = style.panels(
         panels,
-        (250, 250),
+        (230, 230),
         Margins(side, side, 26, 22),
         columns=3,
         legend=looks,
@@ -180,13 +180,16 @@ def trend(panels: Mapping[str, Mapping[str, Curve]], looks: Looks, *, x: str) ->
 
 
 @style.styled
-def reliability(panels: Mapping[str, Mapping[str, Reliability]]) -> Figure:
-    """Draw accuracy over confidence for ``clean`` and ``corrupted``; a dot's area is its bin's share of the images."""
+def reliability(panels: Mapping[str, Mapping[str, Reliability]], notes: Mapping[str, str]) -> Figure:
+    """Draw accuracy over confidence for ``clean`` and ``corrupted``; a dot's area is its bin's share of the images.
+
+    `notes` has a line for below each panel.
+    """
     looks = {"clean": Look(CLEAN, "o", "-"), "corrupted": Look(CORRUPTED, "o", "-")}
     ticks = np.linspace(0, 1, 5)
-    figure, axes = style.panels(panels, (190, 190), Margins(50, 18, 38, 10), columns=3, legend=looks)
-    for ax, kinds in zip(axes, panels.values(), strict=True):
-        ax.set(xlim=(0, 1), ylim=(0, 1), xlabel="confidence, %", ylabel="accuracy, %")
+    figure, axes = style.panels(panels, (190, 190), Margins(50, 18, 54, 10), columns=3, legend=looks)
+    for ax, (title, kinds) in zip(axes, panels.items(), strict=True):
+        ax.set(xlim=(0, 1), ylim=(0, 1), xlabel=f"confidence, %\n{notes[title]}", ylabel="accuracy, %")
         ax.set_xticks(ticks, [f"{100 * tick:.0f}" for tick in ticks])
         ax.set_yticks(ticks, [f"{100 * tick:.0f}" for tick in ticks])
         ax.axline((0, 0), slope=1, color=MUTED, lw=1, ls=(0, (3, 4)))
@@ -210,7 +213,7 @@ def recall(panels: Mapping[str, Mapping[str, ArrayLike]], classes: Sequence[str]
     thick, gap = (9, 12) if len(looks) < 6 else (5, 10)
     group = thick * len(looks) + gap
     margins = Margins(14 + style.room(classes, 10.5), 24, 36, 4)
-    size = (420, group * len(classes))
+    size = (320, group * len(classes))
     figure, axes = style.panels(panels, size, margins, columns=1, legend=looks)
     for ax, lines in zip(axes, panels.values(), strict=True):
         ax.set(xlim=(0, 100), ylim=(size[1], 0), xticks=np.linspace(0, 100, 5), yticks=[], xlabel="recall, %")

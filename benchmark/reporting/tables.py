@@ -225,7 +225,8 @@ def _by_corruption(
     cube: xr.Dataset, scores: ScoresRecord, labels: Mapping[str, Cell], collection: str
 ) -> Iterator[Table]:
     names = cube.corruption.values[cube.present.any("dataset").values].tolist()
-    columns = [Column(c.replace("_", " "), "held out" if c in scores.held_out else "", "low") for c in names]
+    words = [f"{c.replace('_', ' ')}{' (held out)' if c in scores.held_out else ''}" for c in names]
+    columns = [Column(word, better="low") for word in words]
     columns.append(Column("mean", better="low"))
     for name, title, values in zip(
         ("errors", "ce"),
@@ -271,7 +272,7 @@ def left_out(scores: ScoresRecord) -> list[tuple[str, str, str]]:
 
 
 def comparisons(scores: ScoresRecord, labels: Mapping[str, Cell]) -> Table:
-    """Return every paired comparison of two models."""
+    """Return every paired comparison of two models that have a label."""
     columns = (MODEL._replace(title="First"), MODEL._replace(title="Second"), Column("Images", is_text=True))
     rows = [
         [
@@ -283,6 +284,7 @@ def comparisons(scores: ScoresRecord, labels: Mapping[str, Cell]) -> Table:
             Cell(f"{line.p_holm:.4f}", is_best=(line.p_holm or 0) < 0.05),
         ]
         for line in scores.comparisons
+        if line.first in labels and line.second in labels
     ]
     heads = [*columns, Column("Difference", "points"), Column("p"), Column("p (Holm)")]
     return Table(slug("comparisons"), "Paired comparisons", heads, rows)

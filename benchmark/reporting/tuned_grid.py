@@ -20,7 +20,7 @@ Options = dict[str, Any]
 AMOUNTS = {"percent": "% of each class's images", "shots": "images a class"}
 """Ways to say how many images a model is tuned on, and how an axis names each."""
 
-_NOTE = "Mean over seeds, with the standard deviation of one seed where there are several."
+_NOTE = "Mean over seeds, ± the standard deviation between seeds where there are several."
 
 
 @dataclass(frozen=True)
@@ -60,6 +60,22 @@ def _options(settings: Mapping[str, Any]) -> Options:
     """Return the settings without the seed, and with the amount that counts."""
     unused = "shots" if settings["percent"] else "percent"
     return {key: value for key, value in settings.items() if key not in ("seed", unused)}
+
+
+def representatives(grid: TunedGrid, scores: ScoresRecord) -> list[str]:
+    """Return the models that figures show, in the report's order.
+
+    They are all that were not tuned here, and for each way to tune the first seed with the most images.
+    """
+    most: dict[str, tuple[float, str]] = {}
+    for setting, options in grid.options.items():
+        amount = max(float(options.get(key) or 0) for key in AMOUNTS)
+        rest = _words({key: value for key, value in options.items() if key not in AMOUNTS})
+        most[rest] = max(most.get(rest, (-1.0, "")), (amount, setting), key=lambda place: place[0])
+    settings = {setting for _, setting in most.values()}
+    first = {scores.settings[model].name: model for model in reversed(scores.models)}
+    tuned = {first[setting] for setting in settings}
+    return [model for model, found in scores.models.items() if model in tuned or not found.prediction.tuning]
 
 
 def tables_of(grid: TunedGrid) -> Iterator[Table]:

@@ -24,6 +24,7 @@ def drawings(name):
     looks = style.looks([name, "b"], "b")
     bins = Reliability(np.array([0.2, NAN, 0.9]), np.array([0.3, NAN, 0.8]), np.array([3, 0, 7]))
     curve = Curve(np.array([1.0, 10.0]), np.array([90.0, 70.0]), np.array([2.0, NAN]))
+    notes = {name: "ECE 10.1 % clean, 20.2 % corrupted"}
     spokes = [name, "x", "y", name + "2"]
     intervals = {name: Interval(50, 40, 60), "b": Interval(100, NAN, NAN)}
     return {
@@ -32,7 +33,9 @@ def drawings(name):
         "severity": figures.severity({name: {name: [1, 2, 3], "b": [3, 4, 5]}}, looks, top=5),
         "radar": figures.radar({name: (spokes, {name: [10, 20, 30, 100], "b": [4, 3, NAN, 1]})}, looks),
         "trend": figures.trend({name: {name: curve, "b": curve}}, looks, x="images a class"),
-        "reliability": figures.reliability({name: {"clean": bins, "corrupted": bins}}),
+        "reliability": figures.reliability(
+            {name: {"clean": bins, "corrupted": bins}}, {name: "ECE 10.1 % clean, 20.2 % corrupted"}
+        ),
         "recall": figures.recall({name: {name: [(1, 0.5), (0.5, NAN)], "b": [(1, 1), (NAN, 0)]}}, [name, "k"], looks),
         "confusion": figures.confusion({name: [[1, 0], [0, 0]], "t": [[1, 2], [3, 4]]}, [name, "k"]),
     }
