@@ -128,8 +128,11 @@ class CellImages(Dataset[tuple[Tensor, int]]):
         return self._opened
 
     def __getstate__(self) -> dict[str, Any]:
-        # A memory map would be pickled as a copy of all pixels; workers open their own.
-        return self.__dict__ | {"_opened": None}
+        # A memory map would be pickled as a copy of all pixels; workers open their own file.
+        return self.__dict__ | {"_opened": None, "_source": self._source.path}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state | {"_source": Npz(state["_source"])})
 
     def _corrupt(self, images: NDArray[np.uint8], rows: NDArray[np.int64]) -> Tensor:
         """Return images as they stand in the cell; those read from its file stay as they are."""

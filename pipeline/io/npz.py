@@ -202,8 +202,8 @@ class Array:
                 yield
         except FileNotFoundError:
             raise NpzError(f"no {self._path}: {self._remedy}") from None
-        except ZipError as damage:
-            raise NpzError(f"{damage}: delete it and {self._remedy}") from None
+        except ZipError as error:
+            raise NpzError(f"{error}: delete it and {self._remedy}") from None
 
 
 class _NpyFile:

@@ -44,10 +44,10 @@ def encode(images: NDArray[np.uint8]) -> list[bytes]:
     repeats = np.count_nonzero(~up.any(axis=2), axis=1) >= _MANY * height
     sampled = rows[:, _SAMPLE]
     alike = {_UP: _alike(filtered[:, _SAMPLE, 1:]), _SUB: _alike(_sub(sampled, channels)), _NONE: _alike(sampled)}
-    chosen = np.array(list(alike))[np.argmax(list(alike.values()), axis=0)]
-    for index in np.flatnonzero(chosen != _UP):
-        filtered[index, :, 0] = chosen[index]
-        filtered[index, :, 1:] = _sub(rows[index], channels) if chosen[index] == _SUB else rows[index]
+    filters = np.array(list(alike))[np.argmax(list(alike.values()), axis=0)]
+    for index in np.flatnonzero(filters != _UP):
+        filtered[index, :, 0] = filters[index]
+        filtered[index, :, 1:] = _sub(rows[index], channels) if filters[index] == _SUB else rows[index]
     header = _SIGNATURE + _chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, _COLOUR_TYPE[channels], 0, 0, 0))
     levels = np.where(repeats, _LEVEL_OF_REPEATS, _LEVEL).tolist()
     packed = map(deflate.zlib_compress, filtered, levels)

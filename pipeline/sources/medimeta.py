@@ -198,7 +198,7 @@ class _Images:
 
     def read(self, rows: NDArray[np.int64]) -> NDArray[np.uint8]:
         """Return `rows`, in any order, as (n, 224, 224, channels)."""
-        distinct, places = np.unique(rows, return_inverse=True)
+        distinct, inverse = np.unique(rows, return_inverse=True)
         out = np.empty((len(distinct), SIZE, SIZE, self.channels), np.uint8)
         try:
             with h5py.File(self.path, "r") as file:
@@ -208,7 +208,7 @@ class _Images:
                     done += stop - start
         except _HDF5_FAILURES as failure:
             raise self._refusal(failure) from None
-        return out[places]
+        return out[inverse]
 
     def _check(self, file: Any) -> None:
         if not isinstance(file.get("images", getlink=True), h5py.HardLink):

@@ -118,13 +118,13 @@ def test_wrong_arguments_are_a_sentence(workspace: Workspace, monkeypatch: pytes
             "no backend 'magic' .*; have files, cpu, gpu",
         ),
         (Cell("oct", "test", "fog", 2), {"backend": "cpu"}, "no corruption 'fog'"),
-        (Cell("oct", "test", "fog", 2), {}, "fog_severity_2.npz is not there"),
+        (Cell("oct", "test", "fog", 2), {}, "no .*fog_severity_2.npz"),
         (Cell("oct", "test", "contrast", 2), {"backend": "cpu", "seed": None}, "'cpu' needs the seed"),
         (Cell("oct", "test", "contrast", 2), {"device": "cuda", "backend": "cpu"}, "only backend 'gpu' has a device"),
     ]:
         with pytest.raises(ValueError, match=words):
             open_cell(workspace, cell, **{"seed": 1, **options})
-    with pytest.raises(UserError, match="is not there"):
+    with pytest.raises(UserError, match=r"no .*oct/val/clean\.npz"):
         open_cell(workspace, Cell("oct", "val", "contrast", 1), backend="cpu", seed=1)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
     with pytest.raises(BackendUnavailable, match="0 CUDA devices"):

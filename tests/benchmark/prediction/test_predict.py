@@ -320,7 +320,7 @@ def test_a_hole_in_a_grid_of_its_own_is_named(collections):
     path = Workspace(collections).logits(MODEL, Cell("breastmnist", "test", "speckle_noise", 4))
     path.rename(path.with_suffix(".away"))
     with pytest.raises(ValueError, match=rf"{MODEL} has no logits for breastmnist/speckle_noise_severity_4 \(test\)"):
-        score.score(collections)
+        score.score(Workspace(collections))
     path.with_suffix(".away").rename(path)
 
 

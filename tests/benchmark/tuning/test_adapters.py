@@ -12,6 +12,7 @@ from safetensors.torch import load_file, save_file
 from benchmark.models import records
 from benchmark.tuning import adapters
 from benchmark.tuning.records import EpochRecord, TuneRecord, TuningSettings
+from pipeline.io.checksums import file_checksum
 from pipeline.paths import Workspace
 
 
@@ -73,7 +74,8 @@ def test_control_c_leaves_an_adapter_with_its_own_record(move, tmp_path, monkeyp
         signal.signal(signal.SIGINT, before)
     assert len(moved) == 4
     assert (load_file(workspace.adapter("mine") / "adapter_model.safetensors")["lora_A"] == 2).all()
-    assert TuneRecord.read(workspace, "mine") == record(key="new")
+    weights = file_checksum(workspace.adapter("mine") / "adapter_model.safetensors")
+    assert TuneRecord.read(workspace, "mine") == record(key="new", weights_sha256=weights)
     assert sorted(path.name for path in workspace.model("mine").iterdir()) == ["adapter", "live", "tune.json"]
 
 
@@ -82,7 +84,7 @@ def test_control_c_leaves_an_adapter_with_its_own_record(move, tmp_path, monkeyp
     [
         ("biomedclip", "mit", "microsoft/BiomedCLIP-PubMedBERT_256-vit_base_patch16_224"),
         ("medclip", "other", None),
-        ("unimedclip", "other", "UzairK/unimed-clip-vit-b16"),
+        ("unimedclip", "cc-by-nc-4.0", "UzairK/unimed-clip-vit-b16"),
     ],
 )
 def test_an_adapters_card_has_metadata_that_the_hub_takes(base, licence, repo, tmp_path):
@@ -100,3 +102,18 @@ def test_curves_have_a_row_an_epoch_where_there_is_a_value(tmp_path):
     tables = {path.stem: path.read_text().splitlines() for path in (tmp_path / "live").rglob("*.tsv")}
     assert set(tables) == {"loss", "clean", "validation"}
     assert [len(rows) for rows in (tables["loss"], tables["clean"])] == [1 + 2, 1 + 1]
+
+
+def test_a_record_is_found_again_with_its_key_and_its_own_weights_alone(tmp_path):
+    workspace = Workspace(tmp_path)
+    assert adapters.saved_record(workspace, "mine", "key") is None
+    adapters.save_adapter(Tower(1.0), records()["clip"], workspace, "mine", record(key="key"), synthetic=False)
+    saved = adapters.saved_record(workspace, "mine", "key")
+    assert saved is not None
+    assert saved.changed(weights_sha256=None) == record(key="key", weights_sha256=None)
+    assert adapters.saved_record(workspace, "mine", "another key") is None
+    weights = workspace.adapter("mine") / "adapter_model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1] + b"\0")
+    assert adapters.saved_record(workspace, "mine", "key") is None, "somebody else's weights"
+    weights.unlink()
+    assert adapters.saved_record(workspace, "mine", "key") is None

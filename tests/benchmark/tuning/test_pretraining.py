@@ -1,5 +1,7 @@
 """Pre-training on a tiny benchmark of coloured discs."""
 
+import shutil
+
 import numpy as np
 import pytest
 import torch
@@ -9,6 +11,7 @@ from benchmark import pretrain
 from benchmark.data.pool import Pool, open_subset
 from benchmark.data.prompts import prompts
 from benchmark.models import loading
+from benchmark.models.families import phantom_clip
 from benchmark.tuning import pretraining
 from benchmark.tuning.records import PRETRAIN_RECORD, PretrainRecord
 from pipeline.config import read_config
@@ -67,3 +70,16 @@ def test_pretraining_is_left_out_where_no_model_needs_it(tmp_path, capsys):
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(values))
     assert pretrain.main(["--root", str(tmp_path)]) == 1
     assert "pre-trained on the phantom, and params.yaml has source: medimeta" in capsys.readouterr().err
+
+
+def test_a_checkpoint_of_the_same_settings_and_images_is_kept_and_another_one_is_not(tmp_path, trained, capsys):
+    root = tmp_path / "root"
+    shutil.copytree(trained, root)
+    weights = Workspace(root).model("phantom-clip") / phantom_clip.WEIGHTS
+    before = weights.read_bytes()
+    assert pretrain.main(["--root", str(root)]) == 0
+    assert "nothing to do" in capsys.readouterr().out
+    weights.write_bytes(before[:-4] + b"edit")
+    assert pretrain.main(["--root", str(root)]) == 0
+    assert "epoch 1 of 1" in capsys.readouterr().out
+    assert weights.read_bytes() == before, "the same weights again"

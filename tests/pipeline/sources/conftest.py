@@ -53,7 +53,7 @@ def run(root: Path, url: str) -> int:
 
 
 def receipt(root: Path) -> Any:
-    return json.loads((root / "manifests" / "source.json").read_text())
+    return json.loads((root / "manifests" / "source.json").read_text(encoding="utf-8"))
 
 
 def stray(root: Path) -> list[str]:

@@ -151,7 +151,7 @@ def release(folder: Path) -> bytes:
     written = write_release(folder, "fundus", chunks=(4, 224, 224, 3))
     (written / "images").mkdir()
     (written / "images" / "000000.tiff").write_bytes(b"not needed")
-    (written / "annotations.csv").write_text("filepath\n")
+    (written / "annotations.csv").write_text("filepath\n", encoding="utf-8")
     with zipfile.ZipFile(folder / "fundus.zip", "w", zipfile.ZIP_DEFLATED) as made:
         made.mkdir("fundus")
         for path in sorted(written.rglob("*")):

@@ -42,10 +42,10 @@ def test_an_unpacked_file_that_changed_is_noticed(
 ) -> None:
     assert run(medimeta, server.url) == 0
     path = Workspace(medimeta).raw("medimeta") / "fundus" / "splits" / "val.txt"
-    path.write_text("images/000001.tiff")
+    path.write_text("images/000001.tiff", encoding="utf-8")
     refuse(capsys, medimeta, server.url, "val.txt is not as it was fetched; delete")
     for damaged in ("{", '{"files": [1]}', "[" * 100_000, '{"files": {"info.yaml": 1}}'):
-        (path.parents[1] / "receipt.json").write_text(damaged)
+        (path.parents[1] / "receipt.json").write_text(damaged, encoding="utf-8")
         refuse(capsys, medimeta, server.url, f"delete {path.parents[1]} and run again")
 
 
@@ -66,7 +66,7 @@ def test_an_archive_is_kept_until_it_is_unpacked(
     (raw / "fundus.zip").write_bytes(archive)
     (raw / ".tmp-fundus.0123abcd").write_bytes(b"")
     (raw / ".tmp-fundus.0123abcd.d" / "new").mkdir(parents=True)
-    (raw / ".tmp-fundus.0123abcd.d" / "new" / "half").write_text("of a run that was killed")
+    (raw / ".tmp-fundus.0123abcd.d" / "new" / "half").write_text("of a run that was killed", encoding="utf-8")
     server.asked.clear()
     assert run(medimeta, server.url) == 0
     assert [path for path, *_ in server.asked] == [RECORD_PATH]
@@ -125,7 +125,7 @@ def test_phantom_and_image_folders_bring_nothing(
     image = Workspace(tmp_path).raw("imagefolder") / "mine" / "val" / "a" / "1.png"
     image.parent.mkdir(parents=True)
     image.write_bytes(b"one")
-    (image.parent / "notes.txt").write_text("not an image")
+    (image.parent / "notes.txt").write_text("not an image", encoding="utf-8")
     assert run(tmp_path, server.url) == 0
     first = receipt(tmp_path)
     assert first["files"] == {"mine/val/a/1.png": {"size": 3, "sha256": hashlib.sha256(b"one").hexdigest()}}

@@ -103,7 +103,7 @@ def test_unknown_names_are_refused(tmp_path: Path) -> None:
     ],
 )
 def test_a_split_must_name_each_of_its_rows_once(tmp_path: Path, lines: str, says: str) -> None:
-    (write_release(tmp_path, "aml") / "splits/test.txt").write_text(lines)
+    (write_release(tmp_path, "aml") / "splits/test.txt").write_text(lines, encoding="utf-8")
     refuse(tmp_path, "aml", says)
 
 
@@ -160,14 +160,14 @@ def test_nothing_is_unpickled(tmp_path: Path) -> None:
 )
 def test_info_must_describe_the_task(tmp_path: Path, change: dict[str, Any], says: str) -> None:
     path = write_release(tmp_path, "aml") / "info.yaml"
-    path.write_text(yaml.safe_dump({**yaml.safe_load(path.read_text()), **change}))
+    path.write_text(yaml.safe_dump({**yaml.safe_load(path.read_text(encoding="utf-8")), **change}))
     refuse(tmp_path, "aml", says)
 
 
 def test_info_must_be_yaml_of_plain_values(tmp_path: Path) -> None:
     path = write_release(tmp_path, "aml") / "info.yaml"
     for text in ("a: [", "!!python/object/apply:os.system [true]", "2001-99-99", "[" * 5000, "\x00"):
-        path.write_text(text)
+        path.write_text(text, encoding="utf-8")
         refuse(tmp_path, "aml", "info.yaml is not YAML")
 
 

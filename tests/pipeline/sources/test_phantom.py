@@ -29,7 +29,7 @@ def phantom(dataset, split="test", count=8, seed=3):
 
 
 def test_the_images_are_those_of_the_golden_checksums():
-    assert phantom_goldens.checksums() == json.loads(phantom_goldens.FILE.read_text())
+    assert phantom_goldens.checksums() == json.loads(phantom_goldens.FILE.read_text(encoding="utf-8"))
 
 
 def test_it_has_every_data_set_of_the_benchmark():
@@ -120,7 +120,7 @@ def test_drawings_use_exact_arithmetic_only():
     modules = sorted(Path(brush.__file__).parent.glob("*.py"))
     assert len(modules) > 8
     for module in modules:
-        for node in ast.walk(ast.parse(module.read_text())):
+        for node in ast.walk(ast.parse(module.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Attribute):
                 assert node.attr not in UNSAFE, f"{module.name}:{node.lineno} {node.attr}"
             if isinstance(node, ast.keyword):

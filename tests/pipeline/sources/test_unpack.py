@@ -96,7 +96,7 @@ def test_an_archive_with_or_without_its_folder_gives_the_same(tmp_path: Path) ->
     for prefix in ("", "set/"):
         folder = unpacked(zipped(tmp_path / "set.zip", {prefix + name: text for name, text in entries.items()}))
         assert {name: (folder / name).read_bytes() for name in entries} == entries
-        assert set(json.loads((folder / "receipt.json").read_text())["files"]) == set(entries)
+        assert set(json.loads((folder / "receipt.json").read_text(encoding="utf-8"))["files"]) == set(entries)
         shutil.rmtree(folder)
 
 

@@ -68,10 +68,10 @@ def test_photographs_become_a_verified_benchmark(tmp_path: Path) -> None:
     for name, photographs in shown.items():
         for number, image in enumerate(photographs):
             put(root / ("train", "val", "test")[number % 3] / name, f"{number}.png", image)
-    params = yaml.safe_load((REPOSITORY / "params.yaml").read_text())
+    params = yaml.safe_load((REPOSITORY / "params.yaml").read_text(encoding="utf-8"))
     params |= {"source": "imagefolder", "datasets": ["photographs"], "columns": {"photographs": "fundus"}}
     params |= {"profile": "modality", "limit": None}
-    (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
     config = read_config(workspace)
 
     prepare.prepare(workspace, "photographs", config, workers=2)
@@ -115,9 +115,9 @@ def test_one_coloured_image_in_any_split_makes_the_data_set_coloured(folder: Pat
 
 
 def test_what_is_no_image_is_dropped_with_its_reason(folder: Path) -> None:
-    (folder / "test" / "readme.txt").write_text("mine")
-    (folder / "test" / "a" / "notes.txt").write_text("mine")
-    (folder / "test" / "a" / ".DS_Store").write_text("not mine")
+    (folder / "test" / "readme.txt").write_text("mine", encoding="utf-8")
+    (folder / "test" / "a" / "notes.txt").write_text("mine", encoding="utf-8")
+    (folder / "test" / "a" / ".DS_Store").write_text("not mine", encoding="utf-8")
     clean = load(folder.parent)
     assert list(clean.image_ids) == ["a/1.png", "b/1.png"]
     assert [name for name, _ in clean.dropped] == ["a/notes.txt", "readme.txt"]
@@ -199,7 +199,7 @@ def test_a_file_that_vanishes_or_gains_colour_is_noticed(folder: Path) -> None:
 
 
 def test_the_files_that_a_build_depends_on_are_listed(folder: Path) -> None:
-    (folder / "test" / "a" / "notes.txt").write_text("mine")
+    (folder / "test" / "a" / "notes.txt").write_text("mine", encoding="utf-8")
     names = list(imagefolder.fetch(folder.parent, ["mine"], "unused"))
     assert names == [f"mine/{split}/{name}/1.png" for split in ("val", "test") for name in "ab"]
 
