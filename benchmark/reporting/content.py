@@ -93,7 +93,7 @@ class Content:
         self.label_order = tables.label_order(scores, labels)
         self.models = [provenance.model_table(m, self.titles[m], record) for m, record in predictions.items()]
         self.prompts = provenance.prompts_table(predictions[scores.baseline])
-        self.data_sets = tables.data_sets(scores)
+        self.data_sets = provenance.data_sets_table(scores)
 
         self.error_top = style.ceiling(self._error.values.ravel())
         self.forest = self._forest()

@@ -78,9 +78,7 @@ def forest(panels: Mapping[str, Mapping[str, Interval]], marks: Mapping[str, flo
 
 
 @style.styled
-def heat_map(
-    panels: Mapping[str, ArrayLike], rows: Sequence[str], columns: Sequence[str], *, top: float, across: int = 3
-) -> Figure:
+def heat_map(panels: Mapping[str, ArrayLike], rows: Sequence[str], columns: Sequence[str], *, top: float) -> Figure:
     """Draw percentages (rows, columns) as coloured cells, 0 white and `top` dark red; a dash on grey is undefined."""
     wide, high = 30, 26
     slant = 12 + 0.71 * style.room(columns, 10.5)
@@ -88,7 +86,7 @@ def heat_map(
     overhangs = [0.71 * style.text_width(name, 10.5) - wide * (k + 0.5) for k, name in enumerate(reversed(columns))]
     right = 10 + max(0, *overhangs)
     size = (wide * len(columns), high * len(rows))
-    figure, axes = style.panels(panels, size, Margins(left, right, 8, slant), columns=across)
+    figure, axes = style.panels(panels, size, Margins(left, right, 8, slant), columns=3)
     for ax, values in zip(axes, panels.values(), strict=True):
         ax.set(xlim=(0, len(columns)), ylim=(len(rows), 0), xticks=[], yticks=[])
         for c, column in enumerate(columns):

@@ -7,7 +7,8 @@ from collections.abc import Iterator, Mapping
 from markupsafe import Markup
 
 from benchmark.prediction.records import FileDescription, PredictionRecord
-from benchmark.reporting.tables import Cell, Column, Table, slug
+from benchmark.reporting.tables import Cell, Column, Table, number, slug
+from benchmark.scoring.records import ScoresRecord
 from benchmark.tuning.records import TuningSummary
 
 COLUMNS = (Column("What", is_text=True), Column("Value", is_text=True))
@@ -44,6 +45,16 @@ def prompts_table(record: PredictionRecord) -> Table:
         for dataset, prompts in record.prompts.items()
     ]
     return _table(slug("prompts"), "Prompts", lines)
+
+
+def data_sets_table(scores: ScoresRecord) -> Table:
+    """Return the scored split of every data set: its source, size and checksum."""
+    rows = [
+        [Cell(name), Cell(d.modality), Cell(d.source), Cell(number(d.seed, "d")), Cell(f"{d.count:,}"), Cell(d.images)]
+        for name, d in scores.datasets.items()
+    ]
+    text = [Column(word, is_text=True) for word in ("Data set", "Modality", "Source", "Images, SHA-256")]
+    return Table(slug("data-sets"), "Data sets", [*text[:3], Column("Seed"), Column("Images"), text[3]], rows)
 
 
 def _table(name: Markup, title: str, lines: list[tuple[str, str]]) -> Table:

@@ -178,8 +178,8 @@ def room(names: Iterable[str], size: float) -> float:
 
 
 def ceiling(values: Iterable[float]) -> float:
-    """Return a round number that no value is above; NaN does not count."""
-    most = float(np.nanmax([1e-9, *values]))
+    """Return a round number that no value is above, 1 if all are 0; NaN does not count."""
+    most = float(np.nanmax([0, *values])) or 1.0
     return float(MaxNLocator(4, steps=[1, 2, 2.5, 4, 5, 6, 8, 10]).tick_values(0, most)[-1])
 
 

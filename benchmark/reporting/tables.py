@@ -312,13 +312,3 @@ def label_order(scores: ScoresRecord, labels: Mapping[str, Cell]) -> Table:
     heads = [Column(word, "%") for word in ("Clean", "their order", "Corrupted", "their order")]
     text = [Column(word, is_text=True) for word in ("Data set", "Their order is")]
     return Table(slug("label-order"), "Label order", [MODEL, text[0], *heads, text[1]], rows)
-
-
-def data_sets(scores: ScoresRecord) -> Table:
-    """Return the scored split of every data set: its source, size and checksum."""
-    rows = [
-        [Cell(name), Cell(d.modality), Cell(d.source), Cell(number(d.seed, "d")), Cell(f"{d.count:,}"), Cell(d.images)]
-        for name, d in scores.datasets.items()
-    ]
-    text = [Column(word, is_text=True) for word in ("Data set", "Modality", "Source", "Images, SHA-256")]
-    return Table(slug("data-sets"), "Data sets", [*text[:3], Column("Seed"), Column("Images"), text[3]], rows)

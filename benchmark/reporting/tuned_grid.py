@@ -10,7 +10,7 @@ import numpy as np
 import xarray as xr
 
 from benchmark.reporting.figures import Curve
-from benchmark.reporting.tables import Cell, Column, Table, number, percentages, slug
+from benchmark.reporting.tables import UNDEFINED, Cell, Column, Table, number, percentages, slug
 from benchmark.scoring.aggregation import defined_mean, over_datasets, over_seeds
 from benchmark.scoring.records import ScoresRecord
 
@@ -65,7 +65,7 @@ def _options(settings: Mapping[str, Any]) -> Options:
 def representatives(grid: TunedGrid, scores: ScoresRecord) -> list[str]:
     """Return the models that figures show, in the report's order.
 
-    They are all that were not tuned here, and for each way to tune the first seed with the most images.
+    They are the baseline, all that were not tuned here, and for each way to tune the first seed with the most images.
     """
     most: dict[str, tuple[float, str]] = {}
     for setting, options in grid.options.items():
@@ -74,8 +74,8 @@ def representatives(grid: TunedGrid, scores: ScoresRecord) -> list[str]:
         most[rest] = max(most.get(rest, (-1.0, "")), (amount, setting), key=lambda place: place[0])
     settings = {setting for _, setting in most.values()}
     first = {scores.settings[model].name: model for model in reversed(scores.models)}
-    tuned = {first[setting] for setting in settings}
-    return [model for model, found in scores.models.items() if model in tuned or not found.prediction.tuning]
+    chosen = {scores.baseline, *(first[setting] for setting in settings)}
+    return [model for model, found in scores.models.items() if model in chosen or not found.prediction.tuning]
 
 
 def tables_of(grid: TunedGrid) -> Iterator[Table]:
@@ -150,6 +150,8 @@ def _words(options: Options) -> str:
 
 
 def _said(value: Any) -> str:
+    if value is None:
+        return UNDEFINED
     if isinstance(value, bool):
         return "yes" if value else "no"
     return f"{value:g}" if isinstance(value, float) else str(value)

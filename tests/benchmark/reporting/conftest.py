@@ -15,8 +15,6 @@ from pipeline.paths import Workspace
 
 from ..conftest import CLASSES, COUNT, entry, labels_of, params, prediction_record, write_logits, write_manifest
 
-VOID = ("meta", "img", "br", "link", "path", "use", "g", "defs", "circle", "rect", "th", "td")
-
 
 class Page(HTMLParser):
     """Collects what a page would load, its nesting, its text, and the ids that it has and refers to."""
