@@ -93,7 +93,7 @@ def test_values_in_code_equal_what_the_lock_keeps_of_them():
     stages = [stage.get("do", stage) for stage in yaml.safe_load(PROJECT.read_text())["stages"].values()]
     named = [entry for stage in stages for entry in stage.get("params", ()) if isinstance(entry, dict)]
     code = {(path, key.partition(".")[0]) for entry in named for path in entry for key in entry[path] if ".py" in path}
-    assert ("benchmark/plan.py", "SCALES") in code
+    assert ("pipeline/config.py", "SCALES") in code
     for path, key in code:
         value = parse_py((PROJECT.parent / path).read_text(), path)[key]
         assert json.loads(json.dumps(value)) == value, f"{key} of {path}"

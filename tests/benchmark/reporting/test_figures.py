@@ -24,6 +24,7 @@ def drawings(name):
     looks = style.looks([name, "b"], "b")
     bins = Reliability(np.array([0.2, NAN, 0.9]), np.array([0.3, NAN, 0.8]), np.array([3, 0, 7]))
     curve = Curve(np.array([1.0, 10.0]), np.array([90.0, 70.0]), np.array([2.0, NAN]))
+    notes = {name: "ECE 10.1 % clean, 20.2 % corrupted"}
     spokes = [name, "x", "y", f"{name}2"]
     intervals = {name: Interval(50, 40, 60), "b": Interval(100, NAN, NAN)}
     return {
