@@ -12,7 +12,7 @@ export PATH := $(BIN):$(PATH)
 export HF_HUB_DISABLE_XET := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help repro fetch test test-long test-zoo test-matrix audit lint bench bench-predict bench-gpu parity goldens clean
+.PHONY: help repro fetch test test-long test-zoo test-matrix audit lint docs bench bench-predict bench-gpu parity goldens clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /  make \1\t/' | expand -t 22
@@ -30,7 +30,7 @@ test-long: $(VENV)/.test ## run the tests that take longer
 	@pytest -n auto -m "slow and not zoo and not gpu"
 
 test-zoo: $(VENV)/.test .zoo ## run every published model's architecture, with random weights
-	@PYTHONPATH=.zoo python -m pytest -m zoo tests/benchmark/models
+	@PYTHONPATH=.zoo python -m pytest -m zoo
 
 test-matrix: ## run the tests on the oldest versions, and on every Python
 	@$(PYTHON) -m tests.matrix --pythons $(PYTHONS)
@@ -57,7 +57,7 @@ goldens: $(VENV)/.test ## remake the golden checksums: only with a new version o
 clean: ## remove the environments and build folders, never data
 	@rm -rf .venv .zoo .peers build *.egg-info
 
-# torchvision imports beside the CPU build of torch (benchmark/models/extras.py), but must stay out of the environment.
+# torchvision imports beside the CPU build of torch (benchmark/models/components/packages.py), but must stay out of the environment.
 .zoo: constraints.txt
 	@rm -rf $@
 	@python -m pip install --quiet --no-deps --constraint constraints.txt --target $@ \
@@ -73,6 +73,9 @@ clean: ## remove the environments and build folders, never data
 
 lint: $(VENV)/.test ## run the formatter, the linters and the type checker on their own
 	@ruff format . && ruff check . && mypy && lint-imports
+
+docs: $(VENV)/.docs ## build the documentation's site into build/site
+	@mkdocs build --quiet --strict
 
 # One stamp for each set of extras, renewed when what is installed would change.
 $(VENV)/.%: setup.cfg pyproject.toml constraints.txt | $(VENV)/bin/python

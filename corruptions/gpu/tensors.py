@@ -33,7 +33,7 @@ def _fused(body: Callable[..., Tensor]) -> Callable[..., Tensor]:
     @functools.wraps(body)
     def call(*arguments: Any) -> Tensor:
         # One program for each shape and severity: more than the eight after which dynamo would give up.
-        with torch._dynamo.config.patch(recompile_limit=1024, accumulated_recompile_limit=4096):
+        with torch._dynamo.config.patch(recompile_limit=1024, accumulated_recompile_limit=4096):  # noqa: SLF001
             return fused(*arguments)
 
     return call

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from corruptions.pixelate import pixelate
 from numpy.typing import NDArray
 from PIL import Image, ImageEnhance
 from scipy import stats
@@ -16,6 +15,7 @@ from scipy import stats
 from corruptions import CORRUPTIONS, SEVERITIES, BackendUnavailable, Strength, corrupt, literature, strength
 from corruptions.cpu import draws
 from corruptions.cpu.motion import motion_blur
+from corruptions.cpu.pixelate import pixelate
 from corruptions.draws import philox_key
 from corruptions.spec import find_kernel
 from corruptions.table import COLUMNS
