@@ -51,7 +51,7 @@ def test_grey_images_are_corrupted_as_one_channel_then_replicated(built: Path, c
     layout = Workspace(built)
     clean = npz.read(layout.npz(Cell("oct", "test")))
     made = npz.read(layout.npz(Cell("oct", "test", corruption, 4)))
-    seed = config.settings(built).seed
+    seed = config.read_config(Workspace(built)).seed
     expected = corruptions.corrupt(clean.images[..., :1], corruption, 4, dataset="oct", split="test", seed=seed)
     np.testing.assert_array_equal(made.images, np.repeat(expected, 3, axis=-1))
     np.testing.assert_array_equal(made.labels, clean.labels)
@@ -68,9 +68,13 @@ def test_workers_and_batches_change_nothing(built: Path, tmp_path: Path) -> None
 
 @pytest.mark.parametrize("corruption", CORRUPTIONS)
 def test_the_gpu_backend_writes_the_same_manifest(workspace: Path, corruption: str) -> None:
-    chosen, before = config.settings(workspace), manifests(workspace)
-    corrupt.corrupt(Workspace(workspace), "oct", corruption, chosen, backend="gpu", device="cpu", batch=2)
-    assert manifests(workspace) == before
+    settings, before = config.read_config(Workspace(workspace)), manifests(workspace)
+    execution = corrupt.Execution(backend="gpu", device="cpu", batch=2)
+    corrupt.corrupt(Workspace(workspace), "oct", corruption, settings, execution)
+    after = manifests(workspace)
+    path = f"manifests/oct/{corruption}.json"
+    assert '"backend": "gpu"' in after[path]
+    assert after | {path: after[path].replace('"backend": "gpu"', '"backend": "cpu"')} == before
 
 
 def test_fewer_images_keep_their_bytes(built: Path, tmp_path: Path) -> None:
@@ -111,7 +115,7 @@ def test_mixed_files_are_stored_where_there_is_noise(built: Path, tmp_path: Path
 
 def test_released_splits_come_from_the_named_ones(built: Path, tmp_path: Path) -> None:
     write_params(tmp_path, datasets=["oct"], splits={"val": "test", "test": "val"})
-    prepare.prepare(Workspace(tmp_path), "oct", config.settings(tmp_path), workers=1)
+    prepare.prepare(Workspace(tmp_path), "oct", config.read_config(Workspace(tmp_path)), workers=1)
     swapped = npz.read(Workspace(tmp_path).npz(Cell("oct", "test"))).images
     shared = min(COUNTS["val"], COUNTS["test"])
     np.testing.assert_array_equal(swapped[:shared], npz.read(Workspace(built).npz(Cell("oct", "val"))).images[:shared])
@@ -130,16 +134,13 @@ def test_rows_tell_where_every_image_came_from(built: Path) -> None:
 def test_manifest_says_what_was_done(built: Path) -> None:
     layout = Workspace(built)
     clean = manifest.read_clean(layout, "pbc")
-    assert clean["class_names"][:2] == ["neutrophil", "eosinophil"]
-    assert sum(clean["splits"]["test"]["per_class"]) == clean["splits"]["test"]["count"] == COUNTS["test"]
-    made = manifest.read_corruption(layout, "pbc", "motion_blur")
-    assert made["strengths"][4] == {
-        "severity": 5,
-        "kernel": "motion_blur",
-        "parameters": {"radius": 20, "sigma": 15},
-        "source": "HD",
-    }
-    assert set(made["cells"]["val"]) == {"1", "2", "3", "4", "5"}
+    assert clean.class_names[:2] == ("neutrophil", "eosinophil")
+    assert sum(clean.split("test").per_class or ()) == clean.split("test").count == COUNTS["test"]
+    corrupted = manifest.read_corruption(layout, "pbc", "motion_blur")
+    assert corrupted.strengths[4] == manifest.StrengthEntry(
+        severity=5, kernel="motion_blur", parameters={"radius": 20, "sigma": 15}, source="HD"
+    )
+    assert set(corrupted.cells["val"]) == {1, 2, 3, 4, 5}
 
 
 def test_gallery_draws_every_cell(workspace: Path) -> None:
@@ -176,7 +177,7 @@ def test_a_users_mistake_is_a_sentence(
 def test_corrupt_before_prepare_says_what_to_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write_params(tmp_path)
     assert corrupt.main(["--root", str(tmp_path), "--dataset", "pbc", "--corruption", "contrast"]) == 1
-    assert "run `dvc repro` first" in capsys.readouterr().err
+    assert "restore it with git or run `dvc repro`" in capsys.readouterr().err
 
 
 def test_every_stage_explains_itself(capsys: pytest.CaptureFixture[str]) -> None:
