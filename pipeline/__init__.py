@@ -1,1 +1,13 @@
 """Clean source to released files; one module a stage, which meet on disk and never import each other."""
+
+import sys
+from importlib.util import find_spec
+
+from pipeline.errors import missing_package
+
+# While Python looks for the module of `python -m pipeline.corrupt`, argv[0] is "-m" (its documentation of -m). A stage
+# imports these packages before its command line could say that they are missing; a plain import raises as ever.
+if sys.argv[:1] == ["-m"]:
+    for _name in ("pydantic", "yaml"):
+        if find_spec(_name) is None:
+            sys.exit(f"error: {missing_package(_name, 'pipeline')}")

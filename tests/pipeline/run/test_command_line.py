@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from corruptions import BackendUnavailable
-from pipeline.errors import UserError
+from pipeline.errors import UserError, missing_package
 from pipeline.run import command_line
 from tests.faults.workspace import run
 
@@ -92,3 +92,11 @@ def test_the_room_imports_nothing_heavy(module: str) -> None:
     heavy = "{'numpy', 'joblib', 'dask', 'distributed', 'tqdm', 'corruptions', 'torch', 'pydantic'}"
     ended = run([sys.executable, "-c", f"import sys, pipeline.run.{module}; print({heavy} & sys.modules.keys())"])
     assert ended.stdout == "set()\n"
+
+
+@pytest.mark.parametrize("stage", ["prepare", "corrupt", "verify", "export"])
+def test_a_stage_without_its_extra_ends_in_a_sentence(stage: str, tmp_path: Path) -> None:
+    """`-S` leaves the site-packages out, as after an install without extras."""
+    ended = run([sys.executable, "-S", "-E", "-m", f"pipeline.{stage}", "--root", str(tmp_path)])
+    assert ended.returncode == 1
+    assert ended.stderr == f"error: {missing_package('pydantic', 'pipeline')}\n"
