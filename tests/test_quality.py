@@ -70,3 +70,36 @@ def test_what_is_required_in_turn_is_pinned() -> None:
             continue
         further = map(Requirement, wanted)
         left += [one for one in further if not one.marker or any(one.marker.evaluate({"extra": e}) for e in extras)]
+
+
+STAGES = [
+    f"{package}.{path.stem}"
+    for package in ("pipeline", "benchmark")
+    for path in sorted((REPOSITORY / package).glob("*.py"))
+    if "__main__" in path.read_text()
+]
+HEAVY = {
+    "dask",
+    "datasets",
+    "deflate",
+    "h5py",
+    "kornia",
+    "matplotlib",
+    "mlcroissant",
+    "numba",
+    "pandas",
+    "peft",
+    "pyarrow",
+}
+HEAVY |= {"scipy", "skimage", "torch", "transformers", "xarray"}
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_help_loads_nothing_heavy(stage: str) -> None:
+    """What these import takes up to seconds, and --help needs none of it."""
+    script = f"import runpy, sys; sys.argv = ['', '--help']\ntry: runpy.run_module({stage!r}, run_name='__main__')\n"
+    script += "except SystemExit: print(*sorted({name.partition('.')[0] for name in sys.modules}))"
+    ended = subprocess.run([sys.executable, "-c", script], cwd=REPOSITORY, capture_output=True, text=True, check=True)
+    loaded = ended.stdout.splitlines()[-1].split()
+    assert "argparse" in loaded
+    assert not HEAVY & set(loaded)
