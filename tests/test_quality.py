@@ -78,20 +78,10 @@ STAGES = [
     for path in sorted((REPOSITORY / package).glob("*.py"))
     if "__main__" in path.read_text()
 ]
-HEAVY = {
-    "dask",
-    "datasets",
-    "deflate",
-    "h5py",
-    "kornia",
-    "matplotlib",
-    "mlcroissant",
-    "numba",
-    "pandas",
-    "peft",
-    "pyarrow",
-}
-HEAVY |= {"scipy", "skimage", "torch", "transformers", "xarray"}
+HEAVY = set(
+    "dask datasets deflate h5py kornia matplotlib mlcroissant numba pandas peft pyarrow scipy skimage torch transformers"
+    " xarray".split()
+)
 
 
 @pytest.mark.parametrize("stage", STAGES)
