@@ -78,10 +78,8 @@ STAGES = [
     for path in sorted((REPOSITORY / package).glob("*.py"))
     if "__main__" in path.read_text()
 ]
-HEAVY = set(
-    "dask datasets deflate h5py kornia matplotlib mlcroissant numba pandas peft pyarrow scipy skimage torch transformers"
-    " xarray".split()
-)
+HEAVY = {"dask", "datasets", "h5py", "kornia", "matplotlib", "numba", "pandas", "peft", "pyarrow", "scipy", "skimage"}
+HEAVY |= {"torch", "transformers", "xarray"}
 
 
 @pytest.mark.parametrize("stage", STAGES)
