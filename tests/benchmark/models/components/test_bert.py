@@ -73,7 +73,8 @@ UNCLEAN = [
 ]
 
 
-def test_prompts_are_cleaned_where_the_models_own_tokenizer_cleans():
+@pytest.mark.zoo
+def test_prompts_are_cleaned_by_ftfy():
     assert [clean_text(text) for text in UNCLEAN] == [
         "a photo of Barrett's cell",
         "a photo of Barrett's cell",
@@ -82,6 +83,9 @@ def test_prompts_are_cleaned_where_the_models_own_tokenizer_cleans():
         "na\u00efve cell",
         "fine cell image",
     ]
+
+
+def test_prompts_are_cleaned_where_the_models_own_tokenizer_cleans():
     cleaning = {name for name, record in records().items() if record.bert is not None and record.bert.clean}
     assert cleaning == {"biomedclip", "unimedclip", "unimedclip-l14", "rmedclip", "robustmedclip"}
 
