@@ -9,7 +9,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from pipeline.errors import UserError
+from pipeline.errors import UserError, missing_package
 
 ZOO = ("ftfy", "open_clip", "timm", "torchvision")
 """Packages of the extra ``zoo``; everything else that a family needs comes with the extra ``benchmark``."""
@@ -35,7 +35,7 @@ def package(name: str) -> ModuleType:
         if missing != top and missing not in ZOO:
             raise
         extra = "zoo" if missing in ZOO else "benchmark"
-        raise UserError(f"this model needs {missing}: pip install '.[{extra}]' in the project's folder") from error
+        raise UserError(missing_package(missing, extra)) from error
 
 
 def declare_box_operators() -> None:

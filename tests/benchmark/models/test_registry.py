@@ -106,7 +106,7 @@ def test_a_missing_package_is_one_sentence(name, missing, words, monkeypatch):
     monkeypatch.setitem(sys.modules, missing, None)
     with pytest.raises(UserError) as caught:
         load(name, weights_dir=words, random_init=True)
-    assert str(caught.value) == f"this model needs {missing}: pip install '.[zoo]' in the project's folder"
+    assert str(caught.value) == f"{missing} is not installed; in a checkout of this project: pip install -e '.[zoo]'"
 
 
 FAMILY = """
