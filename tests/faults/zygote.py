@@ -21,7 +21,7 @@ from pipeline import corrupt, export, fetch, prepare, verify
 
 STAGES = {"corrupt": corrupt, "export": export, "fetch": fetch, "prepare": prepare, "verify": verify}
 
-HEAVY = ("cv2", "datasets", "deflate", "h5py", "isal.isal_zlib", "mlcroissant", "pyarrow.parquet", "requests")
+HEAVY = ("datasets", "deflate", "h5py", "isal.isal_zlib", "mlcroissant", "pyarrow.parquet", "requests")
 """What stages import when they work: without it a fork would be killed while it imports, and not while it writes."""
 
 
