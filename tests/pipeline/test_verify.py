@@ -155,8 +155,8 @@ def plant_other_seed(root: Path) -> None:
 @pytest.mark.parametrize(
     ("plant", "sentences"),
     [
-        (plant_missing, ["contrast_severity_2.npz is not there"]),
-        (plant_truncated, ["contrast_severity_2.npz is not a whole npz"]),
+        (plant_missing, ["no /", "pbc/test/contrast_severity_2.npz: run `dvc repro`"]),
+        (plant_truncated, ["contrast_severity_2.npz is not a whole zip archive", "delete it and run `dvc repro`"]),
         (plant_shape, ["images have shape (5, 200, 224, 3)", "another checksum"]),
         (plant_dtype, ["images must be uint8 with 4 dimensions, not int16"]),
         (plant_count, ["images have shape (4, 224, 224, 3), the manifest says (5, 224, 224, 3)"]),
