@@ -19,11 +19,19 @@ from tests.pipeline.hub.server import Hub
 REPOSITORY = Path(__file__).parents[2]
 EXAMPLES = REPOSITORY / "examples"
 
+BESIDE_CPU_TORCH = """
+import runpy, sys
+from benchmark.models.components.packages import declare_box_operators
+declare_box_operators()  # PyPI's torchvision is a CUDA build, which does not import beside a CPU build of torch
+sys.argv = sys.argv[1:]
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+
 
 def run(name: str, *arguments: str, **variables: str) -> str:
     """Run an example in a process of its own; return what it prints."""
     environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(REPOSITORY), os.environ.get("PYTHONPATH", "")])}
-    command = [sys.executable, str(EXAMPLES / name), *arguments]
+    command = [sys.executable, "-c", BESIDE_CPU_TORCH, str(EXAMPLES / name), *arguments]
     ended = subprocess.run(command, env=environment | variables, capture_output=True, text=True)
     assert ended.returncode == 0, ended.stderr
     return ended.stdout
