@@ -24,7 +24,7 @@ def tune(root: Path | str, name: str) -> TuneRecord:
     """Tune the model `name` of params.yaml and write its adapter, record and curves; return the record."""
     from benchmark.tuning.adapters import save_adapter, saved_record
     from benchmark.tuning.trainer import Tuning
-    from pipeline.config import read_config
+    from pipeline.config import ROBUSTMEDCLIP, read_config
     from pipeline.paths import Workspace
 
     workspace = Workspace(root)
@@ -36,6 +36,10 @@ def tune(root: Path | str, name: str) -> TuneRecord:
     epochs, held = tuning.settings.epochs, tuning.held
     chosen = f"{len(held)} images to choose the epoch on" if held else "no image left to choose on: the last is kept"
     print(f"tune {name}: {len(tuning.shots)} shots, {epochs} epochs, {chosen}")
+    if tuning.protocol == "robustmedclip":
+        settings = tuning.settings.model_dump(mode="json")
+        words = [f"{k} {settings[k]}" + f" (not {v})" * (settings[k] != v) for k, v in ROBUSTMEDCLIP.items()]
+        print(f"tune {name}: protocol robustmedclip in place of benchmark.tune: {', '.join(words)}")
     record = tuning.keep_best(tuning.run())
     synthetic = config.source == "phantom"
     save_adapter(tuning.tower, tuning.model.record, workspace, name, record, synthetic=synthetic)

@@ -25,12 +25,33 @@ SOURCES: tuple[str, ...] = get_args(Source)
 SourceSplit = Literal["train", "val", "test"]
 ReleasedSplit = Literal["val", "test"]
 Compression = Literal["stored", "deflated"]
+Protocol = Literal["own", "robustmedclip"]
 
 PHANTOM_CLIP = "phantom-clip"
 """Name of the model that this project pre-trains."""
 
 SCALES = [0.4, 0.5, 0.6, 0.7, 0.8, 1.0]
 """Default of `Tune.scales`; a list, because dvc.yaml names it and dvc.lock knows no tuples."""
+
+ROBUSTMEDCLIP: dict[str, Any] = {
+    "split": "val",
+    "classes": "all",
+    "epochs": 20,
+    "batch": 256,
+    "learning_rate": 1e-4,
+    "weight_decay": 1e-4,
+    "warmup": 0.0,
+    "clip": 1e6,
+    "dropout": 0.0,
+    "validate_every": 1,
+    "scales": [1.0],
+    "rank": 16,
+    "augment": False,
+}
+"""How RobustMedCLIP tunes, in the words of `TuningSettings`; alpha is the rank, so that LoRA's scaling is 1.
+
+BioMedIA-MBZUAI/RobustMedCLIP at 5676e60: scripts/run_finetune_vit.sh, finetune.py and utils.py. `clip` is no limit.
+"""
 
 _YAML_ERRORS = (yaml.YAMLError, ValueError, TypeError, AttributeError, RecursionError)
 """What PyYAML raises beside its own errors: for impossible dates and numbers, unhashable keys and deep nesting."""
@@ -154,12 +175,17 @@ class Tuned(TuningSettings):
     def _check_amount(self) -> Self:
         return self  # checked once the shared settings are known
 
-    def settings(self, shared: Tune) -> TuningSettings:
-        """Return all settings of the model; ValueError if they do not go together."""
+    def settings(self, shared: Tune, protocol: Protocol = "own") -> TuningSettings:
+        """Return all settings of the model; ValueError if they do not go together.
+
+        Under ``robustmedclip`` its way of tuning takes the place of `shared`, but for what the model itself says.
+        """
         own = self.model_dump(exclude_unset=True)
         if own.keys() & {"shots", "percent"}:  # the one that is said here takes the place of the other one there
             own = {"shots": 0, "percent": 0.0} | own
         defaults = {name: getattr(self, name) for name in ("base", "rank", "augment", "seed")}
+        if protocol == "robustmedclip":
+            defaults |= ROBUSTMEDCLIP | {"alpha": own.get("rank", ROBUSTMEDCLIP["rank"]), "scales": (1.0,)}
         return TuningSettings(**{**shared.model_dump(), **defaults, **own})
 
 
@@ -170,6 +196,8 @@ class Benchmark(Record):
         baseline: model that errors are divided by.
         models: models that are scored, in the report's order.
         split: split that is scored.
+        protocol: ``own``, or ``robustmedclip``: views, prompts, class order and tuning of that paper's code
+            (docs/reference.md).
         prompts: set of templates in `benchmark.data.prompts.TEMPLATES`.
         held_out: corruptions that no tuning may see; reported apart.
         collections: data sets by collection, averaged last; all of params.yaml's in one if not given.
@@ -186,6 +214,7 @@ class Benchmark(Record):
     baseline: str = PHANTOM_CLIP
     models: Annotated[tuple[str, ...], Field(min_length=1)] = (PHANTOM_CLIP,)
     split: ReleasedSplit = "test"
+    protocol: Protocol = "own"
     prompts: Literal["single", "ensemble"] = "ensemble"
     held_out: tuple[Corruption, ...] = ()
     collections: dict[str, Annotated[tuple[str, ...], Field(min_length=1)]] = Field(default_factory=dict)
@@ -205,7 +234,7 @@ class Benchmark(Record):
             raise ValueError(f"models lacks the baseline {self.baseline!r}, which mCE is divided by")
         if len(set(self.models)) < len(self.models):
             raise ValueError("models names one twice")
-        if self.tune.split == self.split:
+        if self.tune.split == self.split and self.protocol == "own":
             raise ValueError(f"tune.split and benchmark.split are both {self.split!r}")
         names = [name for group in self.collections.values() for name in group]
         if len(set(names)) < len(names):
@@ -216,16 +245,25 @@ class Benchmark(Record):
         bases = list(dict.fromkeys(tuned.base for tuned in self.tuned.values() if tuned.base not in self.tuned))
         for name, tuned in self.tuned.items():
             try:
-                split = tuned.settings(self.tune).split
+                split = self.settings(name).split
             except ValidationError as wrong:
                 raise ValueError(f"tuned.{name} {explain(wrong.errors()[0], TuningSettings)}") from None
             if split == self.split:
                 raise ValueError(f"tuned.{name}.split and benchmark.split are both {split!r}")
             if tuned.base not in bases:
                 raise ValueError(f"tuned.{name}.base is {tuned.base!r}, itself tuned; have {', '.join(bases)}")
-        if any(tuned.augment for tuned in self.tuned.values()) and not self.trained:
+        if any(self.settings(name).augment for name in self.tuned) and not self.trained:
             raise ValueError("held_out holds out every corruption, so there is none to augment with")
         return self
+
+    def settings(self, name: str) -> TuningSettings:
+        """Return all settings of a model under `tuned`."""
+        return self.tuned[name].settings(self.tune, self.protocol)
+
+    @property
+    def templates(self) -> str:
+        """Set of `benchmark.data.prompts.TEMPLATES` that models are scored with."""
+        return self.prompts if self.protocol == "own" else "robustmedclip"
 
     @property
     def trained(self) -> tuple[str, ...]:
@@ -260,8 +298,8 @@ class Config(Record):
                     f" with NAME one of {', '.join(COLUMNS)}"
                 )
         scored = self.benchmark.split
-        for model, tuned in self.benchmark.tuned.items():
-            split = tuned.settings(self.benchmark.tune).split
+        for model in self.benchmark.tuned:
+            split = self.benchmark.settings(model).split
             if self.source_split(split) == self.source_split(scored):
                 raise ValueError(
                     f"splits takes {split} and {scored} both from the source's {self.source_split(scored)}:"

@@ -149,6 +149,15 @@ def card_from(dataset: str, source: str) -> Card | None:
     return card(dataset) if source in ("medimeta", "phantom") and dataset in DATASETS else None
 
 
+def robustmedclip_order(dataset: str, class_names: tuple[str, ...]) -> tuple[str, ...]:
+    """Return `class_names` as RobustMedCLIP's code orders them for a data set of that name, wherever it comes from.
+
+    They stay as they are if it knows no such data set or no such classes. MedMNIST's it has in MedMNIST's own order.
+    """
+    order = card(dataset).robustmedclip_order if dataset in DATASETS else ()
+    return order if sorted(order) == sorted(class_names) else class_names
+
+
 def origin(dataset: str, source: str) -> Origin | None:
     """Return where the images of a data set were taken from that comes through `source`, if a card says so."""
     if source == "medmnist":

@@ -44,9 +44,13 @@ def masked_cross_entropy(logits: Tensor, columns: Tensor, targets: Tensor) -> Te
     return functional.cross_entropy(logits.masked_fill(~columns, -1e4), targets)
 
 
-def class_features(model: Model, prompts: Prompts) -> Tensor:
-    """Return the text feature of each class, float32 (K, D), unit length, without gradient."""
+def class_features(model: Model, *prompts: Prompts) -> Tensor:
+    """Return the text feature of each class of some data sets, read together, float32 (K, D), without gradient.
+
+    They are of unit length, unless the model's texts are not.
+    """
+    sentences = [group for of_dataset in prompts for group in of_dataset.sentences]
     with torch.inference_mode():
-        flat = model.encode_texts([sentence for sentences in prompts.sentences for sentence in sentences])
-        means = flat.reshape(len(prompts.class_names), -1, flat.shape[1]).mean(dim=1)
-        return functional.normalize(means, dim=-1)
+        flat = model.encode_texts([sentence for group in sentences for sentence in group])
+        means = flat.reshape(len(sentences), -1, flat.shape[1]).mean(dim=1)
+        return functional.normalize(means, dim=-1) if model.unit_texts else means

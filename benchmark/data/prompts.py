@@ -1,7 +1,7 @@
 """Class names to sentences: one set of templates, for tuning and for scoring.
 
 Names are never typed here. They come in label order from manifests/<dataset>/clean.json, which has them from the
-source; the modality comes from the data set's card.
+source; the modality comes from the data set's card, and so does the order that RobustMedCLIP's code gives the names.
 """
 
 from __future__ import annotations
@@ -22,8 +22,14 @@ TEMPLATES = {
         "this is a case of {class}, seen by {modality}",
         "an example of {class} in {modality}",
     ),
+    "robustmedclip": ("a medical image of a {class} belonging to {dataset}",),
+    "robustmedclip-tuning": ("a medical image of {class} belonging to {dataset}",),
 }
-"""Sets by name; of an ensemble the unit-length features of the sentences are averaged and brought to unit length."""
+"""Sets by name; of an ensemble the unit-length features of the sentences are averaged and brought to unit length.
+
+The last two are BioMedIA-MBZUAI/RobustMedCLIP's, evaluate.py (default of ``--prompt_template``) and dataset.py
+(`setup_class_prompts`). With them names stand as they are, in that code's order.
+"""
 
 
 class Prompts(Record):
@@ -31,7 +37,7 @@ class Prompts(Record):
 
     Attributes:
         dataset: its name.
-        class_names: in label order, as the source has them.
+        class_names: in label order, as the source has them, or as RobustMedCLIP's code orders them.
         modality: as its card has it.
         templates: name of the set in `TEMPLATES`.
         sentences: of each class, in label order.
@@ -50,9 +56,12 @@ def prompts(workspace: Workspace, dataset: str, *, templates: str = "ensemble") 
         raise UserError(f"no templates {templates!r}; have {', '.join(TEMPLATES)}")
     clean = manifest.read_clean(workspace, dataset)
     names, modality = clean.class_names, datasets.modality(dataset, clean.source)
+    words = tuple(readable(name) for name in names)
+    if templates.startswith("robustmedclip"):
+        names = words = datasets.robustmedclip_order(dataset, names)
     sentences = tuple(
-        tuple(t.format(**{"class": readable(name), "modality": modality}) for t in TEMPLATES[templates])
-        for name in names
+        tuple(t.format(**{"class": word, "modality": modality, "dataset": dataset}) for t in TEMPLATES[templates])
+        for word in words
     )
     return Prompts(dataset=dataset, class_names=names, modality=modality, templates=templates, sentences=sentences)
 

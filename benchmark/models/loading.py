@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from benchmark.models import registry
+from benchmark.models import protocol, registry
 from benchmark.models.families import phantom_clip
 from benchmark.models.model import Model
 from pipeline.config import Benchmark
@@ -22,6 +22,7 @@ def load(
     A model that was tuned here, or whose record has a base, is that base with the adapter in
     ``data/models/<name>/adapter``. Weights come from the folder that params.yaml gives under ``weights``, else from the
     Hub or its cache; phantom-clip's from ``pretrain``. What stands there may be a pinned model instead of a folder.
+    Under the protocol ``robustmedclip`` the model is as that code evaluates it.
 
     Raises:
         UserError: it can't be made.
@@ -40,6 +41,8 @@ def load(
     if adapter is not None and merge:
         merged: torch.nn.Module = model.image_tower.merge_and_unload()  # type: ignore[operator]
         model.image_tower = merged.eval()
+    if config.protocol == "robustmedclip":
+        protocol.follow(model, is_tuned=adapter is not None)
     return model
 
 

@@ -45,8 +45,11 @@ class Model:
         image_tower: the module that LoRA is put on; assign its PEFT wrapping here.
         text_tower: the text side, always frozen.
         logit_scale: what cosines are multiplied by before the softmax.
+        unit_texts: whether `encode_texts` brings its features to unit length.
         device: where the towers are.
     """
+
+    unit_texts = True
 
     def __init__(self, record: ModelRecord, towers: Towers, *, device: torch.device | str = "cpu") -> None:
         self.record = record
@@ -75,8 +78,8 @@ class Model:
         """Return uint8 (N, H, W, 3) images as the image tower takes them: float32 (N, 3, S, S) on its device."""
         return preprocess(images, self.record.preprocessing, device=self.device)
 
-    def encode_images(self, pixels: Tensor) -> Tensor:
-        """Return the unit-length float32 (N, D) features of what `preprocess` returned.
+    def encode_images(self, pixels: Tensor, *, unit: bool = True) -> Tensor:
+        """Return the float32 (N, D) features of what `preprocess` returned, of unit length if `unit`.
 
         Raises:
             UserError: another height or width than the model's own.
@@ -84,15 +87,16 @@ class Model:
         size = self.record.preprocessing.size
         if pixels.ndim != 4 or pixels.shape[1:] != (3, size, size):
             raise UserError(f"{self.record.name} takes (N, 3, {size}, {size}), not {tuple(pixels.shape)}")
-        return functional.normalize(self.image_tower(pixels).float(), dim=-1)
+        features: Tensor = self.image_tower(pixels).float()
+        return functional.normalize(features, dim=-1) if unit else features
 
     def encode_texts(self, texts: Sequence[str]) -> Tensor:
-        """Return the unit-length float32 (K, D) features of K prompts; cut those that are longer than the context."""
+        """Return the float32 (K, D) features of K prompts, of unit length if `unit_texts`; cut long ones."""
         if isinstance(texts, str) or not texts:
             raise UserError(f"encode_texts takes a list of at least one prompt, not {texts!r}")
         features = []
         for start in range(0, len(texts), TEXT_BATCH):
             tokens = self._tokenize(list(texts[start : start + TEXT_BATCH]))
             output = self.text_tower(**{name: tensor.to(self.device) for name, tensor in tokens.items()})
-            features.append(functional.normalize(output.float(), dim=-1))
+            features.append(functional.normalize(output.float(), dim=-1) if self.unit_texts else output.float())
         return torch.cat(features)

@@ -143,7 +143,7 @@ class Predictor:
 
     def _prompts(self, dataset: str) -> Prompts:
         source = home(self.config, self.workspace, dataset)
-        return prompts(source, dataset, templates=self.config.benchmark.prompts)
+        return prompts(source, dataset, templates=self.config.benchmark.templates)
 
     def _path(self, cell: Cell) -> Path:
         return self.output.logits(self.name, cell)

@@ -95,7 +95,13 @@ def _measure_all(
             weights = records[model].weights_sha256
             logits, labels = read_predictions(workspace, model, clean, plan.split, weights=weights)
             measured[model][name] = measure(
-                logits, labels, counts, clean.corruption_names, clean.class_names, other_order=order
+                logits,
+                labels,
+                counts,
+                clean.corruption_names,
+                clean.class_names,
+                columns=prompted.class_names if (prompted := records[model].prompts.get(name)) else None,
+                other_order=order,
             )
     return measured
 

@@ -113,6 +113,7 @@ def measure(
     corruptions: Sequence[str],
     class_names: Sequence[str],
     *,
+    columns: Sequence[str] | None = None,
     other_order: Sequence[str] = (),
 ) -> Measurement:
     """Measure one model on one data set.
@@ -123,6 +124,7 @@ def measure(
         counts: how often each image counts in each sample, float32 (S, N), from `metrics.bootstrap_counts`.
         corruptions: of the data set, in the order of the cells.
         class_names: in label order.
+        columns: names that the logits' columns were prompted with, if not `class_names`.
         other_order: the same names as RobustMedCLIP's code orders them; nothing if it does not know the data set.
     """
     predictions = logits.argmax(axis=2)
@@ -156,22 +158,31 @@ def measure(
                 "corrupted": ReliabilityRecord.of(metrics.pooled(curves[1:])),
             },
         ),
-        label_order(logits, labels, class_names, other_order),
+        label_order(logits, labels, class_names, other_order, columns=columns),
         tuple(matrices[0].sum(axis=1).tolist()),
     )
 
 
 def label_order(
-    logits: Logits, labels: NDArray[np.int64], class_names: Sequence[str], order: Sequence[str]
+    logits: Logits,
+    labels: NDArray[np.int64],
+    class_names: Sequence[str],
+    order: Sequence[str],
+    *,
+    columns: Sequence[str] | None = None,
 ) -> LabelOrder:
-    """Return the accuracies of zero-shot logits in the right class order, and in RobustMedCLIP's, `order`."""
+    """Return the accuracies of zero-shot logits in the right class order, and in RobustMedCLIP's, `order`.
 
-    def accuracies(columns: Sequence[int]) -> Accuracies:
-        by_cell = [metrics.accuracy(cell[:, columns].argmax(axis=1), labels) for cell in logits]
+    `columns` has the class of each column of the logits, if that is not `class_names`.
+    """
+    prompted = class_names if columns is None or sorted(columns) != sorted(class_names) else columns
+
+    def accuracies(names: Sequence[str]) -> Accuracies:
+        chosen = [prompted.index(name) for name in names] if names != prompted else range(len(names))
+        by_cell = [metrics.accuracy(cell[:, chosen].argmax(axis=1), labels) for cell in logits]
         return Accuracies(clean=by_cell[0], corrupted=float(np.mean(by_cell[1:])))
 
-    own = accuracies(range(len(class_names)))
+    own = accuracies(class_names)
     if sorted(order) != sorted(class_names):
         return LabelOrder(own=own, theirs=None, order=None)
-    theirs = accuracies([class_names.index(name) for name in order])
-    return LabelOrder(own=own, theirs=theirs, order=tuple(order))
+    return LabelOrder(own=own, theirs=accuracies(order), order=tuple(order))

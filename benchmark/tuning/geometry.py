@@ -14,19 +14,26 @@ from benchmark.data.pool import Images, Ints, Pool
 from pipeline import datasets
 from pipeline.cell import SIZE
 
-CROP = (0.7, 1.0)
-"""Part of an image's area that a random resized crop keeps."""
+CROP, RATIO = (0.7, 1.0), (0.9, 1.1)
+"""Part of an image's area that a random resized crop keeps, and its width by its height."""
+
+REFERENCE_CROP, REFERENCE_RATIO = (0.8, 1.0), (3 / 4, 4 / 3)
+"""The same of BioMedIA-MBZUAI/RobustMedCLIP, dataset.py, `get_transform`; torchvision's default ratio."""
 
 SHIFT = 16
 """Pixels that `shift_and_mirror` moves an image at most."""
 
 
 class RandomCropAndMirror:
-    """Random resized crops, and mirroring of the data sets whose card allows it, on the device of the images."""
+    """Random resized crops, and mirroring of the data sets whose card allows it, on the device of the images.
 
-    def __init__(self, size: int, names: Sequence[str], source: str) -> None:
-        self._crop = RandomResizedCrop((size, size), scale=CROP, ratio=(0.9, 1.1), cropping_mode="resample")
-        self._mirror = torch.tensor([may_mirror(name, source) for name in names])
+    As the reference does it, every data set is mirrored left to right, and none top to bottom.
+    """
+
+    def __init__(self, size: int, names: Sequence[str], source: str, *, as_reference: bool = False) -> None:
+        crop, ratio = (REFERENCE_CROP, REFERENCE_RATIO) if as_reference else (CROP, RATIO)
+        self._crop = RandomResizedCrop((size, size), scale=crop, ratio=ratio, cropping_mode="resample")
+        self._mirror = torch.tensor([(True, False) if as_reference else may_mirror(name, source) for name in names])
 
     def __call__(self, images: Tensor, dataset_ids: Tensor) -> Tensor:
         """Return float (N, 3, S, S) images cropped and mirrored; torch's own generator draws."""

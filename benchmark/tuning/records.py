@@ -6,7 +6,7 @@ from typing import Annotated, Self
 
 from pydantic import Field
 
-from pipeline.config import Pretrain, TuningSettings
+from pipeline.config import Pretrain, Protocol, TuningSettings
 from pipeline.io.records import Record, read_record
 from pipeline.manifest import Sha256
 from pipeline.paths import Workspace
@@ -81,6 +81,7 @@ class TuneRecord(Record):
         held_images: how many images those are.
         overlap: where that is allowed, the pairs of equal images by what they are for, such as ``tuned on and scored``.
         device: ``cpu`` or ``cuda``.
+        protocol: of params.yaml.
         key: checksum of all that the weights depend on.
         weights_sha256: of the adapter's own file.
     """
@@ -98,6 +99,7 @@ class TuneRecord(Record):
     held_images: int
     overlap: dict[str, int] = Field(default_factory=dict)
     device: str
+    protocol: Protocol = "own"
     key: str
     weights_sha256: Sha256 | None = None
 

@@ -20,7 +20,7 @@ from benchmark.data.classes import class_columns, class_features, masked_cross_e
 from benchmark.data.pool import Images, Ints, Pool, Subset
 from benchmark.data.prefetch import prefetch
 from benchmark.data.prompts import prompts
-from benchmark.models import loading
+from benchmark.models import loading, protocol
 from benchmark.models.devices import parse_device
 from benchmark.tuning.adapters import add_lora
 from benchmark.tuning.augmentation import RandomCorruption
@@ -61,6 +61,7 @@ class Tuning:
         shots, held: images that are tuned on, and those that choose the epoch, if there are some.
         overlap: pairs of equal images with two uses, where that is allowed.
         corruption: the augmentation, if the model is trained with it.
+        protocol: of params.yaml; ``robustmedclip`` takes that code's view, prompts, order, learning rate and loss.
         key: checksum of all that the weights depend on; a checkpoint with another one is not resumed.
     """
 
@@ -68,13 +69,17 @@ class Tuning:
         if name not in config.benchmark.tuned:
             choices = ", ".join(config.benchmark.tuned) or "none"
             raise UserError(f"params.yaml tunes no {name!r}; have {choices}")
-        self.settings = config.benchmark.tuned[name].settings(config.benchmark.tune)
+        self.settings = config.benchmark.settings(name)
+        self.protocol = config.benchmark.protocol
+        self._is_reference = self.protocol == "robustmedclip"
         self.name, self.workspace = name, workspace
         self.images = choose_images(workspace, config, self.settings)
         self.shots, self.held = self.images.shots, self.images.held
         self.overlap = count_overlap(workspace, config, self.images, allowed=self.settings.allow_overlap)
         self.device = parse_device(config.benchmark.device)
         self.model = loading.load(workspace, config.benchmark, self.settings.base, device=self.device)
+        if self._is_reference:
+            protocol.follow(self.model, is_tuned=True)
         self.corruption: RandomCorruption | None = None
         if self.settings.augment:
             self.corruption = RandomCorruption(
@@ -83,10 +88,13 @@ class Tuning:
                 profile=config.profile,
                 columns=config.columns,
             )
-        self._move = RandomCropAndMirror(self.model.record.preprocessing.size, config.datasets, config.source)
-        self._prompts = [prompts(workspace, d, templates=config.benchmark.prompts) for d in config.datasets]
+        size = self.model.record.preprocessing.size
+        self._move = RandomCropAndMirror(size, config.datasets, config.source, as_reference=self._is_reference)
+        templates = "robustmedclip-tuning" if self._is_reference else config.benchmark.prompts
+        self._prompts = [prompts(workspace, dataset, templates=templates) for dataset in config.datasets]
         self._columns = class_columns(self._prompts)
-        self.features = torch.cat([class_features(self.model, p) for p in self._prompts])
+        together = [self._prompts] if self._is_reference else [[of_dataset] for of_dataset in self._prompts]
+        self.features = torch.cat([class_features(self.model, *group) for group in together])
         self.key = self._key(config)
         self.tower = add_lora(self.model, self.settings)
         self.weights: dict[str, Tensor] = {n: p for n, p in self.tower.named_parameters() if p.requires_grad}
@@ -172,6 +180,7 @@ class Tuning:
             held_images=0 if self.held is None else len(self.held),
             overlap=self.overlap,
             device=self.device.type,
+            protocol=self.protocol,
             key=self.key,
         )
 
@@ -200,7 +209,9 @@ class Tuning:
     def _epoch(self, epoch: int) -> float:
         """Train one epoch and return its mean loss; everything drawn depends on the seed and the epoch alone."""
         settings = self.settings
-        order = balanced_order(self.shots.dataset_ids, np.random.default_rng((settings.seed, epoch)))
+        rng = np.random.default_rng((settings.seed, epoch))
+        is_plain = self._is_reference
+        order = rng.permutation(len(self.shots)) if is_plain else balanced_order(self.shots.dataset_ids, rng)
         starts = range(0, len(order), settings.batch)
         batches = [order[start : start + settings.batch] for start in starts]
         seeds = [(settings.seed, epoch, step) for step in range(len(batches))]
@@ -214,7 +225,8 @@ class Tuning:
             images = prefetch(self._images(self.shots, batches, seeds, self.corruption))
             for step, (positions, batch) in enumerate(zip(batches, images, strict=True)):
                 done = epoch * len(batches) + step
-                rate = warm_cosine(done, settings.epochs * len(batches), warmup=settings.warmup)
+                steps = settings.epochs * len(batches)
+                rate = 1.0 if is_plain else warm_cosine(done, steps, warmup=settings.warmup)
                 for group in self.optimizer.param_groups:
                     group["lr"] = rate * settings.learning_rate
                 losses.append(self.step(positions, batch))
@@ -233,7 +245,8 @@ class Tuning:
         targets = (self._columns.starts[dataset_ids] + labels).to(self.device)
         moved = self._move(self.model.preprocess(images), dataset_ids)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda"):
-            logits = self.model.logit_scale * self.model.encode_images(moved) @ self.features.T
+            image_features = self.model.encode_images(moved, unit=not self._is_reference)
+            logits = self.model.logit_scale * image_features @ self.features.T
         loss = masked_cross_entropy(logits.float(), columns[dataset_ids].to(self.device), targets)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]

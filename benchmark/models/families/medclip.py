@@ -112,7 +112,12 @@ class TextTower(nn.Module):
 
     The published code averages over padding too, so that a prompt's vector depends on the longest one beside it. Here
     only a prompt's own tokens count, which is what the published code gives for a prompt alone.
+
+    Attributes:
+        counts_padding: average over padding too.
     """
+
+    counts_padding = False
 
     def __init__(self, size: Bert, embedding: int) -> None:
         super().__init__()
@@ -122,7 +127,7 @@ class TextTower(nn.Module):
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
         states = self.model(input_ids=input_ids, attention_mask=attention_mask, output_hidden_states=True).hidden_states
         tokens = torch.stack([states[layer] for layer in LAYERS]).mean(0)
-        own = attention_mask[..., None].to(tokens.dtype)
+        own = (torch.ones_like(attention_mask) if self.counts_padding else attention_mask)[..., None].to(tokens.dtype)
         projected: Tensor = self.projection_head((tokens * own).sum(1) / own.sum(1))
         return projected
 
