@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from torch import device as Device
 
     from benchmark.prediction.predictor import Pending, Predictor
+    from pipeline.manifest import CleanManifest
 
 
 class Predicted(NamedTuple):
@@ -51,7 +52,8 @@ def predict(
     """
     from benchmark.models.devices import list_devices, parse_device
     from benchmark.prediction.predictor import Predictor
-    from pipeline.config import read_config
+    from pipeline import manifest
+    from pipeline.config import home, read_config
     from pipeline.paths import Workspace
 
     workspace = Workspace(root)
@@ -61,6 +63,10 @@ def predict(
         if dataset not in known:
             raise UserError(f"params.yaml has no data set {dataset!r}; have {', '.join(known)}")
     names = list(datasets or config.scored_datasets)
+    split = split or config.benchmark.split
+    if shard[0] == 0:  # once, however many share the work
+        for dataset in names:
+            _warn_of_metrics(manifest.read_clean(home(config, workspace, dataset), dataset), split)
     used = [parse_device(device) for device in devices] or list_devices(config.benchmark.device)
     predictor = Predictor(
         workspace,
@@ -68,7 +74,7 @@ def predict(
         name,
         device=used[0],
         on_the_fly=config.benchmark.on_the_fly if on_the_fly is None else on_the_fly,
-        split=split or config.benchmark.split,
+        split=split,
     )
     pending = {dataset: predictor.pending(dataset, shard=shard) for dataset in names}
     new = sum(len(of_dataset.keys) for of_dataset in pending.values())
@@ -79,6 +85,15 @@ def predict(
         share_out(predictor, pending, used, shard)
     predictor.write_record(names, is_new=new > 0)
     return Predicted(new, sum(of_dataset.total for of_dataset in pending.values()) - new)
+
+
+def _warn_of_metrics(clean: CleanManifest, split: str) -> None:
+    """Say before any work which metrics the split will not have, and why."""
+    from benchmark.scoring.metrics import undefined
+
+    per_class = clean.split(split).per_class
+    for metric, reason in undefined(clean.class_names, per_class).items() if per_class else ():
+        print(f"warning: {clean.dataset} will have no {metric}: {reason}", file=sys.stderr)
 
 
 def share_out(predictor: Predictor, pending: Mapping[str, Pending], devices: Sequence[Device], shard: Shard) -> None:

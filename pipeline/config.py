@@ -360,7 +360,8 @@ class Config(Record):
     @property
     def collections(self) -> Mapping[str, tuple[str, ...]]:
         """Data sets that are scored, by collection."""
-        return self.benchmark.collections or {"MediMeta-C": self.datasets}
+        name = {"imagefolder": "own images", "medmnist": "MedMNIST+"}.get(self.source, "MediMeta-C")
+        return self.benchmark.collections or {name: self.datasets}
 
     @property
     def scored_datasets(self) -> list[str]:

@@ -44,6 +44,7 @@ LOADED = {
 APART = {
     "fetch": ("pipeline.sources.phantom",),  # downloads and lists files, and draws nothing
     "pretrain": ("corruptions.api",),  # trains on clean images
+    "predict": ("benchmark.scoring.metrics",),  # says beforehand which metrics a split will not have
     "tune": ("pipeline.hub",),  # writes the text of the adapter's card
 }
 """Imports of a stage that its own work does not use, or that change no weight, array or score."""

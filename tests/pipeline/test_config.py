@@ -224,6 +224,10 @@ def test_models_that_need_no_phantom_are_named_in_three_lines(tmp_path: Path) ->
     with pytest.raises(UserError, match=r"source: imagefolder.*`baseline: clip`, `models: \[clip\]` and `tuned: {}`"):
         config.check_models()
     lines = {"benchmark__baseline": "clip", "benchmark__models": ["clip"], "benchmark__tuned": {}}
+    shown = (
+        (REPOSITORY / "docs" / "data.md").read_text(encoding="utf-8").split("```yaml\nbenchmark:")[1].split("```")[0]
+    )
+    assert {f"benchmark__{key}": value for key, value in yaml.safe_load(shown).items()} == lines
     read(tmp_path, source="imagefolder", datasets=["mine"], **lines).check_models()
     tuned = {"mine": {"base": "phantom-clip"}}
     config = read(tmp_path, source="imagefolder", datasets=["mine"], **lines | {"benchmark__tuned": tuned})
@@ -235,6 +239,7 @@ def test_models_that_need_no_phantom_are_named_in_three_lines(tmp_path: Path) ->
 
 def test_collections_and_where_they_are(tmp_path: Path) -> None:
     assert read(tmp_path, datasets=["oct", "pbc"]).collections == {"MediMeta-C": ("oct", "pbc")}
+    assert read(tmp_path, source="imagefolder", datasets=["oct"]).collections == {"own images": ("oct",)}
     config = read(
         tmp_path,
         datasets=["oct"],

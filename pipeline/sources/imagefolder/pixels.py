@@ -14,7 +14,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -111,6 +111,8 @@ def _opened(path: Path) -> Iterator[Image.Image]:
             pages = getattr(image, "n_frames", 1)
             if pages != 1:
                 raise ImageError(f"{path} has {pages} pages; save each as a file of its own")
+            if image.format == "PNG":
+                _check_png(file)
             yield image
     except FileNotFoundError:
         raise UserError(f"no {path}: it was there when the folder was listed") from None
@@ -121,6 +123,15 @@ def _opened(path: Path) -> Iterator[Image.Image]:
             raise UserError(f"{path} cannot be read ({failure or 'out of memory'})") from None
         what = re.sub(r" <.*>", "", " ".join(str(failure).split()))[:120] or type(failure).__name__
         raise ImageError(f"{path} cannot be read as an image ({what})") from None
+
+
+def _check_png(file: BinaryIO) -> None:
+    """Compare the checksums of all parts of a PNG, which Pillow does not do while it decodes pixels."""
+    place = file.tell()
+    file.seek(0)
+    with Image.open(file, formats=("PNG",)) as again:
+        again.verify()
+    file.seek(place)
 
 
 def _check_tiff(image: TiffImagePlugin.TiffImageFile, path: Path) -> tuple[int, bool, bool]:

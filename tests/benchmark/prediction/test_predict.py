@@ -396,6 +396,18 @@ def test_checksums_name_every_cell(tmp_path):
     assert len(set(cells.checksums.values())) == 36
 
 
+@pytest.mark.parametrize(("images", "warns"), [((5, 0, 0, 0), True), ((0, 0, 1, 0), True), ((4, 0, 0, 1), False)])
+def test_what_a_metric_cannot_say_is_known_before_predicting(tmp_path, capsys, images, warns):
+    root = noise(tmp_path, count=sum(images))
+    labels = np.repeat(np.arange(4), images)
+    whole = entry(labels, b"") | {"per_class": images}
+    write_manifest(Workspace(root), "oct", {"test": whole})
+    (root / "data" / "models" / MODEL / phantom_clip.WEIGHTS).unlink()  # so that it ends before any work
+    assert predict.main(["--root", str(root), "--model", MODEL, "--dataset", "oct"]) == 1
+    first, *_ = capsys.readouterr().err.splitlines()
+    assert first.startswith("warning: oct will have no auroc: every image is of class '") is warns
+
+
 def test_mistakes_are_one_sentence(tmp_path, capsys):
     root = str(noise(tmp_path))
     assert predict.main(["--root", root, "--model", "nothing"]) == 1

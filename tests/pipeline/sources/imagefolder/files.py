@@ -13,6 +13,18 @@ TIFF_TYPES = {"H": 3, "L": 4}
 NONE, DEFLATE, PACKBITS = 1, 8, 32773
 REVERSED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 
+TURNED = {
+    1: lambda image: image,
+    2: lambda image: image[:, ::-1],
+    3: lambda image: image[::-1, ::-1],
+    4: lambda image: image[::-1],
+    5: lambda image: image.transpose(1, 0, 2),
+    6: lambda image: np.rot90(image, -1),
+    7: lambda image: image[::-1, ::-1].transpose(1, 0, 2),
+    8: lambda image: np.rot90(image),
+}
+"""What a value of the tag Orientation means (EXIF 2.32, 4.6.4 A)."""
+
 
 def tiff(
     samples: Any,

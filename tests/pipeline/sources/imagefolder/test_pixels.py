@@ -10,11 +10,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from PIL import Image, TiffImagePlugin
 
 from pipeline.errors import UserError
-from pipeline.sources.imagefolder.pixels import decode
-from tests.pipeline.sources.imagefolder.files import DEFLATE, NONE, PACKBITS, png, tiff
+from pipeline.sources.imagefolder.pixels import ImageError, decode
+from tests.pipeline.sources.imagefolder.files import DEFLATE, NONE, PACKBITS, TURNED, png, tiff
 
 HEIGHT, WIDTH = 20, 36
 WHITE_IS_ZERO, BLACK_IS_ZERO, RGB, PALETTE, CMYK, YCBCR, LAB = 0, 1, 2, 3, 5, 6, 8
@@ -204,6 +206,22 @@ def test_every_png_is_right(tmp_path: Path, colour_type: int, bits: int, chunks:
     np.testing.assert_array_equal(pixels, np.broadcast_to(expected, pixels.shape))
 
 
+@given(place=st.floats(0, 1, exclude_max=True), bit=st.integers(0, 7), level=st.sampled_from([0, 6]))
+@settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_one_changed_bit_of_a_pngs_pixels_is_found(tmp_path: Path, place: float, bit: int, level: int) -> None:
+    """Though Pillow would give other pixels without a word."""
+    rows, columns = np.mgrid[:HEIGHT, :WIDTH]
+    Image.fromarray((rows * columns).astype(np.uint8)).save(file := io.BytesIO(), "png", compress_level=level)
+    content = bytearray(file.getvalue())
+    first = content.index(b"IDAT") + 4
+    last = content.index(b"IEND") - 4
+    content[first + int(place * (last - first))] ^= 1 << bit
+    path = tmp_path / "x.png"
+    path.write_bytes(content)
+    with pytest.raises(ImageError, match=r"x\.png"):
+        decode(path)
+
+
 @pytest.mark.parametrize("mode", ["L", "RGB", "CMYK"])
 @pytest.mark.parametrize("name", ["x.jpg", "x.tif"])
 def test_a_jpeg_is_what_pillow_decodes(tmp_path: Path, name: str, mode: str) -> None:
@@ -212,19 +230,6 @@ def test_a_jpeg_is_what_pillow_decodes(tmp_path: Path, name: str, mode: str) -> 
     with Image.open(tmp_path / name) as decoded:
         expected = np.asarray(decoded.convert("L" if mode == "L" else "RGB"))
     np.testing.assert_array_equal(decode(tmp_path / name), expected.reshape(64, 48, -1))
-
-
-TURNED = {
-    1: lambda image: image,
-    2: lambda image: image[:, ::-1],
-    3: lambda image: image[::-1, ::-1],
-    4: lambda image: image[::-1],
-    5: lambda image: image.transpose(1, 0, 2),
-    6: lambda image: np.rot90(image, -1),
-    7: lambda image: image[::-1, ::-1].transpose(1, 0, 2),
-    8: lambda image: np.rot90(image),
-}
-"""What a value of the tag Orientation means (EXIF 2.32, 4.6.4 A)."""
 
 
 @pytest.mark.parametrize("orientation", TURNED)

@@ -1,4 +1,4 @@
-"""A folder of ugly files becomes a verified and exported data set: every pixel is right, or the file is left out."""
+"""A folder of ugly files becomes a verified, exported and scored data set: every pixel right, or the file left out."""
 
 from __future__ import annotations
 
@@ -11,8 +11,11 @@ from typing import Any
 
 import numpy as np
 from PIL import Image
+from safetensors.torch import save_file
 
-from corruptions import CORRUPTIONS
+from benchmark import predict, score
+from benchmark.models.families import phantom_clip
+from corruptions import CORRUPTIONS, SEVERITIES
 from pipeline import corrupt, export, prepare, verify
 from pipeline.cell import Cell
 from pipeline.config import read_config
@@ -20,7 +23,7 @@ from pipeline.io import npz
 from pipeline.paths import Workspace
 from pipeline.sources.imagefolder.resize import fitted
 from tests.faults.workspace import write_params
-from tests.pipeline.sources.imagefolder.files import DEFLATE, PACKBITS, png, tiff
+from tests.pipeline.sources.imagefolder.files import DEFLATE, PACKBITS, TURNED, png, tiff
 
 Y, X = np.mgrid[:230, :260]
 COLOUR = np.stack([X * 255 // 259, Y * 255 // 229, (X + Y) * 255 // 488], axis=-1)
@@ -48,8 +51,6 @@ def ugly_files(folder: Path) -> tuple[dict[str, Any], list[str]]:
         return file.getvalue()
 
     colour, grey = Image.fromarray(COLOUR.astype(np.uint8)), Image.fromarray(GREY[..., 0].astype(np.uint8))
-    turned = Image.Exif()
-    turned[0x0112] = 8
     palette = colour.quantize(200)
     bilevel = (GREY > 127).astype(int)
 
@@ -66,7 +67,10 @@ def ugly_files(folder: Path) -> tuple[dict[str, Any], list[str]]:
     put("interlaced jpeg.jpg", saved(colour, "jpeg", quality=95, progressive=True), decoded(colour, "RGB"))
     put("grey.jpeg", saved(grey, "jpeg", quality=95), decoded(grey, "L"))
     put("cmyk.jpg", saved(colour.convert("CMYK"), "jpeg", quality=95), decoded(colour.convert("CMYK"), "RGB"))
-    put("turned.png", saved(colour, "png", exif=turned), np.rot90(COLOUR))
+    for orientation, turn in TURNED.items():
+        exif = Image.Exif()
+        exif[0x0112] = orientation
+        put(f"turned {orientation}.png", saved(colour, "png", exif=exif), turn(COLOUR))
     put("a png named.jpg", png(COLOUR, 8, 2), COLOUR)
     put("8-bit.tif", tiff(GREY, (8,), 1), GREY)
     put("white is zero.tif", tiff(255 - GREY, (8,), 0), GREY)
@@ -89,6 +93,9 @@ def ugly_files(folder: Path) -> tuple[dict[str, Any], list[str]]:
     put("pages.tif", saved(grey, "tiff", save_all=True, append_images=[grey]))
     put("moving.png", saved(grey, "png", save_all=True, append_images=[colour.convert("L").rotate(90)]))
     put("cut.png", png(COLOUR, 8, 2)[:2000])
+    flipped = bytearray(png(COLOUR, 8, 2))
+    flipped[5000] ^= 1
+    put("one bit.png", flipped)
     put("empty.jpg", b"")
     put("thin.png", png(GREY[:1], 8, 0))
     put("web.png", saved(colour, "webp"))
@@ -104,7 +111,10 @@ def decoded(image: Image.Image, mode: str) -> Any:
 
 
 def test_a_folder_of_ugly_files(tmp_path: Path, capsys: Any) -> None:
-    write_params(tmp_path, source="imagefolder", datasets=["ugly"], columns={"ugly": "oct"}, limit=None)
+    model = phantom_clip.RECORD.name
+    benchmark = {"baseline": model, "models": [model], "tuned": {}, "weights": {model: "weights"}, "bootstrap": 10}
+    columns = {"ugly": "oct"}
+    write_params(tmp_path, source="imagefolder", datasets=["ugly"], columns=columns, limit=None, benchmark=benchmark)
     workspace, config = Workspace(tmp_path), read_config(Workspace(tmp_path))
     folder = workspace.raw("imagefolder") / "ugly"
     right, wrong = ugly_files(folder / "test" / "ugly")
@@ -131,3 +141,15 @@ def test_a_folder_of_ugly_files(tmp_path: Path, capsys: Any) -> None:
     assert verify.verify(workspace, config, workers=2).findings == []
     export.export(workspace, config, workers=2)
     assert list(workspace.export.rglob("*.parquet"))
+
+    write_weights(tmp_path / "weights")
+    assert predict.predict(tmp_path, model) == (1 + len(CORRUPTIONS) * len(SEVERITIES), 0)
+    assert score.score(workspace).datasets["ugly"].per_class == (1, len(right))
+
+
+def write_weights(folder: Path) -> None:
+    """Write a phantom-clip of random weights."""
+    towers = zip(("image", "text"), phantom_clip.towers(seed=1), strict=True)
+    weights = {f"{name}.{key}": value for name, tower in towers for key, value in tower.state_dict().items()}
+    folder.mkdir()
+    save_file({key: value.contiguous() for key, value in weights.items()}, folder / phantom_clip.WEIGHTS)
