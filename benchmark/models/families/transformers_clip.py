@@ -29,6 +29,9 @@ CONFIG, PREPROCESSOR, TOKENIZER = "config.json", "preprocessor_config.json", "to
 BILINEAR = 2
 """Pillow's number of the filter, as preprocessor_config.json has it; bicubic is 3."""
 
+SWITCHES = ("do_resize", "do_center_crop", "do_rescale", "do_normalize")
+"""Settings that null turns off in some releases of transformers and not in others, so that it is refused."""
+
 Pixels = Annotated[int, Field(ge=1, le=2**14)]
 Processor = Literal["CLIPImageProcessor", "CLIPImageProcessorFast", "CLIPImageProcessorPil"]
 
@@ -112,12 +115,13 @@ class ProcessorConfig(BaseModel):
     do_center_crop: bool = True
     crop_size: Pixels | dict[str, Pixels] = 224
     do_rescale: bool = True
-    rescale_factor: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1 / 255
+    rescale_factor: Annotated[float, Field(gt=0, le=1)] = 1 / 255
     do_normalize: bool = True
     image_mean: Channels | float = CLIP_MEAN
     image_std: Channels | float = CLIP_STD
     do_pad: Literal[False] = False
     use_square_size: Literal[False] = False
+    default_to_square: bool = False
 
 
 def read_preprocessing(settings: Mapping[str, Any], name: str, *, image_size: int) -> Preprocessing:
@@ -133,7 +137,8 @@ def read_preprocessing(settings: Mapping[str, Any], name: str, *, image_size: in
     """
     source = f"{PREPROCESSOR} of {name}"
     try:
-        config = ProcessorConfig.model_validate_json(json.dumps({k: v for k, v in settings.items() if v is not None}))
+        known = {key: value for key, value in settings.items() if value is not None or key in SWITCHES}
+        config = ProcessorConfig.model_validate_json(json.dumps(known))
     except ValidationError as wrong:
         raise UserError(f"{source}: {explain(wrong.errors()[0], ProcessorConfig)}") from None
     for key, value in settings.items():
@@ -166,6 +171,8 @@ def _resize(config: ProcessorConfig, source: str) -> tuple[Literal["shortest", "
     if not config.do_resize:
         return "none", None
     if isinstance(config.size, int):
+        if config.default_to_square:  # read by some releases of transformers and not by others
+            raise UserError(f"{source} has default_to_square for size: {config.size}, which is not done here")
         return "shortest", config.size
     if set(config.size) == {"shortest_edge"}:
         return "shortest", config.size["shortest_edge"]

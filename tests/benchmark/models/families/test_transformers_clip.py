@@ -5,6 +5,8 @@ import json
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image
 from skimage import data
 
@@ -137,6 +139,52 @@ def test_photographs_are_preprocessed_as_by_transformers(changes):
     assert share < 0.02
 
 
+PIXELS = st.integers(20, 60)
+SIZES = st.one_of(
+    PIXELS,
+    st.fixed_dictionaries({"shortest_edge": PIXELS}),
+    PIXELS.map(lambda side: {"height": side, "width": side}),
+    st.fixed_dictionaries({"height": PIXELS, "width": PIXELS}),
+    st.fixed_dictionaries({"shortest_edge": PIXELS, "longest_edge": PIXELS}),
+)
+VALUES = st.one_of(st.floats(0.1, 1), st.lists(st.floats(0.1, 1), min_size=3, max_size=3))
+CONFIGURATIONS = st.fixed_dictionaries(
+    {"size": SIZES, "crop_size": SIZES},
+    optional={
+        **{f"do_{step}": st.booleans() for step in ("resize", "center_crop", "rescale", "normalize", "convert_rgb")},
+        "rescale_factor": st.sampled_from([1 / 255, 1 / 127.5, 1 / 256, 0.00392156862745098, 1]),
+        "resample": st.sampled_from([1, 2, 3]),
+        "image_mean": VALUES,
+        "image_std": VALUES,
+        "do_pad": st.booleans(),
+        "default_to_square": st.booleans(),
+        "crop_pct": st.just(0.9),
+    },
+)
+
+
+@pytest.mark.zoo
+@settings(max_examples=300, deadline=None, database=None)
+@given(CONFIGURATIONS, st.integers(21, 97), st.integers(21, 97))
+def test_any_configuration_is_done_as_by_transformers_or_refused(configuration, height, width):
+    """To two grey levels: enlarging four times over, torchvision and Pillow are that far apart themselves."""
+    photograph = np.ascontiguousarray(data.astronaut()[100 : 100 + height, 150 : 150 + width])
+    processor = package("transformers").CLIPImageProcessor
+    try:
+        expected = processor(**configuration)(images=Image.fromarray(photograph), return_tensors="pt")["pixel_values"]
+    except (ValueError, TypeError, RuntimeError, AttributeError):
+        return  # a configuration that transformers cannot do either
+    try:
+        ours = read_preprocessing(configuration, "it", image_size=expected.shape[2])
+        pixels = preprocess(photograph[None], ours)
+    except UserError:
+        return
+    assert pixels.shape == expected.shape
+    levels = (pixels - expected.float()).abs() * torch.tensor(ours.std)[:, None, None] * 255
+    assert levels.max() < 2.05
+    assert (levels > 0.5).float().mean() < 0.05
+
+
 @pytest.mark.parametrize("changes", SETTINGS, ids=str)
 def test_small_photographs_are_enlarged_as_by_transformers_without_torchvision(changes):
     """Shrinking is another matter: Pillow 13 does it down before across."""
@@ -161,7 +209,10 @@ def test_small_photographs_are_enlarged_as_by_transformers_without_torchvision(c
         ({"do_pad": True}, "do_pad is True"),
         ({"do_flip_channel_order": True}, "has do_flip_channel_order: True, which is not done here"),
         ({"rescale_factor": 0}, "rescale_factor must be above 0"),
+        ({"rescale_factor": 255}, "rescale_factor must be at most 1"),
         ({"do_resize": "no"}, "do_resize must be true or false"),
+        ({"do_center_crop": None}, "do_center_crop must be true or false, not None"),
+        ({"size": 32, "default_to_square": True}, "has default_to_square for size: 32, which is not done here"),
         ({"image_mean": [0.5]}, "image_mean"),
         ({"size": -1}, "size"),
     ],
