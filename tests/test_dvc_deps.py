@@ -12,6 +12,8 @@ import pytest
 import yaml
 from dvc.utils.serialize import parse_py
 
+from pipeline import datasets
+
 REPOSITORY = Path(__file__).parents[1]
 PACKAGES = ("corruptions", "pipeline", "benchmark")
 
@@ -51,6 +53,16 @@ APART = {
 
 TABLE = "corruptions.table"
 """Its values are parameters of the stages that use them."""
+
+OF_CARDS = {
+    "prepare": {"task", "classes", "grey"},
+    "pretrain": {"modality", "medmnist", "mirror"},
+    "tune": {"modality", "medmnist", "mirror"},
+    "predict": {"modality", "medmnist"},
+    "score": {"modality", "medmnist", "robustmedclip_order"},
+    "report": {"modality", "medmnist", "robustmedclip_source", "title"},
+}
+"""What each stage reads of the cards: other words there make nothing anew. `export` puts whole cards into its texts."""
 
 
 @functools.cache
@@ -138,3 +150,13 @@ def test_values_in_code_equal_what_the_lock_keeps_of_them() -> None:
 
 def test_no_stage_names_a_backend() -> None:
     assert not [stage["cmd"] for stage in stages().values() if "--backend" in stage["cmd"]]
+
+
+@pytest.mark.parametrize("name", stages())
+def test_a_stage_depends_on_what_it_reads_of_every_card(name: str) -> None:
+    """A card that is added has to be named in dvc.yaml, wherever the others are."""
+    entries = [entry for entry in stages()[name].get("params", ()) if isinstance(entry, dict)]
+    named = {path: set(keys) for entry in entries for path, keys in entry.items() if path.startswith("cards/")}
+    expected = OF_CARDS.get(name)
+    assert named == ({f"cards/{dataset}.yaml": expected for dataset in datasets.DATASETS} if expected else {})
+    assert ("cards" in stages()[name]["deps"]) == (name == "export")

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
 from benchmark.data.pool import Images, Ints, Pool
 from corruptions.api import corrupt
-from corruptions.spec import CORRUPTIONS
+from corruptions.spec import CORRUPTIONS, strength
 
 SHARE = 0.5
 """Part of the images that corruption augmentation corrupts; the others stay clean."""
@@ -40,6 +41,15 @@ class RandomCorruption:
         self.profile = profile
         self.columns = dict(columns)
         self.share = share
+
+    def strengths(self, datasets: Sequence[str]) -> list[tuple[str, dict[str, Any]]]:
+        """Return the kernel and the parameters of all that images of `datasets` may be corrupted with."""
+        return [
+            strength(name, severity, profile=self.profile, column=self.columns.get(dataset, dataset))[:2]
+            for dataset in datasets
+            for name in self.names
+            for severity in range(1, self.strength + 1)
+        ]
 
     def __call__(self, pool: Pool, positions: Ints, seed: tuple[int, ...]) -> Images:
         """Return the images at `positions`, uint8 (n, 224, 224, 3); grey ones are corrupted as one channel.

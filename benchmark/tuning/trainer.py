@@ -116,7 +116,8 @@ class Tuning:
             "settings": self.settings.model_dump(mode="json"),
             "base": self.model.checksum(),
             "mirror": [may_mirror(dataset, config.source) for dataset in config.datasets],
-            "corruption": self.corruption and [BYTES_VERSION, vars(self.corruption)],
+            "corruption": self.corruption
+            and [BYTES_VERSION, vars(self.corruption), self.corruption.strengths(config.datasets)],
             "prompts": [p.model_dump(mode="json") for p in self._prompts],
             "images": [
                 (subset.dataset, subset.split, self._checksums(subset), subset.indices.tolist())

@@ -7,11 +7,9 @@ from pathlib import Path
 
 import pytest
 import yaml
-from dvc.utils.serialize import parse_py
 
 from benchmark import score
 from corruptions import CORRUPTIONS, SEVERITIES
-from pipeline import datasets
 from pipeline.paths import Workspace
 
 from .conftest import write_logits
@@ -78,22 +76,3 @@ def test_diffs_show_what_changed(changed):
     for found, at, before, after in ((curves, "3", 15, (6 * 15 + 30) / 7), (bars, "pixelate", 75, 150)):
         assert found["HEAD", "better", at] == pytest.approx(before, abs=1e-4)
         assert found["workspace", "better", at] == pytest.approx(after, abs=1e-4)
-
-
-@pytest.mark.parametrize("stage", ["pretrain", "tune"])
-def test_training_depends_on_what_it_reads_of_every_card(stage):
-    known = yaml.safe_load(PROJECT.read_text())["stages"][stage]
-    params = [entry for entry in known.get("do", known)["params"] if isinstance(entry, dict)]
-    named = {path: keys for entry in params for path, keys in entry.items() if path.startswith("cards/")}
-    assert named == {f"cards/{name}.yaml": ["modality", "mirror"] for name in datasets.DATASETS}
-
-
-def test_values_in_code_equal_what_the_lock_keeps_of_them():
-    """A tuple is a list there, and its stage would never be up to date."""
-    stages = [stage.get("do", stage) for stage in yaml.safe_load(PROJECT.read_text())["stages"].values()]
-    named = [entry for stage in stages for entry in stage.get("params", ()) if isinstance(entry, dict)]
-    code = {(path, key.partition(".")[0]) for entry in named for path in entry for key in entry[path] if ".py" in path}
-    assert ("pipeline/config.py", "SCALES") in code
-    for path, key in code:
-        value = parse_py((PROJECT.parent / path).read_text(), path)[key]
-        assert json.loads(json.dumps(value)) == value, f"{key} of {path}"

@@ -67,6 +67,18 @@ def test_one_severity_reruns_its_corruption_alone(project: Path) -> None:
     assert set(repro(project)) <= {*(f"corrupt@{d}-brightness" for d in DATASETS), "verify", "gallery"}
 
 
+def test_words_and_comments_in_cards_rerun_nothing(project: Path) -> None:
+    """Also those of a data set that is not built."""
+    repro(project)
+    cards = sorted((project / "cards").glob("*.yaml"))
+    before = {path: path.read_text() for path in cards}
+    for path, text in before.items():
+        path.write_text("# a comment\n" + text.replace("title: ", "title: Well known "))
+    assert repro(project) == []
+    for path, text in before.items():
+        path.write_text(text)
+
+
 def test_a_deleted_file_comes_back_and_nothing_else_runs(project: Path) -> None:
     lost = project / "data" / "MediMeta-C" / "pbc" / "test" / "zoom_blur_severity_3.npz"
     before = hashlib.sha256(lost.read_bytes()).hexdigest()

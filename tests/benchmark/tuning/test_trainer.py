@@ -21,6 +21,8 @@ from benchmark.tuning import trainer
 from benchmark.tuning.geometry import RandomCropAndMirror
 from benchmark.tuning.records import TuneRecord
 from benchmark.tuning.trainer import Progress, Tuning
+from corruptions import CORRUPTIONS
+from corruptions.table import STRENGTHS
 from pipeline.cell import CLEAN
 from pipeline.config import Tuned, read_config
 from pipeline.errors import UserError
@@ -216,6 +218,17 @@ def test_a_checkpoint_of_other_settings_or_a_damaged_one_is_not_gone_on_with(run
 
 def test_held_out_corruptions_are_never_trained_on(trained):
     assert set(tuning(trained, "robust").corruption.names).isdisjoint({"contrast", "zoom_blur"})
+
+
+@pytest.mark.parametrize("corruption", CORRUPTIONS)
+def test_a_severity_trains_what_it_is_trained_on_anew_and_nothing_else(trained, monkeypatch, corruption):
+    before = [tuning(trained, name).key for name in ("plain", "robust")]
+    row = STRENGTHS["imagenet-c"][corruption]
+    name, values = next((name, values) for name, values in row.items() if isinstance(values, list))
+    monkeypatch.setitem(row, name, [values[-1], *values[1:]])
+    after = [tuning(trained, name).key for name in ("plain", "robust")]
+    is_held_out = corruption in read_config(Workspace(trained)).benchmark.held_out
+    assert [old == new for old, new in zip(before, after, strict=True)] == [True, is_held_out]
 
 
 def test_tuning_leaves_an_adapter_that_loads_and_moves_nothing_else(trained, capsys):
