@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import datetime
 import json
+import re
 from functools import cache
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any, Self, TypeVar
 
 import yaml
@@ -19,6 +20,16 @@ R = TypeVar("R", bound=Record)
 
 # The other two sets of MedMNIST-C; Yang et al. 2023, "MedMNIST v2", section "Details for each dataset".
 _MEDMNIST = {"breastmnist": "breast ultrasound", "retinamnist": "retinal fundus photography"}
+
+_YEAR = r"(?:19|20)\d\d"
+_MONTH = r"(?:jan|feb|mar|apr|ma[iy]|jun|jul|aug|sep|o[ck]t|nov|de[cz])[a-z]*"
+_DATE = re.compile(
+    rf"(?<!\d)(?:{_YEAR}[01]\d[0-3]\d|{_YEAR}[-_. ][01]?\d[-_. ][0-3]?\d|[0-3]?\d[-_. ][01]?\d[-_. ]{_YEAR}"
+    rf"|[0-3]?\d[-_. ]*{_MONTH}[-_. ]*{_YEAR}|{_YEAR}[-_. ]*{_MONTH}[-_. ]*[0-3]?\d)(?!\d)",
+    re.IGNORECASE,
+)
+_NUMBER = re.compile(r"\d{7,}")  # as hospitals give to patients
+_WORD_PAIR = re.compile(r"(?<![^\W\d_])([^\W\d_]{2,})[-_ ,.^]+([^\W\d_]{2,})")
 
 _NO_DATASETS = ("changes", "collections", "own")
 """Files in ``cards/`` that are no data set's card."""
@@ -199,6 +210,13 @@ def own_card(workspace: Workspace, dataset: str) -> OwnCard:
     path = workspace.root / "cards" / "own.yaml"
     entries = _read(path) if path.exists() else {}
     return _record(path, entries.get(dataset, {}), OwnCard, dataset)
+
+
+def looks_personal(name: str) -> bool:
+    """Say whether the name of a file, folder, class or data set looks like a person's, a date or a patient's number."""
+    pairs = _WORD_PAIR.findall(name.removesuffix(PurePath(name).suffix))
+    is_name = any(first[0].isupper() and second[0].isupper() for first, second in pairs)
+    return bool(is_name or "^" in name or _DATE.search(name) or _NUMBER.search(name))
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from pipeline import sources
 from pipeline.config import read_config
 from pipeline.errors import UserError
 from pipeline.io.records import Record, write_record
+from pipeline.io.regular import is_leftover
 from pipeline.paths import Workspace
 from pipeline.run import command_line
 from pipeline.sources import SourceFile
@@ -43,6 +44,8 @@ def fetch(workspace: Workspace, source: str, datasets: Sequence[str], *, base_ur
     module = sources.find(source, datasets)
     folder = workspace.raw(source)
     folder.mkdir(parents=True, exist_ok=True)
+    for dataset in datasets:
+        _check_links(folder, dataset)
     with _locked(folder):
         files = module.fetch(folder, datasets, base_url)
     write_record(workspace.manifests / "source.json", SourceManifest(source=source, files=files))
@@ -61,6 +64,21 @@ def _checked_base_url(url: str) -> str:
     except ValueError:
         raise UserError("--base-url must be http://HOST or https://HOST, with no port or one from 1 to 65535") from None
     return url.rstrip("/")
+
+
+def _check_links(folder: Path, dataset: str) -> None:
+    """Refuse links to folders in a data set's own: DVC does not look behind them, so changes there would build nothing.
+
+    Behind links to files, and behind `folder` itself, it does.
+    """
+    own = folder / dataset
+    below = (Path(parent, name) for parent, names, _ in os.walk(own) for name in names if not is_leftover(name))
+    for path in (own, *below):
+        if path.is_symlink() and path.is_dir():
+            raise UserError(
+                f"{path} is a link to a folder, and DVC sees no change behind it: replace it by a folder of links to"
+                f" files, as `cp -rs` makes it, or let {folder} be the link"
+            )
 
 
 @contextmanager

@@ -7,7 +7,9 @@ data/prepared/<dataset>/, with rows.csv (where each image came from) and dropped
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
+import itertools
 import sys
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -38,7 +40,10 @@ def prepare(workspace: Workspace, dataset: str, config: Config, *, workers: int)
     config.check_dataset(dataset)
     splits = {split: _load(workspace, dataset, split, config) for split in _splits(config)}
     _check_agreement(dataset, splits)
-    entries = {split: _write(workspace, dataset, split, clean, config, workers) for split, clean in splits.items()}
+    entries: dict[str, ArraysEntry] = {}
+    digests: dict[str, list[bytes]] = {}
+    for split, clean in splits.items():
+        entries[split], digests[split] = _write(workspace, dataset, split, clean, config, workers)
     _write_csv(workspace.rows(dataset), ("split", "index", "label", "image_id"), _rows(splits))
     _write_csv(
         workspace.dropped(dataset),
@@ -46,6 +51,7 @@ def prepare(workspace: Workspace, dataset: str, config: Config, *, workers: int)
         ((split, *dropped) for split, clean in splits.items() for dropped in clean.dropped),
     )
     _report_dropped(workspace, dataset, splits)
+    _report_shared(dataset, splits, digests)
     first = splits[RELEASED[0]]
     prepared = CleanManifest(
         bytes_version=BYTES_VERSION,
@@ -93,7 +99,11 @@ def _check_agreement(dataset: str, splits: dict[str, Clean]) -> None:
             raise UserError(f"{dataset}: split {split} has other classes or channels than {RELEASED[0]}")
 
 
-def _write(workspace: Workspace, dataset: str, split: str, clean: Clean, config: Config, workers: int) -> ArraysEntry:
+def _write(
+    workspace: Workspace, dataset: str, split: str, clean: Clean, config: Config, workers: int
+) -> tuple[ArraysEntry, list[bytes]]:
+    """Write the file of a split; return its entry, and the SHA-256 of each image's pixels."""
+    digests: list[bytes] = []
     channels = 3 if split in RELEASED and config.channels == "rgb" else clean.channels
     starts = range(0, len(clean.labels), _BATCH)
 
@@ -108,8 +118,9 @@ def _write(workspace: Workspace, dataset: str, split: str, clean: Clean, config:
     ):
         for images in ordered(read, starts, workers=workers):
             writer.append(images)
+            digests += [hashlib.sha256(image[..., : clean.channels].tobytes()).digest() for image in images]
             bar.update(len(images))
-    return manifest.clean_entry(clean.labels, clean.class_names, writer.checksums)
+    return manifest.clean_entry(clean.labels, clean.class_names, writer.checksums), digests
 
 
 def _report_dropped(workspace: Workspace, dataset: str, splits: dict[str, Clean]) -> None:
@@ -119,6 +130,24 @@ def _report_dropped(workspace: Workspace, dataset: str, splits: dict[str, Clean]
         top = "; ".join(f"{count}: {reason}" for reason, count in reasons.most_common(3))
         path = workspace.dropped(dataset)
         print(f"warning: {dataset}: {reasons.total()} files are left out ({top}); {path} names each", file=sys.stderr)
+
+
+def _report_shared(dataset: str, splits: dict[str, Clean], digests: dict[str, list[bytes]]) -> None:
+    """Say which images two splits have in common, whatever they are called there: one of them may be tuned on."""
+    for split, other in itertools.combinations(splits, 2):
+        first = dict(zip(digests[split], splits[split].image_ids, strict=True))
+        shared = [
+            (first[digest], image_id)
+            for digest, image_id in zip(digests[other], splits[other].image_ids, strict=True)
+            if digest in first
+        ]
+        if shared:
+            (one, same), count = shared[0], len(shared)
+            print(
+                f"warning: {dataset}: {count} of {len(digests[other])} images of {other} are in {split} too, such as"
+                f" {same!a} = {one!a}: if one of the two is tuned on, scores on the other are not of unseen images",
+                file=sys.stderr,
+            )
 
 
 def _rows(splits: dict[str, Clean]) -> Iterable[Sequence[object]]:

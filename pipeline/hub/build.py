@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import csv
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path, PurePath
+from pathlib import Path
 from typing import TypeVar
 
 from corruptions.spec import CORRUPTIONS
@@ -20,11 +19,6 @@ from pipeline.paths import Workspace
 T = TypeVar("T")
 
 NOT_STATED = "not stated"
-
-_YEAR = r"(?:19|20)\d\d"
-_DATE = re.compile(rf"(?<!\d)(?:{_YEAR}[-_. ]?[01]\d[-_. ]?[0-3]\d|[0-3]?\d[-_. ][01]?\d[-_. ]{_YEAR})(?!\d)")
-_NUMBER = re.compile(r"\d{7,}")  # as hospitals give to patients
-_WORD_PAIR = re.compile(r"(?<![^\W\d_])([^\W\d_]{2,})[-_ ,.^]+([^\W\d_]{2,})")
 
 SYNTHETIC = "phantom"
 """The source whose images no one ever took."""
@@ -196,7 +190,7 @@ def source_ids(workspace: Workspace, dataset: str) -> dict[str, list[str]]:
 def personal_names(workspace: Workspace, build: Build) -> Iterator[str]:
     """Yield a warning for names in somebody's own images that look like a person's, a date or a patient's number."""
     for dataset in build.datasets if build.source == OWN else ():
-        public = [name for name in (dataset.name, *dataset.clean.class_names) if _looks_personal(name)]
+        public = [name for name in (dataset.name, *dataset.clean.class_names) if datasets.looks_personal(name)]
         if public:
             names = ", ".join(map(ascii, public))
             yield (
@@ -204,18 +198,13 @@ def personal_names(workspace: Workspace, build: Build) -> Iterator[str]:
                 " say who is shown or when: rename those folders, or look twice"
             )
         files = [name for ids in source_ids(workspace, dataset.name).values() for name in ids]
-        private = [name for name in files if _looks_personal(name.rpartition("/")[2])]
+        private = [name for name in files if any(map(datasets.looks_personal, name.split("/")[1:]))]  # after the class
         if private:
             yield (
-                f"{dataset.name}: the names of {len(private)} of {len(files)} files, such as {private[0]!a}, may say"
-                " who is shown or when; numbers are published instead, but look whether the images show such text"
+                f"{dataset.name}: the names of {len(private)} of {len(files)} files or their folders, such as"
+                f" {private[0]!a}, may say who is shown or when; numbers are published instead, but look whether the"
+                " images show such text"
             )
-
-
-def _looks_personal(name: str) -> bool:
-    pairs = _WORD_PAIR.findall(name.removesuffix(PurePath(name).suffix))
-    is_name = any(first[0].isupper() and second[0].isupper() for first, second in pairs)
-    return bool(is_name or "^" in name or _DATE.search(name) or _NUMBER.search(name))
 
 
 def _shared(key: str, values: list[T | None]) -> T:

@@ -20,9 +20,11 @@ _KINDS = {
 
 
 _LEFTOVERS = {
-    *("thumbs.db", "desktop.ini", "$recycle.bin", "system volume information"),  # Windows
-    *("__macosx", "icon\r"),  # macOS
-    *("@eadir", "#recycle", "#snapshot", "@recycle", "@recently-snapshot", "lost+found"),  # NAS and Linux
+    *("thumbs.db", "ehthumbs.db", "desktop.ini", "$recycle.bin", "recycler", "system volume information"),  # Windows
+    *("__macosx", "icon\r", "network trash folder", "temporary items"),  # macOS
+    *("@eadir", "@tmp", "@sharebin", "#recycle", "#snapshot", "~snapshot"),  # NAS
+    *("@recycle", "@recently-snapshot", "@__thumb", "lost+found"),  # NAS and Linux
+    "__pycache__",  # which .dvcignore hides from DVC
 }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import sys
 from collections.abc import Callable
@@ -48,6 +49,8 @@ def available_cores(cgroup: Path = Path("/sys/fs/cgroup")) -> int:
 
 def run(work: Callable[[], int | None]) -> int:
     """Do the work of a command and return its exit code: 0, 1 with a sentence on stderr, 130 or 143 if interrupted."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # as stderr: names may have letters that a terminal lacks
     try:
         with interrupts.raising():
             end_with_dvc()

@@ -10,6 +10,7 @@ is.
 from __future__ import annotations
 
 import functools
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -17,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.cell import SIZE
+from pipeline.datasets import looks_personal
 from pipeline.errors import UserError
 from pipeline.io.checksums import file_checksum
 from pipeline.io.regular import check_regular
@@ -75,6 +77,13 @@ def fetch(folder: Path, datasets: Sequence[str], base_url: str) -> dict[str, Sou
         for path in progress(paths, desc=f"check {dataset}", unit="img"):
             check_regular(path)
             files[image_id(path, folder)] = SourceFile(size=path.stat().st_size, sha256=file_checksum(path))
+    personal = [name for name in files if any(map(looks_personal, name.split("/")))]
+    if personal:
+        print(
+            f"warning: {len(personal)} names of files or folders, such as {personal[0]!a}, may say who is shown or"
+            " when: manifests/source.json has them, so think before you commit and push it",
+            file=sys.stderr,
+        )
     return files
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import re
 import unicodedata
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pipeline.errors import UserError
@@ -72,6 +72,9 @@ def list_splits(folder: Path) -> dict[str, Listing]:
         UserError: a class is missing in a split or has no image there, or a name or link cannot be used.
     """
     listings = {split: _listing(folder / split) for split in SPLITS if os.path.lexists(folder / split)}
+    if listings:
+        split, listing = next(reversed(listings.items()))
+        listings[split] = replace(listing, dropped=(*listing.dropped, *_beside(folder)))
     for split, listing in listings.items():
         for other, reference in listings.items():
             missing = [name for name in reference.classes if name not in listing.classes]
@@ -81,6 +84,14 @@ def list_splits(folder: Path) -> dict[str, Listing]:
                     f" all classes: where one is meant to have no image, make its folder with a file named {EMPTY}"
                 )
     return listings
+
+
+def _beside(folder: Path) -> Iterator[tuple[str, str]]:
+    """Yield id and reason of every file of a data set's folder that is in none of its splits."""
+    for path in sorted(folder.iterdir()):
+        if path.name not in SPLITS and not is_leftover(path.name):
+            for file in walk(path) if path.is_dir() else [path]:
+                yield f"../{image_id(file, folder)}", f"in none of the folders {', '.join(SPLITS)}"
 
 
 def image_id(path: Path, folder: Path) -> str:
@@ -118,12 +129,12 @@ def _listing(folder: Path) -> Listing:
 def _class_name(path: Path) -> str:
     """Return the name of the class whose folder is `path`."""
     try:
-        path.name.encode("utf-8")
-    except UnicodeEncodeError:
+        name = os.fsencode(path.name).decode("utf-8")  # whatever encoding the locale has
+    except UnicodeDecodeError:
         raise UserError(f"{image_id(path, path.parents[1])}: a class's name must be UTF-8; rename the folder") from None
     if not path.is_dir():
         raise UserError(f"{path} is a link to {path.readlink()}, which is not there")
-    return unicodedata.normalize("NFC", path.name)
+    return unicodedata.normalize("NFC", name)
 
 
 def _images(folder: Path, split: Path) -> tuple[list[Path], list[tuple[str, str]]]:

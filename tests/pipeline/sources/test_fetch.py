@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -133,6 +134,41 @@ def test_phantom_and_image_folders_bring_nothing(
     assert run(tmp_path, server.url) == 0
     assert receipt(tmp_path) != first
     assert server.asked == []
+
+
+@pytest.mark.parametrize("place", ["mine", "mine/val", "mine/val/a", "mine/val/a/patient"])
+def test_a_link_to_a_folder_is_refused_since_dvc_sees_nothing_behind_it(
+    tmp_path: Path, server: Server, capsys: pytest.CaptureFixture[str], place: str
+) -> None:
+    write_params(tmp_path, source="imagefolder", datasets=["mine"])
+    raw = Workspace(tmp_path).raw("imagefolder")
+    image = raw / "mine" / "val" / "a" / "patient" / "1.png"
+    image.parent.mkdir(parents=True)
+    image.write_bytes(b"one")
+    (raw / place).rename(tmp_path / "elsewhere")
+    (raw / place).symlink_to(tmp_path / "elsewhere")
+    refuse(capsys, tmp_path, server.url, f"imagefolder/{place} is a link to a folder, and DVC sees no change behind it")
+    (raw / place).unlink()
+    subprocess.run(["cp", "-rs", tmp_path / "elsewhere", raw / place], check=True)  # as the sentence says
+    assert run(tmp_path, server.url) == 0
+    assert list(receipt(tmp_path)["files"]) == ["mine/val/a/patient/1.png"]
+    raw.rename(tmp_path / "all")
+    raw.symlink_to(tmp_path / "all")
+    assert run(tmp_path, server.url) == 0
+
+
+def test_names_that_git_would_keep_are_warned_of(
+    tmp_path: Path, server: Server, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_params(tmp_path, source="imagefolder", datasets=["mine"])
+    for name in ("a/1.png", "a/Doe_John/2.png"):
+        path = Workspace(tmp_path).raw("imagefolder") / "mine" / "val" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"one")
+    assert run(tmp_path, server.url) == 0
+    said = capsys.readouterr().err
+    assert "warning: 1 names of files or folders, such as 'mine/val/a/Doe_John/2.png'" in said
+    assert "manifests/source.json" in said
 
 
 def test_the_command_explains_itself(capsys: pytest.CaptureFixture[str]) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import shutil
 import socket
+import subprocess
+import sys
 import unicodedata
 from pathlib import Path
 
@@ -21,7 +23,7 @@ from pipeline.io.regular import is_leftover
 from pipeline.paths import Workspace
 from pipeline.sources import Clean
 from pipeline.sources.imagefolder import fetch
-from tests.faults.workspace import write_params
+from tests.faults.workspace import REPOSITORY, write_params
 
 
 def put(path: Path) -> Path:
@@ -170,6 +172,26 @@ def test_class_names_are_the_same_however_a_disk_composes_their_letters(folder: 
     refuse(folder, "two folders that are both named")
 
 
+def test_a_class_has_the_same_name_in_every_locale(folder: Path) -> None:
+    put(folder / "val" / "mélanome" / "1.png")
+    put(folder / "test" / "mélanome" / "1.png")
+    show = "import sys; from pathlib import Path; from pipeline.sources.imagefolder.listing import list_splits as s"
+    show += "; print(ascii(list(s(Path(sys.argv[1]))['test'].classes)))"
+    plain = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}  # the names of files are decoded as ASCII
+    command = [sys.executable, "-c", show, folder]
+    shown = subprocess.run(command, env=os.environ | plain, cwd=REPOSITORY, capture_output=True, check=True)
+    assert shown.stdout.strip() == rb"['a', 'b', 'm\xe9lanome']"
+
+
+def test_what_lies_beside_the_splits_is_named(folder: Path) -> None:
+    put(folder / "validation" / "a" / "1.png")
+    put(folder / "2.png")
+    put(folder / "@eaDir" / "3.png")
+    reason = "in none of the folders train, val, test"
+    assert load(folder).dropped == (("../2.png", reason), ("../validation/a/1.png", reason))
+    assert load(folder, "val").dropped == ()
+
+
 def test_names_that_are_no_text(folder: Path) -> None:
     path = folder / "test" / "a" / os.fsdecode(b"2\xff.png")
     put(path)
@@ -209,6 +231,26 @@ def test_any_names_make_the_same_data_set_in_every_split(
     assert len(fetch(folder.parent, ["mine"], "")) == 2 * len(clean.image_ids)
 
 
+def test_images_that_two_splits_share_are_said_on_the_terminal(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_params(tmp_path, source="imagefolder", datasets=["mine"], columns={"mine": "oct"}, limit=None)
+    workspace = Workspace(tmp_path)
+    folder = workspace.raw("imagefolder") / "mine"
+    for level, name in enumerate(("train/a/1", "train/a/2", "val/a/1", "test/a/1", "test/a/3")):
+        path = folder / f"{name}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(np.full((4, 4), level, np.uint8)).save(path)
+    shutil.copy(folder / "train/a/2.png", folder / "test/a/4.png")
+    Image.open(folder / "test/a/1.png").convert("RGB").save(folder / "val/a/9.png")  # another file, the same pixels
+    prepare.prepare(workspace, "mine", read_config(workspace), workers=1)
+    first, second = capsys.readouterr().err.splitlines()
+    assert first.startswith(
+        "warning: mine: 1 of 3 images of test are in val too, such as 'a/1.png' = 'a/9.png': if one"
+    )
+    assert "1 of 2 images of train are in test too, such as 'a/2.png' = 'a/4.png'" in second
+
+
 def test_what_is_left_out_is_said_on_the_terminal(
     folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -217,7 +259,7 @@ def test_what_is_left_out_is_said_on_the_terminal(
     shutil.copytree(folder, workspace.raw("imagefolder") / "mine")
     shutil.copytree(folder / "val", workspace.raw("imagefolder") / "mine" / "train")
     prepare.prepare(workspace, "mine", read_config(workspace), workers=1)
-    assert capsys.readouterr().err == ""
+    assert "left out" not in capsys.readouterr().err
     for name in ("2.bmp", "3.bmp", "notes.txt"):
         (workspace.raw("imagefolder") / "mine" / "test" / "a" / name).write_bytes(b"x")
     (workspace.raw("imagefolder") / "mine" / "val" / "a" / "2.png").write_bytes(b"x")
