@@ -116,7 +116,7 @@ def share_out(predictor: Predictor, pending: Mapping[str, Pending], devices: Seq
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the stage from a command line."""
     parser = command_line.parser(__doc__)
-    parser.add_argument("--model", required=True, help="a name of the zoo, or one under benchmark.tuned in params.yaml")
+    parser.add_argument("--model", required=True, help="a name of the zoo, or one under benchmark.tuned of params.yaml")
     parser.add_argument("--dataset", action="append", default=[], help="may be repeated (default: all that are scored)")
     parser.add_argument("--split", choices=("val", "test"), help="default: benchmark.split of params.yaml")
     parser.add_argument(
@@ -139,17 +139,21 @@ def main(argv: Sequence[str] | None = None) -> int:
         processes.end_with_stdin()
 
     def work() -> None:
-        predicted = predict(
-            args.root,
-            args.model,
-            datasets=args.dataset,
-            split=args.split,
-            on_the_fly=args.on_the_fly,
-            devices=args.device,
-            shard=args.shard,
-        )
+        from pipeline.config import read_config
+        from pipeline.paths import Workspace
+
         share = "" if args.shard == (0, 1) else f", share {args.shard[0] + 1} of {args.shard[1]}"
-        print(f"{args.model}{share}: {predicted}")
+        for name in read_config(Workspace(args.root)).benchmark.points(args.model):
+            predicted = predict(
+                args.root,
+                name,
+                datasets=args.dataset,
+                split=args.split,
+                on_the_fly=args.on_the_fly,
+                devices=args.device,
+                shard=args.shard,
+            )
+            print(f"{name}{share}: {predicted}")
 
     return command_line.run(work)
 

@@ -3,8 +3,8 @@
 The text side stays frozen: cross entropy, with the model's own logit scale, against the text features of the classes.
 The epoch that is kept is the best on images that are neither tuned on nor scored: the rest of the split that the shots
 came from, and the val split unless that is scored. Where no such image is left the last epoch is kept. Writes
-data/models/<name>/adapter (PEFT), tune.json and DVCLive's curves in live/. Interrupted, it goes on from the last epoch,
-to the same weights on a CPU.
+data/models/<name>/adapter (PEFT), tune.json and DVCLive's curves in live/, of a grid for every point.
+Interrupted, it goes on from the last epoch, to the same weights on a CPU.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
 def tune(root: Path | str, name: str) -> TuneRecord:
     """Tune the model `name` of params.yaml and write its adapter, record and curves; return the record."""
-    from benchmark.tuning.adapters import save_adapter, saved_record
+    from benchmark.tuning.adapters import copy_adapter, save_adapter, saved_record
+    from benchmark.tuning.records import TuneRecord
     from benchmark.tuning.trainer import Tuning
     from pipeline.config import ROBUSTMEDCLIP, read_config
     from pipeline.paths import Workspace
@@ -33,16 +34,21 @@ def tune(root: Path | str, name: str) -> TuneRecord:
     if saved := saved_record(workspace, name, tuning.key):
         print(f"tune {name}: trained before with the same settings, images and base; nothing to do")
         return saved
+    base, synthetic = tuning.model.record, config.source == "phantom"
+    if other := copy_adapter(base, workspace, name, tuning.key, synthetic=synthetic):
+        print(f"tune {name}: {other} was trained with the same settings, images and base; copied")
+        return TuneRecord.read(workspace, name)
     epochs, held = tuning.settings.epochs, tuning.held
-    chosen = f"{len(held)} images to choose the epoch on" if held else "no image left to choose on: the last is kept"
+    chosen = "no image left to choose the epoch on: the last is kept"
+    if held:
+        chosen = f"the epoch is chosen on {len(held)} images ({tuning.images.chosen_on})"
     print(f"tune {name}: {len(tuning.shots)} shots, {epochs} epochs, {chosen}")
     if tuning.protocol == "robustmedclip":
         settings = tuning.settings.model_dump(mode="json")
         words = [f"{k} {settings[k]}" + f" (not {v})" * (settings[k] != v) for k, v in ROBUSTMEDCLIP.items()]
         print(f"tune {name}: protocol robustmedclip in place of benchmark.tune: {', '.join(words)}")
     record = tuning.keep_best(tuning.run())
-    synthetic = config.source == "phantom"
-    save_adapter(tuning.tower, tuning.model.record, workspace, name, record, synthetic=synthetic)
+    save_adapter(tuning.tower, base, workspace, name, record, synthetic=synthetic)
     tuning.checkpoint_path.unlink(missing_ok=True)
     return record
 
@@ -50,11 +56,15 @@ def tune(root: Path | str, name: str) -> TuneRecord:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the stage from a command line."""
     parser = command_line.parser(__doc__)
-    parser.add_argument("--model", required=True, help="a name under benchmark.tuned in params.yaml")
+    parser.add_argument("--model", required=True, help="a name under benchmark.tuned in params.yaml, or a grid's point")
     args = parser.parse_args(argv)
 
     def work() -> None:
-        tune(args.root, args.model)
+        from pipeline.config import read_config
+        from pipeline.paths import Workspace
+
+        for name in read_config(Workspace(args.root)).benchmark.points(args.model):
+            tune(args.root, name)
 
     return command_line.run(work)
 

@@ -17,6 +17,7 @@ from pydantic_core import PydanticCustomError
 from corruptions.spec import CORRUPTIONS, PROFILES, strength
 from corruptions.table import COLUMNS
 from pipeline.errors import UserError
+from pipeline.grid import GridError, family, multiply_all
 from pipeline.io.records import Record, explain
 from pipeline.paths import Workspace, checked_name
 
@@ -208,7 +209,9 @@ class Benchmark(Record):
         on_the_fly: predict on cells made in memory, with the same bytes, instead of reading files.
         weights: by model, the folder of its files if they are not to come from the Hub; or, for a name of one's own,
             which pinned model it is, as ``open_clip:ARCHITECTURE/TAG@COMMIT``.
-        pretrain, tune, tuned: see there.
+        pretrain, tune: see there.
+        tuned: see there; a setting that is a list multiplies out to one model a value, named ``<name>/<values>``, and
+            <name> among `models` stands for them all.
     """
 
     baseline: str = PHANTOM_CLIP
@@ -231,6 +234,9 @@ class Benchmark(Record):
     @model_validator(mode="after")
     def _check(self) -> Self:
         if self.baseline not in self.models:
+            grid = [name for name in self.tuned if family(name) == self.baseline]
+            if grid:
+                raise ValueError(f"the baseline {self.baseline!r} stands for {len(grid)} models; name one: {grid[0]}")
             raise ValueError(f"models lacks the baseline {self.baseline!r}, which mCE is divided by")
         if len(set(self.models)) < len(self.models):
             raise ValueError("models names one twice")
@@ -242,7 +248,8 @@ class Benchmark(Record):
         for collection in self.workspaces:
             if collection not in self.collections:
                 raise ValueError(f"workspaces names {collection!r}; have {', '.join(self.collections) or 'none'}")
-        bases = list(dict.fromkeys(tuned.base for tuned in self.tuned.values() if tuned.base not in self.tuned))
+        ours = {*self.tuned, *map(family, self.tuned)}
+        bases = list(dict.fromkeys(tuned.base for tuned in self.tuned.values() if tuned.base not in ours))
         for name, tuned in self.tuned.items():
             try:
                 split = self.settings(name).split
@@ -259,6 +266,10 @@ class Benchmark(Record):
     def settings(self, name: str) -> TuningSettings:
         """Return all settings of a model under `tuned`."""
         return self.tuned[name].settings(self.tune, self.protocol)
+
+    def points(self, name: str) -> tuple[str, ...]:
+        """Return the models that a name of params.yaml stands for: those of a grid, or the one of that name."""
+        return tuple(model for model in self.tuned if name in (model, family(model))) or (name,)
 
     @property
     def templates(self) -> str:
@@ -392,9 +403,13 @@ def read_config(workspace: Workspace) -> Config:
     if not isinstance(value, dict):
         raise UserError(f"{path} must hold names and values, such as `source: phantom`")
     try:
+        if isinstance(benchmark := value.get("benchmark"), dict):
+            value["benchmark"] = multiply_all(benchmark)
         return Config.model_validate_json(json.dumps(value, default=str))
     except ValidationError as wrong:
         raise UserError(f"{path}: {explain(wrong.errors()[0], Config)}") from None
+    except GridError as wrong:
+        raise UserError(f"{path}: benchmark.{wrong}") from None
 
 
 class _UniqueKeys(yaml.SafeLoader):

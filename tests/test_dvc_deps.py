@@ -22,6 +22,7 @@ CARRIERS = (
     "pipeline.cell",
     "pipeline.config",
     "pipeline.errors",
+    "pipeline.grid",
     "pipeline.io.atomic",
     "pipeline.io.checksums",
     "pipeline.io.records",

@@ -15,6 +15,7 @@ from benchmark.scoring import cube as cubes
 from benchmark.scoring.aggregation import ce, defined_mean, over_datasets
 from benchmark.scoring.records import ScoreName, ScoresRecord, Summary
 from pipeline.errors import UserError
+from pipeline.grid import family
 from pipeline.io.atomic import atomic_write
 from pipeline.io.records import read_record, write_json
 from pipeline.paths import Workspace
@@ -93,11 +94,15 @@ def _main(summary: Summary) -> dict[str, float | None]:
 
 
 def _error_by_severity(cube: xr.Dataset) -> pd.DataFrame:
-    """Mean error, percent, over corruptions, data sets, then collections: a row a severity, and a column a model."""
+    """Mean error, percent, over corruptions, data sets, then collections: a row a severity, and a column a model.
+
+    The models of a grid have one column, their mean, since dvc.yaml knows them by one name.
+    """
     clean = cube.clean_error.expand_dims(severity=[0])
     errors = xr.concat([clean, cube.error.mean("corruption")], "severity", coords="minimal").isel(sample=0, drop=True)
     by_model = (100 * over_datasets(errors)).to_series().unstack("model").rename_axis(columns=None)
-    return by_model.reset_index()[["severity", *cube.model.values]]
+    by_name: pd.DataFrame = by_model[cube.model.values].T.groupby(family, sort=False).mean().T.reset_index()
+    return by_name
 
 
 def _ce_by_corruption(cube: xr.Dataset, baseline: str) -> pd.DataFrame:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import shutil
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -52,14 +53,49 @@ def save_adapter(
 
     A kill in the middle of that leaves no record, rather than one of another adapter.
     """
-    folder = workspace.model(name)
     # PEFT 0.18 leaves convolutions channels last, which safetensors refuses; embedding layers it asks the Hub about
     weights = {name: tensor.contiguous() for name, tensor in tower.state_dict().items()}
+
+    def write_weights(adapter: Path) -> None:
+        tower.save_pretrained(str(adapter), state_dict=weights, save_embedding_layers=False)
+
+    _save(write_weights, base, workspace, name, record, synthetic=synthetic)
+
+
+def copy_adapter(base: ModelRecord, workspace: Workspace, name: str, key: str, *, synthetic: bool) -> str | None:
+    """Copy the adapter of the same `key` that another model has, and return that model's name; None if none has it.
+
+    So a model that becomes a point of a grid, or gets another name, is not trained anew.
+    """
+    models = workspace.model("")
+    for path in sorted(models.rglob(TUNE_RECORD)):
+        other = path.parent.relative_to(models).as_posix()
+        if record := saved_record(workspace, other, key):
+            weights = workspace.adapter(other)
+
+            def copy(adapter: Path, weights: Path = weights) -> None:
+                shutil.copytree(weights, adapter, dirs_exist_ok=True, copy_function=shutil.copyfile)
+
+            _save(copy, base, workspace, name, record, synthetic=synthetic)
+            return other
+    return None
+
+
+def _save(
+    write_weights: Callable[[Path], None],
+    base: ModelRecord,
+    workspace: Workspace,
+    name: str,
+    record: TuneRecord,
+    *,
+    synthetic: bool,
+) -> None:
+    folder = workspace.model(name)
     with interrupts.held():
         with atomic_folder(folder / "live") as live:
             write_curves(live, record.history)
         with atomic_folder(workspace.adapter(name)) as adapter:
-            tower.save_pretrained(str(adapter), state_dict=weights, save_embedding_layers=False)
+            write_weights(adapter)
             card = adapter_card(
                 name,
                 base=base.title,

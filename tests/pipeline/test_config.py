@@ -137,6 +137,8 @@ def numbers(model: type[BaseModel] = Config, place: str = "") -> Iterator[str]:
 def test_every_number_has_a_range(tmp_path: Path, place: str, value: object) -> None:
     if place.endswith("weight_decay") and value is True:
         value = "yes"
+    if "tuned" in place and value == [1]:
+        value = []  # a list with something in it is a grid
     with pytest.raises(UserError) as caught:
         read(tmp_path, **{place: value})
     assert place.replace("__", ".") in str(caught.value)
