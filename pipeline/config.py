@@ -194,7 +194,7 @@ class Benchmark(Record):
     """The section ``benchmark``.
 
     Attributes:
-        baseline: model that errors are divided by.
+        baseline: model that errors are divided by, or a .csv file with the published errors of one (docs/scores.md).
         models: models that are scored, in the report's order.
         split: split that is scored.
         protocol: ``own``, or ``robustmedclip``: views, prompts, class order and tuning of that paper's code
@@ -233,7 +233,7 @@ class Benchmark(Record):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        if self.baseline not in self.models:
+        if self.baseline not in self.models and not self.baseline.endswith(".csv"):
             grid = [name for name in self.tuned if family(name) == self.baseline]
             if grid:
                 raise ValueError(f"the baseline {self.baseline!r} stands for {len(grid)} models; name one: {grid[0]}")

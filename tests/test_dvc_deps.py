@@ -57,9 +57,9 @@ TABLE = "corruptions.table"
 
 OF_CARDS = {
     "prepare": {"task", "classes", "grey"},
-    "pretrain": {"modality", "medmnist", "mirror"},
-    "tune": {"modality", "medmnist", "mirror"},
-    "predict": {"modality", "medmnist"},
+    "pretrain": {"modality", "medmnist", "mirror", "robustmedclip_order"},
+    "tune": {"modality", "medmnist", "mirror", "robustmedclip_order"},
+    "predict": {"modality", "medmnist", "robustmedclip_order"},
     "score": {"modality", "medmnist", "robustmedclip_order"},
     "report": {"modality", "medmnist", "robustmedclip_source", "title"},
 }

@@ -63,6 +63,7 @@ class Content:
     Attributes:
         titles: what each model is called.
         shown: the same of those that figures show: all, or the representatives of a grid.
+        baseline: title of the baseline, which need not be a model.
         looks: how each of these titles is drawn.
         main, paper, tuned, models: tables, as `tables`, `tuned_grid` and `provenance` say.
         drawings: all figures, in the report's order.
@@ -76,7 +77,8 @@ class Content:
         grid = tuned_grid.tuned_grid(cube, scores)
         shown = tuned_grid.representatives(grid, scores) if grid else list(scores.models)
         self.shown = {model: self.titles[model] for model in shown}
-        self.looks = style.looks(list(self.shown.values()), self.titles[scores.baseline])
+        self.baseline = scores.published.title if scores.published else self.titles[scores.baseline]
+        self.looks = style.looks(list(self.shown.values()), self.baseline)
         self.images = sum(dataset.count for dataset in scores.datasets.values())
         self.is_phantom = any(dataset.source == "phantom" for dataset in scores.datasets.values())
         sources = (datasets.card(name).robustmedclip_source for name in datasets.DATASETS)
@@ -92,7 +94,7 @@ class Content:
         self.comparisons = tables.comparisons(scores, {model: labels[model] for model in shown})
         self.label_order = tables.label_order(scores, labels)
         self.models = [provenance.model_table(m, self.titles[m], record) for m, record in predictions.items()]
-        self.prompts = provenance.prompts_table(predictions[scores.baseline])
+        self.prompts = provenance.prompts_table(predictions.get(scores.baseline) or next(iter(predictions.values())))
         self.data_sets = provenance.data_sets_table(scores)
 
         self.error_top = style.ceiling(self._error.values.ravel())
@@ -130,7 +132,7 @@ class Content:
             known = {name: (e.value, e.low, e.high) for name, e in estimates.items() if e}
             if len(known) == len(estimates):
                 panels[title] = {name: Interval(*np.array(ends, float)) for name, ends in known.items()}
-        marks = {title: lines[self.titles[self.scores.baseline]].value for title, lines in panels.items()}
+        marks = {title: lines[self.baseline].value for title, lines in panels.items() if self.baseline in lines}
         return draw(slug("scores"), "Scores with 95 % intervals", figures.forest, panels, marks=marks, looks=self.looks)
 
     def _heat_maps(self) -> Iterator[Drawing]:

@@ -43,15 +43,16 @@ class Curve(NamedTuple):
 
 @style.styled
 def forest(panels: Mapping[str, Mapping[str, Interval]], marks: Mapping[str, float], looks: Looks) -> Figure:
-    """Draw every model's value with its interval on an axis from 0; a dashed line is at the panel's mark."""
+    """Draw every model's value with its interval on an axis from 0; a dashed line is at a panel's mark."""
     high = 30
     left = 20 + style.room(looks, 11.5)
     figure, axes = style.panels(panels, (180, high * len(looks)), Margins(left, 52, 24, 10), columns=3)
     for ax, (title, lines) in zip(axes, panels.items(), strict=True):
-        top = style.ceiling([marks[title], *(number for line in lines.values() for number in line)])
+        mark = marks.get(title, np.nan)
+        top = style.ceiling([mark, *(number for line in lines.values() for number in line)])
         ax.set(xlim=(0, top), ylim=(len(lines), 0), xticks=np.linspace(0, top, 5), yticks=[])
         ax.xaxis.set_major_formatter("{x:g}")
-        ax.axvline(marks[title], color=MUTED, lw=1, ls=(0, (4, 4)))
+        ax.axvline(mark, color=MUTED, lw=1, ls=(0, (4, 4)))
         for k, (model, (value, low, end)) in enumerate(lines.items()):
             look, y = looks[model], k + 0.5
             _name_row(ax, y, model, 11.5)

@@ -18,6 +18,8 @@ from benchmark.scoring.records import Estimate, ScoreName, Summary
 _ROUNDING = 1e-12
 """A sum of a few error rates that differs from 0 by less than this is rounding, not an image."""
 
+_ERRORS = ("error", "balanced_error", "clean_error", "clean_balanced_error")
+
 _BY_GROUP: tuple[tuple[str, ScoreName, ScoreName], ...] = (
     ("trained", "mce_trained", "mce_pooled_trained"),
     ("held_out", "mce_held_out", "mce_pooled_held_out"),
@@ -29,7 +31,7 @@ def ce(cube: xr.Dataset, baseline: str, metric: str = "error") -> xr.DataArray:
 
     Undefined where the baseline makes no error at all.
     """
-    return _percent_of_baseline(cube[metric].sum("severity"), baseline)
+    return _percent(*(errors[metric].sum("severity") for errors in (cube, _base(cube, baseline))))
 
 
 def relative_ce(cube: xr.Dataset, baseline: str, metric: str = "error") -> xr.DataArray:
@@ -37,16 +39,23 @@ def relative_ce(cube: xr.Dataset, baseline: str, metric: str = "error") -> xr.Da
 
     Undefined where the baseline does not get worse by the corruption: the ratio then says nothing.
     """
-    return _percent_of_baseline((cube[metric] - cube[f"clean_{metric}"]).sum("severity"), baseline)
+    rises = [(errors[metric] - errors[f"clean_{metric}"]).sum("severity") for errors in (cube, _base(cube, baseline))]
+    return _percent(*rises)
 
 
 def clean_ratio(cube: xr.Dataset, baseline: str) -> xr.DataArray:
     """Return the clean error in percent of the baseline's."""
-    return _percent_of_baseline(cube.clean_error, baseline)
+    return _percent(cube.clean_error, _base(cube, baseline).clean_error)
 
 
-def _percent_of_baseline(errors: xr.DataArray, baseline: str) -> xr.DataArray:
-    base = errors.sel(model=baseline, drop=True)
+def _base(cube: xr.Dataset, baseline: str) -> xr.Dataset:
+    """Return the errors of a baseline, which is a model of the cube or its published numbers, without the model."""
+    if baseline in cube.model.values:
+        return cube.sel(model=baseline, drop=True)
+    return cube.drop_dims("model").rename({f"base_{name}": name for name in _ERRORS if f"base_{name}" in cube})
+
+
+def _percent(errors: xr.DataArray, base: xr.DataArray) -> xr.DataArray:
     return 100 * (errors / base.where(base > _ROUNDING))
 
 
@@ -55,7 +64,8 @@ def pooled(cube: xr.Dataset) -> xr.Dataset:
 
     So no data set is left out of a ratio for an error that the baseline does not make.
     """
-    errors = cube[["error", "clean_error"]].where(cube.present).groupby("collection").sum("dataset")
+    names = [name for name in ("error", "clean_error", "base_error", "base_clean_error") if name in cube]
+    errors = cube[names].where(cube.present).groupby("collection").sum("dataset")
     return errors.assign_coords(present=cube.present.groupby("collection").any("dataset"))
 
 
@@ -140,7 +150,7 @@ def summarise(cube: xr.Dataset, baseline: str) -> dict[str, Summary]:
     """Return every score of every model, with its 95 % interval and the names of what was left out."""
     summaries: dict[str, Summary] = {model: {} for model in cube.model.values.tolist()}
     for name, values in terms(cube, baseline).items():
-        left_out = undefined(values)
+        left_out = undefined(values) if _point(values).notnull().any() else ()  # a published table may lack one kind
         score = _over_all(values)
         for model, summary in summaries.items():
             of_model = score.sel(model=model)

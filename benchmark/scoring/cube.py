@@ -8,7 +8,8 @@ The cube is an `xarray.Dataset` of fractions, float64:
 
 Sample 0 is the point estimate, the others are bootstrap samples; a cube read from its file has no dimension sample.
 A model has coordinates ``setting`` and ``seed`` (-1 where it was not tuned here), a data set ``collection`` and
-``modality``, a corruption its ``group`` (trained, held_out or other). ``present`` (dataset, corruption) says which
+``modality``, a corruption its ``group`` (trained, held_out or other). A baseline by its published numbers is no model
+but ``base_error`` and so on, without sample. ``present`` (dataset, corruption) says which
 corruptions a data set has: where it is false everything is NaN, and where it is true NaN means undefined, which an
 error never is.
 """
@@ -21,6 +22,7 @@ import pandas as pd
 import xarray as xr
 
 from benchmark.scoring.measure import METRICS
+from benchmark.scoring.published import with_published
 from benchmark.scoring.records import Grid
 from corruptions.spec import SEVERITIES
 from pipeline.cell import CLEAN
@@ -86,6 +88,8 @@ def _labelled(scores: xr.Dataset, grid: Grid) -> xr.Dataset:
         present=(("dataset", "corruption"), [[c in d.corruptions for c in grid.corruptions] for d in datasets]),
     )
     cube = cube.transpose(*CELL, "sample", missing_dims="ignore")
+    if grid.published is not None:
+        cube = with_published(cube, grid.published)
     if holes := _holes(cube):
         more = f" and {len(holes) - 1} more have" if holes[1:] else " has"
         raise ValueError(f"{holes[0]}{more} no error, and a hole is never averaged over")

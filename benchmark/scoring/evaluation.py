@@ -13,6 +13,7 @@ from benchmark.scoring.aggregation import by_collection, summarise
 from benchmark.scoring.comparisons import compare
 from benchmark.scoring.cube import combine
 from benchmark.scoring.measure import Measurement, check_complete, measure, read_predictions
+from benchmark.scoring.published import read_published
 from benchmark.scoring.records import Grid, Intervals, ModelScores, ScoredDataset, ScoresRecord, settings_of
 from pipeline import datasets, manifest
 from pipeline.config import Benchmark, home, read_config
@@ -41,15 +42,20 @@ def evaluate(workspace: Workspace) -> tuple[ScoresRecord, xr.Dataset]:
     for name, clean in manifests.items():
         if not clean.split(plan.split).count:
             raise UserError(f"{name} has no images in {plan.split}, so there is nothing to score; leave it out")
+    published = None
+    if plan.baseline not in plan.models:
+        corruptions = {name: tuple(clean.corruption_names) for name, clean in manifests.items()}
+        published = read_published(workspace.root / plan.baseline, corruptions)
     for model in plan.models:
         check_complete(workspace, model, manifests, plan.split)
     records = {model: PredictionRecord.read(workspace, model) for model in plan.models}
     measured = _measure_all(workspace, plan, manifests, records)
     grid = Grid(
         baseline=plan.baseline,
+        **({} if published is None else {"published": published}),
         settings=settings_of(plan),
         datasets={
-            name: ScoredDataset.of(clean, plan.split, measured[plan.baseline][name].per_class)
+            name: ScoredDataset.of(clean, plan.split, measured[plan.models[0]][name].per_class)
             for name, clean in manifests.items()
         },
         collections=dict(config.collections),

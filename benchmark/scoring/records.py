@@ -10,7 +10,7 @@ import math
 from typing import Annotated, Literal
 
 import numpy as np
-from pydantic import BeforeValidator
+from pydantic import BeforeValidator, Field
 
 from benchmark.prediction.records import PredictionRecord
 from benchmark.scoring.metrics import Reliability, undefined
@@ -218,6 +218,26 @@ def settings_of(plan: Benchmark) -> dict[str, Setting]:
     return settings
 
 
+class PublishedError(Record):
+    """A published error of a baseline, as a fraction: of clean images, or of a corruption.
+
+    `severity` is None for clean images, and for the mean over all severities.
+    """
+
+    dataset: str
+    corruption: str
+    severity: Annotated[int, Field(ge=1, le=5)] | None = None
+    error: Annotated[float, Field(ge=0, le=1)] | None = None
+    balanced_error: Annotated[float, Field(ge=0, le=1)] | None = None
+
+
+class Published(Record):
+    """A baseline by its published numbers: its name in tables, and its errors on what is scored."""
+
+    title: str
+    errors: tuple[PublishedError, ...]
+
+
 class Intervals(Record):
     """How the intervals were made."""
 
@@ -230,7 +250,8 @@ class Grid(Record):
     """What is scored; every mapping keeps the order of params.yaml.
 
     Attributes:
-        baseline: model that errors are divided by.
+        baseline: model that errors are divided by, or the file that `published` was read from.
+        published: the baseline's errors, if it is no model that was scored.
         settings: by model, in the report's order.
         datasets: by name, in the order of their collections.
         collections: data sets by collection, averaged last.
@@ -240,6 +261,7 @@ class Grid(Record):
     """
 
     baseline: str
+    published: Published | None = None
     settings: dict[str, Setting]
     datasets: dict[str, ScoredDataset]
     collections: dict[str, tuple[str, ...]]

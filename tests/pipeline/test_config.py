@@ -69,6 +69,7 @@ def test_the_projects_own_params_are_valid() -> None:
         ({"benchmark__tune__epoch": 1}, "benchmark.tune has no 'epoch'; have split, shots"),
         ({"benchmark__tuned__rmedclip__ranks": 1}, "benchmark.tuned.rmedclip has no 'ranks'; have split, shots"),
         ({"benchmark__baseline": "clip"}, "benchmark: models lacks the baseline 'clip'"),
+        ({"benchmark__baseline": "numbers.txt"}, "models lacks the baseline 'numbers.txt'"),
         ({"benchmark__models": ["phantom-clip", "phantom-clip"]}, "benchmark: models names one twice"),
         ({"benchmark__split": "train"}, "benchmark.split is 'train'; have val, test"),
         ({"benchmark__held_out": ["fog"]}, "benchmark.held_out.0 is 'fog'; have gaussian_noise"),
