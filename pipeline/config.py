@@ -19,6 +19,7 @@ from corruptions.table import COLUMNS
 from pipeline.errors import UserError
 from pipeline.grid import GridError, family, multiply_all
 from pipeline.io.records import Record, explain
+from pipeline.io.regular import read_regular
 from pipeline.paths import Workspace, checked_name
 
 Source = Literal["phantom", "medimeta", "medmnist", "imagefolder"]
@@ -395,7 +396,7 @@ def read_config(workspace: Workspace) -> Config:
     """
     path = workspace.params
     try:
-        value = yaml.load(path.read_text(encoding="utf-8"), _UniqueKeys)  # a SafeLoader: it makes no objects
+        value = yaml.load(read_regular(path).decode("utf-8"), _UniqueKeys)  # a SafeLoader: it makes no objects
     except FileNotFoundError:
         raise UserError(f"no {path}: run this in the project's folder, or name it with --root") from None
     except _YAML_ERRORS as broken:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import json
+import os
 import re
 from functools import cache
 from pathlib import Path, PurePath
@@ -14,6 +15,7 @@ from pydantic import ValidationError, model_validator
 
 from pipeline.errors import UserError
 from pipeline.io.records import Record, explain
+from pipeline.io.regular import read_regular
 from pipeline.paths import Workspace
 
 R = TypeVar("R", bound=Record)
@@ -208,7 +210,7 @@ def own_card(workspace: Workspace, dataset: str) -> OwnCard:
         UserError: it is not YAML, or has a key or value that it must not have.
     """
     path = workspace.root / "cards" / "own.yaml"
-    entries = _read(path) if path.exists() else {}
+    entries = _read(path) if os.path.lexists(path) else {}
     return _record(path, entries.get(dataset, {}), OwnCard, dataset)
 
 
@@ -221,7 +223,7 @@ def looks_personal(name: str) -> bool:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        value = yaml.safe_load(path.read_text(encoding="utf-8"))
+        value = yaml.safe_load(read_regular(path).decode("utf-8"))
     except _YAML_ERRORS as broken:
         raise UserError(f"{path} is not YAML: {' '.join(str(broken).split())}") from None
     if not isinstance(value, dict):

@@ -24,6 +24,7 @@ from pipeline.hub.records import EXPORT_VERSION, Entries, ExportRecord, FileEntr
 from pipeline.io.atomic import atomic_write, is_temporary, remove_leftover
 from pipeline.io.checksums import file_checksum
 from pipeline.io.records import read_record, write_record
+from pipeline.io.regular import read_regular
 from pipeline.paths import Workspace
 from pipeline.run import command_line
 from pipeline.run.parallel import ordered
@@ -97,7 +98,7 @@ def _documents(workspace: Workspace, config: Config, build: Build, entries: Entr
     text = card.dataset_card(build, config, entries, checksum=checksum, picture=gallery is not None)
     contents = {"SHA256SUMS": sums, "README.md": text.encode(), "croissant.json": croissant.describe(build).encode()}
     if gallery is not None:
-        contents[card.PICTURE] = gallery.read_bytes()
+        contents[card.PICTURE] = read_regular(gallery)
     for name, content in contents.items():
         with atomic_write(workspace.export / name) as handle:
             handle.write(content)

@@ -13,6 +13,7 @@ from pydantic import AfterValidator, Field
 from corruptions.spec import CORRUPTIONS, Strength
 from pipeline.cell import CLEAN, Cell
 from pipeline.errors import UserError
+from pipeline.io.checksums import file_checksum
 from pipeline.io.npz import Checksums
 from pipeline.io.records import Record, read_record, write_record
 from pipeline.paths import Workspace
@@ -165,5 +166,5 @@ def build_checksum(workspace: Workspace) -> str:
     digest = hashlib.sha256()
     for path in sorted(workspace.manifests.glob("*/*.json")):
         digest.update(f"{path.relative_to(workspace.manifests).as_posix()}\n".encode())
-        digest.update(hashlib.sha256(path.read_bytes()).digest())
+        digest.update(bytes.fromhex(file_checksum(path)))
     return digest.hexdigest()

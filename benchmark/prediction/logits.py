@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from pipeline.errors import UserError
 from pipeline.io.atomic import atomic_write
+from pipeline.io.regular import read_regular
 
 _ARCHIVE = (zipfile.BadZipFile, zlib.error, struct.error, EOFError, NotImplementedError, RuntimeError)
 _MEMBER = (
@@ -56,7 +57,7 @@ def read_logits(path: Path) -> Logits:
         UserError: it is not whole.
         FileNotFoundError: it is not there.
     """
-    data = io.BytesIO(path.read_bytes())  # where a damaged archive can't be mistaken for a damaged disk
+    data = io.BytesIO(read_regular(path))  # where a damaged archive can't be mistaken for a damaged disk
     try:
         with np.load(data, allow_pickle=False) as archive:
             members = [archive[name] for name in Logits._fields]

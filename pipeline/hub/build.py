@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +14,7 @@ from pipeline import datasets, manifest
 from pipeline.cell import CLEAN, HUB_SPLITS, RELEASED, Cell, cells_of
 from pipeline.datasets import OwnCard
 from pipeline.errors import UserError
+from pipeline.io.regular import open_regular
 from pipeline.manifest import ArraysEntry, CleanManifest, CorruptionManifest
 from pipeline.paths import Workspace
 
@@ -174,7 +176,7 @@ def source_ids(workspace: Workspace, dataset: str) -> dict[str, list[str]]:
     path = workspace.rows(dataset)
     ids: dict[str, list[str]] = {split: [] for split in HUB_SPLITS}
     try:
-        with path.open(encoding="utf-8", newline="") as handle:
+        with io.TextIOWrapper(open_regular(path), encoding="utf-8", newline="") as handle:
             for row in csv.DictReader(handle):
                 if row["split"] in ids:
                     ids[row["split"]].append(row["image_id"])

@@ -13,6 +13,7 @@ from pydantic_core import ErrorDetails
 
 from pipeline.errors import UserError
 from pipeline.io.atomic import atomic_write
+from pipeline.io.regular import read_regular
 
 R = TypeVar("R", bound="Record")
 
@@ -39,7 +40,7 @@ def read_record(path: Path, kind: type[R], *, remedy: str) -> R:
         UserError: it is not there, not JSON, or not such a record.
     """
     try:
-        return kind.model_validate_json(path.read_bytes())
+        return kind.model_validate_json(read_regular(path))
     except FileNotFoundError:
         raise UserError(f"no {path}: {remedy}") from None
     except ValidationError as wrong:

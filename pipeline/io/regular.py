@@ -5,8 +5,8 @@ from __future__ import annotations
 import errno
 import stat
 from collections.abc import Iterator
+from io import BufferedReader
 from pathlib import Path
-from typing import BinaryIO
 
 from pipeline.errors import UserError
 
@@ -54,10 +54,16 @@ def check_regular(path: Path) -> None:
         raise UserError(f"{path} is {_KINDS.get(kind, 'something else')}, where a file is needed")
 
 
-def open_regular(path: Path) -> BinaryIO:
+def open_regular(path: Path) -> BufferedReader:
     """Open a regular file for reading; see `check_regular` for what it raises."""
     check_regular(path)
     return path.open("rb")
+
+
+def read_regular(path: Path) -> bytes:
+    """Return the bytes of a regular file; see `check_regular` for what it raises."""
+    with open_regular(path) as file:
+        return file.read()
 
 
 def walk(folder: Path, *, inside: tuple[tuple[int, int], ...] = ()) -> Iterator[Path]:

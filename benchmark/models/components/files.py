@@ -10,6 +10,7 @@ from benchmark.models.components.packages import package
 from benchmark.models.record import ModelFile, ModelRecord
 from pipeline.errors import UserError
 from pipeline.io.checksums import file_checksum
+from pipeline.io.regular import read_regular
 
 
 class Files:
@@ -85,7 +86,7 @@ class Files:
 def read_json(path: Path) -> dict[str, Any]:
     """Return the object in a JSON file that others wrote; UserError if it holds none."""
     try:
-        content = json.loads(path.read_bytes())
+        content = json.loads(read_regular(path))
     except (ValueError, RecursionError) as error:  # not UTF-8, not JSON, or nested without end
         raise UserError(f"{path} is not JSON: {error}") from error
     if not isinstance(content, dict):

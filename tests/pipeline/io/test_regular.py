@@ -10,12 +10,20 @@ import h5py
 import numpy as np
 import pytest
 
-from pipeline import sources
+from benchmark.models.components import files
+from benchmark.prediction import logits
+from pipeline import datasets, sources
+from pipeline.config import read_config
 from pipeline.errors import UserError
+from pipeline.hub import build
 from pipeline.io import npz
+from pipeline.io.checksums import file_checksum
+from pipeline.io.records import read_record
 from pipeline.io.regular import open_regular, walk
+from pipeline.manifest import build_checksum
+from pipeline.paths import Workspace
 from pipeline.sources import medimeta, medmnist
-from pipeline.sources.unpack import unpack
+from pipeline.sources.unpack import Receipt, unpack
 from tests.pipeline.sources import medmnist_files
 from tests.pipeline.sources.release import write_release
 
@@ -36,10 +44,29 @@ def test_what_is_no_regular_file_is_named(tmp_path: Path, says: str) -> None:
         open_regular,
         npz.Npz,
         lambda path: npz.Array(path, remedy="fetch it anew"),
+        file_checksum,
+        lambda path: read_record(path, Receipt, remedy="run again"),
+        logits.read_logits,
+        files.read_json,
         lambda path: unpack(path, tmp_path / "new", wanted=bool, needed="info.yaml"),
     ):
         with pytest.raises(UserError, match=f"x.npz {says}|x.npz is a link to nothing, {says}"):
             read(path)
+
+
+@pytest.mark.parametrize("says", KINDS)
+def test_every_file_of_a_workspace_is_checked(tmp_path: Path, says: str) -> None:
+    workspace = Workspace(tmp_path)
+    for path, read in {
+        workspace.params: lambda: read_config(workspace),
+        tmp_path / "cards" / "own.yaml": lambda: datasets.own_card(workspace, "mine"),
+        workspace.rows("mine"): lambda: build.source_ids(workspace, "mine"),
+        workspace.manifests / "mine" / "clean.json": lambda: build_checksum(workspace),
+    }.items():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        KINDS[says](path)
+        with pytest.raises(UserError, match=f"{path.name} is a .*{says.removeprefix('is a ')}"):
+            read()
 
 
 @pytest.mark.parametrize("says", KINDS)
