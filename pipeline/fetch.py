@@ -2,6 +2,9 @@
 
 medimeta: the data sets' archives from Zenodo, unpacked. medmnist: the 224-pixel npz files from Zenodo. imagefolder and
 phantom: nothing is brought. What is there already is checked and kept; a download that stopped goes on.
+
+With --unless-prepared, as DVC runs it, a data set whose clean images are there already, pulled perhaps, is not brought
+for its own sake: what the list says of it stays.
 """
 
 from __future__ import annotations
@@ -16,9 +19,10 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from pipeline import sources
+from pipeline.cell import RELEASED, Cell
 from pipeline.config import read_config
 from pipeline.errors import UserError
-from pipeline.io.records import Record, write_record
+from pipeline.io.records import Record, read_record, write_record
 from pipeline.io.regular import is_leftover
 from pipeline.paths import Workspace
 from pipeline.run import command_line
@@ -34,8 +38,17 @@ class SourceManifest(Record):
     files: dict[str, SourceFile]
 
 
-def fetch(workspace: Workspace, source: str, datasets: Sequence[str], *, base_url: str = BASE_URL) -> None:
+def fetch(
+    workspace: Workspace,
+    source: str,
+    datasets: Sequence[str],
+    *,
+    base_url: str = BASE_URL,
+    unless_prepared: bool = False,
+) -> None:
     """Bring what `datasets` of `source` need, whole or absent, and write manifests/source.json.
+
+    With `unless_prepared` nothing is brought of a data set that is listed there and has its clean images.
 
     Raises:
         UserError: something cannot be had, or what is there is not what it should be.
@@ -47,8 +60,34 @@ def fetch(workspace: Workspace, source: str, datasets: Sequence[str], *, base_ur
     for dataset in datasets:
         _check_links(folder, dataset)
     with _locked(folder):
-        files = module.fetch(folder, datasets, base_url)
+        kept = dict(_not_needed(workspace, source, datasets)) if unless_prepared else {}
+        files = module.fetch(folder, [dataset for dataset in datasets if dataset not in kept], base_url)
+    for dataset, listed in kept.items():
+        print(f"fetch: {folder} has no {dataset}, and nothing needs it now; its list in manifests/source.json stays")
+        files |= listed
     write_record(workspace.manifests / "source.json", SourceManifest(source=source, files=files))
+
+
+def _not_needed(
+    workspace: Workspace, source: str, datasets: Sequence[str]
+) -> Iterator[tuple[str, dict[str, SourceFile]]]:
+    """Yield each data set that is listed but not there, and of which prepare has made the images, with its list.
+
+    Also one that DVC tracks and has not pulled: to run this without its data, somebody has allowed that it is missing.
+    """
+    try:
+        before = read_record(workspace.manifests / "source.json", SourceManifest, remedy="it is made anew")
+    except UserError:
+        return
+    folder = workspace.raw(source)
+    for dataset in datasets if before.source == source else ():
+        places = (dataset, f"{dataset}_224.npz")  # a folder, or MedMNIST's file
+        listed = {name: file for name, file in before.files.items() if name.partition("/")[0] in places}
+        made = [workspace.rows(dataset), *(workspace.npz(Cell(dataset, split)) for split in RELEASED)]
+        is_tracked = any((folder / f"{place}.dvc").exists() for place in places)
+        is_absent = not any(os.path.lexists(folder / place) for place in places)
+        if listed and is_absent and (is_tracked or all(path.exists() for path in made)):
+            yield dataset, listed
 
 
 def _checked_base_url(url: str) -> str:
@@ -99,12 +138,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the stage from a command line."""
     parser = command_line.parser(__doc__)
     parser.add_argument("--base-url", default=BASE_URL, help=f"a mirror of Zenodo's files (default: {BASE_URL})")
+    parser.add_argument(
+        "--unless-prepared", action="store_true", help="bring nothing of a data set whose clean images are there"
+    )
     args = parser.parse_args(argv)
 
     def run() -> None:
         workspace = Workspace(args.root)
         config = read_config(workspace)
-        fetch(workspace, config.source, config.datasets, base_url=args.base_url)
+        fetch(workspace, config.source, config.datasets, base_url=args.base_url, unless_prepared=args.unless_prepared)
 
     return command_line.run(run)
 

@@ -70,7 +70,9 @@ def fetch(folder: Path, datasets: Sequence[str], base_url: str) -> dict[str, Sou
     files: dict[str, SourceFile] = {}
     for dataset in datasets:
         if not (folder / dataset).is_dir():
-            raise UserError(f"no folder {folder / dataset}; put images into it as <split>/<class>/*.png")
+            raise UserError(
+                f"no folder {folder / dataset}; put images into it as <split>/<class>/*.png, or `dvc pull` it"
+            )
         paths = [
             path for listing in list_splits(folder / dataset).values() for path in [*listing.files, *listing.empty]
         ]

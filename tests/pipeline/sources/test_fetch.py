@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import subprocess
 from pathlib import Path
@@ -12,6 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pipeline import fetch, sources
+from pipeline.cell import RELEASED, Cell
 from pipeline.paths import Workspace
 from pipeline.sources import medimeta as medimeta_source
 from tests.faults.workspace import write_params
@@ -169,6 +171,43 @@ def test_names_that_git_would_keep_are_warned_of(
     said = capsys.readouterr().err
     assert "warning: 1 names of files or folders, such as 'mine/val/a/Doe_John/2.png'" in said
     assert "manifests/source.json" in said
+
+
+@pytest.mark.parametrize("source", ["imagefolder", "medmnist"])
+@pytest.mark.parametrize(
+    "state", [set(some) for n in range(5) for some in itertools.combinations(("listed", "there", "made", "tracked"), n)]
+)
+def test_nothing_is_brought_that_is_listed_and_not_needed(
+    tmp_path: Path, server: Server, capsys: pytest.CaptureFixture[str], source: str, state: set[str]
+) -> None:
+    """A build that was pulled has the clean images of data sets whose own files are elsewhere."""
+    dataset, place = {"imagefolder": ("mine", "mine"), "medmnist": ("breastmnist", "breastmnist_224.npz")}[source]
+    write_params(tmp_path, source=source, datasets=[dataset])
+    workspace, raw = Workspace(tmp_path), Workspace(tmp_path).raw(source)
+    raw.mkdir(parents=True)
+    listed = workspace.manifests / "source.json"
+    listed.parent.mkdir()
+    name = place if source == "medmnist" else f"{place}/val/a/1.png"
+    files = {name: {"size": 1, "sha256": "0" * 64}, f"{dataset}_2/val/a/1.png": {"size": 1, "sha256": "1" * 64}}
+    listed.write_text(json.dumps({"source": source if "listed" in state else "phantom", "files": files}))
+    before = listed.read_text()
+    if "there" in state:
+        (raw / place).touch()  # which is no folder, and not MedMNIST's file
+    if "tracked" in state:
+        (raw / f"{place}.dvc").touch()
+    if "made" in state:
+        for path in (workspace.rows(dataset), *(workspace.npz(Cell(dataset, split)) for split in RELEASED)):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.touch()
+    is_kept = {"listed"} < state and "there" not in state
+    code = fetch.main(["--root", str(tmp_path), "--base-url", server.url, "--unless-prepared"])
+    assert code == (0 if is_kept else 1)
+    if is_kept:
+        assert receipt(tmp_path)["files"] == {name: files[name]}
+        assert f"{raw} has no {dataset}" in capsys.readouterr().out
+        assert run(tmp_path, server.url) == 1, "by hand it is brought"
+    else:
+        assert listed.read_text() == before
 
 
 def test_the_command_explains_itself(capsys: pytest.CaptureFixture[str]) -> None:
