@@ -185,7 +185,7 @@ def _recorded_paths() -> list[str]:
 def _git(workspace: Workspace, *arguments: str) -> str:
     try:
         return subprocess.run(
-            ["git", "-C", str(workspace.root), *arguments], capture_output=True, text=True, check=True
+            ["git", "-C", str(workspace.root), *arguments], capture_output=True, encoding="utf-8", check=True
         ).stdout
     except (FileNotFoundError, subprocess.CalledProcessError):
         raise UserError(f"{workspace.root} is in no git repository, so nobody could say what was published") from None

@@ -255,6 +255,11 @@ class _Images:
                 f"{self.path} cannot be opened ({cause}); close the program that has it open, or set"
                 " HDF5_USE_FILE_LOCKING=FALSE where the disk has no locks"
             )
-        if isinstance(failure, MemoryError) or (isinstance(failure, OSError) and failure.errno is not None):
+        if re.search(r"\b(filter|plugin)", cause):
+            return UserError(
+                f"{self.path} is packed with a filter that is not there ({cause}); `h5repack -f NONE` undoes it"
+            )
+        is_disk = isinstance(failure, OSError) and (failure.errno is not None or "errno = " in cause)
+        if isinstance(failure, MemoryError) or is_disk:
             return UserError(f"{self.path} cannot be read ({cause})")
         return UserError(f"{self.path} is damaged ({cause}); fetch it anew")

@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 from corruptions import CORRUPTIONS
 from tests.pipeline.conftest import DATASETS, REPOSITORY, write_params
@@ -120,3 +121,24 @@ def test_the_cache_is_never_written_in_place(project: Path) -> None:
     run(project, sys.executable, "-m", "pipeline.prepare", "--dataset", "oct")
     assert before
     assert checksums() == before
+
+
+def test_a_change_behind_a_link_is_seen(tmp_path: Path) -> None:
+    """Behind the links that fetch lets pass: to a file, and to the folder of the source's own files."""
+    fetch = yaml.safe_load((REPOSITORY / "dvc.yaml").read_text(encoding="utf-8"))["stages"]["fetch"]
+    (raw,) = [dep for dep in fetch["deps"] if dep.startswith("data/raw/")]
+    (tmp_path / "dvc.yaml").write_text(yaml.safe_dump({"stages": {"fetch": {"cmd": "true", "deps": [raw]}}}))
+    (tmp_path / "params.yaml").write_text("source: imagefolder")
+    for folder in ("mount", "raw/mine/val/a", "data/raw"):
+        (tmp_path / folder).mkdir(parents=True)
+    files = [tmp_path / "mount" / "1.png", tmp_path / "raw" / "mine" / "val" / "a" / "2.png"]
+    for file in files:
+        file.write_text("before")
+    (files[1].parent / "1.png").symlink_to(files[0])
+    (tmp_path / "data" / "raw" / "imagefolder").symlink_to(tmp_path / "raw")
+    run(tmp_path, "dvc", "init", "-q", "--no-scm")
+    assert repro(tmp_path, "fetch") == ["fetch"]
+    assert repro(tmp_path, "fetch") == []
+    for file in files:
+        file.write_text("after, and longer")
+        assert repro(tmp_path, "fetch") == ["fetch"]

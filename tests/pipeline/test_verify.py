@@ -203,6 +203,7 @@ def test_one_run_lists_every_finding(workspace: Path, capsys: pytest.CaptureFixt
         ([0.9, 0.8, 0.7, 0.6, 0.5], False),
         ([0.9, 0.8, 0.85, 0.6, 0.5], True),
         ([0.83, 0.825, 0.83, 0.831, 0.835], True),
+        ([1.0, 1.0, 1.0, 1.0, 1.0], False),  # what it cannot change has no order
     ],
 )
 def test_a_small_rise_of_similarity_is_not_named(similarities: list[float], wrong: bool) -> None:

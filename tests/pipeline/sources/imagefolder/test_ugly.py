@@ -56,12 +56,14 @@ def ugly_files(folder: Path) -> tuple[dict[str, Any], list[str]]:
 
     put("grey 1.png", png(GREY, 8, 0), GREY)
     put("1-bit.png", png(bilevel, 1, 0), bilevel * 255)
+    put("2-bit.png", png(GREY >> 6, 2, 0), (GREY >> 6) * 85)
     put("4-bit.png", png(GREY >> 4, 4, 0), (GREY >> 4) * 17)
     put("16-bit.png", png(GREY * 257, 16, 0), GREY)
     put("gamma.png", png(COLOUR, 8, 2, {b"gAMA": (100000).to_bytes(4, "big")}), COLOUR)
     put("significant bits.png", png(COLOUR, 8, 2, {b"sBIT": b"\5\6\5"}), COLOUR)
     put("deep colour.png", png(COLOUR * 257, 16, 2), COLOUR)
     put("transparent.PNG", png(np.concatenate([COLOUR, ALPHA], axis=2), 8, 6), COLOUR)
+    put("grey transparent.png", png(np.concatenate([GREY, ALPHA], axis=2), 8, 4), GREY)
     put("palette.png", saved(palette, "png"), np.asarray(palette.convert("RGB")))
     put("palette transparent.png", saved(palette, "png", transparency=3), np.asarray(palette.convert("RGB")))
     put("interlaced jpeg.jpg", saved(colour, "jpeg", quality=95, progressive=True), decoded(colour, "RGB"))
@@ -79,6 +81,12 @@ def ugly_files(folder: Path) -> tuple[dict[str, Any], list[str]]:
     put("16-bit big endian.tif", tiff(GREY * 257, (16,), 1, big_endian=True), GREY)
     put("planes.tif", tiff(COLOUR, (8, 8, 8), 2, layout="planes", compression=DEFLATE), COLOUR)
     put("tiles.tif", tiff(COLOUR, (8, 8, 8), 2, layout="tiles", compression=PACKBITS), COLOUR)
+    put("lzw.tif", saved(colour, "tiff", compression="tiff_lzw"), COLOUR)
+    put(
+        "fax.tif",
+        saved(colour.convert("1"), "tiff", compression="group4"),
+        np.asarray(colour.convert("1"))[..., None] * 255,
+    )
     put("turned.tif", tiff(COLOUR, (8, 8, 8), 2, tags={274: [6]}), np.rot90(COLOUR, -1))
     put("bits reversed.tif", tiff(GREY, (8,), 1, fill_order=2), GREY)
     put("mélanome\u0301 ☢ = 'x', \"y\"\n.png", png(GREY, 8, 0), GREY)
@@ -99,6 +107,10 @@ def ugly_files(folder: Path) -> tuple[dict[str, Any], list[str]]:
     put("empty.jpg", b"")
     put("thin.png", png(GREY[:1], 8, 0))
     put("web.png", saved(colour, "webp"))
+    for kind in ("gif", "bmp", "jpeg2000", "avif", "ppm", "tga", "ico"):
+        put(f"{kind}.tif", saved(colour, kind))
+    put("two views.jpg", saved(colour, "mpo", save_all=True, append_images=[grey]))
+    put("part of a class.webp", saved(colour, "webp"))
     put("microscope.bmp", saved(colour, "bmp"))
     put("slice.dcm", bytes(128) + b"DICM")
     return right, wrong
