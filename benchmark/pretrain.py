@@ -1,5 +1,7 @@
 """Pre-train phantom-clip on the phantom's first acquisition domain, all data sets together.
 
+Where no data set of params.yaml is of the phantom, its images are drawn for this alone: any source has a baseline.
+
 Writes data/models/phantom-clip/: the checkpoint and pretrain.json.
 """
 
@@ -19,8 +21,6 @@ if TYPE_CHECKING:
 
 def pretrain(root: Path | str) -> PretrainRecord | None:
     """Train both towers, write the checkpoint and its record, and return the record; None if no model needs them."""
-    from benchmark.data.pool import Pool, open_subset
-    from benchmark.data.prompts import prompts
     from benchmark.models.families import phantom_clip
     from benchmark.tuning import pretraining
     from benchmark.tuning.records import PRETRAIN_RECORD, PretrainRecord, PretrainSkipped
@@ -38,8 +38,7 @@ def pretrain(root: Path | str) -> PretrainRecord | None:
         print(f"pretrain: no model of params.yaml is {name} or tuned from it; nothing to do")
         write_record(folder / PRETRAIN_RECORD, PretrainSkipped(skipped="not among the models"))
         return None
-    config.check_models()
-    of_datasets = [prompts(workspace, dataset) for dataset in config.datasets]
+    of_datasets = pretraining.prompts_of_phantom(workspace, config)
     key, weights = pretraining.training_key(workspace, config, of_datasets), folder / phantom_clip.WEIGHTS
     try:
         saved = read_record(folder / PRETRAIN_RECORD, PretrainRecord, remedy="pretrain anew")
@@ -48,8 +47,9 @@ def pretrain(root: Path | str) -> PretrainRecord | None:
     if saved and saved.key == key and weights.is_file() and file_checksum(weights) == saved.weights_sha256:
         print(f"pretrain: {name} was trained before with the same settings and images; nothing to do")
         return saved
-    pool = Pool([open_subset(workspace, dataset, "pretrain") for dataset in config.datasets])
-    held = Pool([open_subset(workspace, dataset, "pretest") for dataset in config.datasets])
+    if not config.datasets_of("phantom"):
+        print(f"pretrain: no data set is of the phantom, so its images are drawn now for {name}")
+    pool, held = (pretraining.pool_of_phantom(workspace, config, split) for split in ("pretrain", "pretest"))
     print(f"pretrain: {len(pool)} images of {len(of_datasets)} data sets, {settings.epochs} epochs")
     started = time.monotonic()
     towers = pretraining.train(pool, of_datasets, settings)

@@ -34,7 +34,7 @@ def tune(root: Path | str, name: str) -> TuneRecord:
     if saved := saved_record(workspace, name, tuning.key):
         print(f"tune {name}: trained before with the same settings, images and base; nothing to do")
         return saved
-    base, synthetic = tuning.model.record, config.source == "phantom"
+    base, synthetic = tuning.model.record, bool(config.datasets_of("phantom"))
     if other := copy_adapter(base, workspace, name, tuning.key, synthetic=synthetic):
         print(f"tune {name}: {other} was trained with the same settings, images and base; copied")
         return TuneRecord.read(workspace, name)

@@ -296,6 +296,7 @@ class Config(Record):
     compression: Literal["stored", "deflated", "mixed"]
     counts: Counts
     limit: Positive | None
+    sources: dict[DatasetName, Source] = Field(default_factory=dict)
     hub: Hub = Hub()
     benchmark: Benchmark = Benchmark()
 
@@ -303,6 +304,9 @@ class Config(Record):
     def _check(self) -> Self:
         if len({name.lower() for name in self.datasets}) < len(self.datasets):
             raise ValueError("datasets names one twice")
+        for name in self.sources:
+            if name not in self.datasets:
+                raise ValueError(f"sources has {name!r}, which is not among datasets ({', '.join(self.datasets)})")
         for name in self.datasets if self.profile == "modality" else ():
             if self.column(name) not in COLUMNS:
                 raise ValueError(
@@ -330,9 +334,17 @@ class Config(Record):
         """Return the data set whose column of the ``modality`` profile `dataset` takes."""
         return self.columns.get(dataset, dataset)
 
-    def count(self, split: str) -> int | None:
-        """Return how many images of a split of the source are taken; None for all."""
-        drawn = getattr(self.counts, split) if self.source == "phantom" else None
+    def source_of(self, dataset: str) -> str:
+        """Return the source of a data set: its own in `sources`, or the one of all others."""
+        return self.sources.get(dataset, self.source)
+
+    def datasets_of(self, source: str) -> tuple[str, ...]:
+        """Return the data sets of a source; those of `source` are what is exported and published."""
+        return tuple(name for name in self.datasets if self.source_of(name) == source)
+
+    def count(self, dataset: str, split: str) -> int | None:
+        """Return how many images of a split of a data set's source are taken; None for all."""
+        drawn = getattr(self.counts, split) if self.source_of(dataset) == "phantom" else None
         return min((n for n in (drawn, self.limit) if n is not None), default=None)
 
     def source_split(self, split: str) -> str:
@@ -355,15 +367,6 @@ class Config(Record):
         models = {*self.benchmark.models, *(tuned.base for tuned in self.benchmark.tuned.values())}
         return PHANTOM_CLIP in models - self.benchmark.weights.keys()
 
-    def check_models(self) -> None:
-        """Raise UserError if phantom-clip is needed and the source is not the phantom, which it is pre-trained on."""
-        if self.needs_phantom_clip and self.source != "phantom":
-            raise UserError(
-                f"{PHANTOM_CLIP} is pre-trained on the phantom, and params.yaml has source: {self.source}. Name other"
-                " models in three lines under benchmark, such as `baseline: clip`, `models: [clip]` and `tuned: {}`;"
-                " docs/models.md lists them"
-            )
-
     def check_dataset(self, dataset: str) -> None:
         """Raise UserError unless `dataset` is one of params.yaml's."""
         if dataset not in self.datasets:
@@ -371,9 +374,13 @@ class Config(Record):
 
     @property
     def collections(self) -> Mapping[str, tuple[str, ...]]:
-        """Data sets that are scored, by collection."""
-        name = {"imagefolder": "own images", "medmnist": "MedMNIST+"}.get(self.source, "MediMeta-C")
-        return self.benchmark.collections or {name: self.datasets}
+        """Data sets that are scored, by collection: by source, if params.yaml says nothing."""
+        names = {"imagefolder": "own images", "medmnist": "MedMNIST+"}
+        found: dict[str, tuple[str, ...]] = {}
+        for dataset in self.datasets:
+            name = names.get(self.source_of(dataset), "MediMeta-C")
+            found[name] = (*found.get(name, ()), dataset)
+        return self.benchmark.collections or found
 
     @property
     def scored_datasets(self) -> list[str]:

@@ -35,7 +35,12 @@ _SAVE_EVERY = 5.0  # seconds of work that a killed export may have to do again
 
 def export(workspace: Workspace, config: Config, *, workers: int, gallery: Path | None = None) -> None:
     """Write the export of params.yaml's data sets and its record; `gallery` is a picture for the card."""
-    build = read_build(workspace, config.datasets)
+    names = config.datasets_of(config.source)
+    if left_out := [name for name in config.datasets if name not in names]:
+        print(
+            f"export: {', '.join(left_out)} are left out: a repository has one source, {config.source}", file=sys.stderr
+        )
+    build = read_build(workspace, names)
     for warning in personal_names(workspace, build):
         print(f"warning: {warning}", file=sys.stderr)
     entries = _cells(workspace, build, _previous(workspace), workers)

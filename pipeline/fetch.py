@@ -13,10 +13,12 @@ import fcntl
 import os
 import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
+
+from pydantic import Field
 
 from pipeline import sources
 from pipeline.cell import RELEASED, Cell
@@ -32,10 +34,14 @@ BASE_URL = "https://zenodo.org"
 
 
 class SourceManifest(Record):
-    """manifests/source.json: the files that the source's data sets are read from, by their paths in its folder."""
+    """manifests/source.json: the files that the source's data sets are read from, by their paths in its folder.
+
+    `others` has those of other sources, by source, where data sets name some.
+    """
 
     source: str
     files: dict[str, SourceFile]
+    others: dict[str, dict[str, SourceFile]] = Field(default_factory=dict)
 
 
 def fetch(
@@ -43,17 +49,30 @@ def fetch(
     source: str,
     datasets: Sequence[str],
     *,
+    others: Mapping[str, Sequence[str]] | None = None,
     base_url: str = BASE_URL,
     unless_prepared: bool = False,
 ) -> None:
     """Bring what `datasets` of `source` need, whole or absent, and write manifests/source.json.
 
-    With `unless_prepared` nothing is brought of a data set that is listed there and has its clean images.
+    `others` are data sets of other sources, by source. With `unless_prepared` nothing is brought of a data set that is
+    listed there and has its clean images.
 
     Raises:
         UserError: something cannot be had, or what is there is not what it should be.
     """
     base_url = _checked_base_url(base_url)
+    brought = {
+        name: _fetch(workspace, name, of_source, base_url, unless_prepared=unless_prepared)
+        for name, of_source in {source: datasets, **(others or {})}.items()
+    }
+    record = SourceManifest(source=source, files=brought.pop(source))
+    write_record(workspace.manifests / "source.json", record.changed(others=brought) if brought else record)
+
+
+def _fetch(
+    workspace: Workspace, source: str, datasets: Sequence[str], base_url: str, *, unless_prepared: bool
+) -> dict[str, SourceFile]:
     module = sources.find(source, datasets)
     folder = workspace.raw(source)
     folder.mkdir(parents=True, exist_ok=True)
@@ -65,7 +84,7 @@ def fetch(
     for dataset, listed in kept.items():
         print(f"fetch: {folder} has no {dataset}, and nothing needs it now; its list in manifests/source.json stays")
         files |= listed
-    write_record(workspace.manifests / "source.json", SourceManifest(source=source, files=files))
+    return files
 
 
 def _not_needed(
@@ -80,9 +99,10 @@ def _not_needed(
     except UserError:
         return
     folder = workspace.raw(source)
-    for dataset in datasets if before.source == source else ():
+    files = before.files if before.source == source else before.others.get(source, {})
+    for dataset in datasets:
         places = (dataset, f"{dataset}_224.npz")  # a folder, or MedMNIST's file
-        listed = {name: file for name, file in before.files.items() if name.partition("/")[0] in places}
+        listed = {name: file for name, file in files.items() if name.partition("/")[0] in places}
         made = [workspace.rows(dataset), *(workspace.npz(Cell(dataset, split)) for split in RELEASED)]
         is_tracked = any((folder / f"{place}.dvc").exists() for place in places)
         is_absent = not any(os.path.lexists(folder / place) for place in places)
@@ -146,7 +166,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     def run() -> None:
         workspace = Workspace(args.root)
         config = read_config(workspace)
-        fetch(workspace, config.source, config.datasets, base_url=args.base_url, unless_prepared=args.unless_prepared)
+        others = {name: config.datasets_of(name) for name in map(str, config.sources.values()) if name != config.source}
+        fetch(
+            workspace,
+            config.source,
+            config.datasets_of(config.source),
+            others=others,
+            base_url=args.base_url,
+            unless_prepared=args.unless_prepared,
+        )
 
     return command_line.run(run)
 

@@ -38,7 +38,7 @@ _BATCH = 32
 def prepare(workspace: Workspace, dataset: str, config: Config, *, workers: int) -> None:
     """Write all splits of `dataset` and its two manifests; the manifests come last."""
     config.check_dataset(dataset)
-    splits = {split: _load(workspace, dataset, split, config) for split in _splits(config)}
+    splits = {split: _load(workspace, dataset, split, config) for split in _splits(config, dataset)}
     _check_agreement(dataset, splits)
     entries: dict[str, ArraysEntry] = {}
     digests: dict[str, list[bytes]] = {}
@@ -56,7 +56,7 @@ def prepare(workspace: Workspace, dataset: str, config: Config, *, workers: int)
     prepared = CleanManifest(
         bytes_version=BYTES_VERSION,
         dataset=dataset,
-        source=config.source,
+        source=config.source_of(dataset),
         seed=config.seed,
         native_channels=first.channels,
         channels=first.channels,
@@ -69,16 +69,15 @@ def prepare(workspace: Workspace, dataset: str, config: Config, *, workers: int)
     manifest.write(workspace, released)
 
 
-def _splits(config: Config) -> list[str]:
-    candidates = [*RELEASED, *PREPARED] if config.source == "phantom" else [*RELEASED, "train"]
-    return [split for split in candidates if split in RELEASED or config.count(split) != 0]
+def _splits(config: Config, dataset: str) -> list[str]:
+    candidates = [*RELEASED, *PREPARED] if config.source_of(dataset) == "phantom" else [*RELEASED, "train"]
+    return [split for split in candidates if split in RELEASED or config.count(dataset, split) != 0]
 
 
 def _load(workspace: Workspace, dataset: str, split: str, config: Config) -> Clean:
-    source, source_split = config.source, config.source_split(split)
-    clean = sources.load(
-        source, dataset, source_split, root=workspace.raw(source), count=config.count(split), seed=config.seed
-    )
+    source, source_split = config.source_of(dataset), config.source_split(split)
+    root, count = workspace.raw(source), config.count(dataset, split)
+    clean = sources.load(source, dataset, source_split, root=root, count=count, seed=config.seed)
     if not len(clean.labels):
         raise UserError(f"{source} has no image in split {source_split!r} of {dataset}")
     if clean.labels.min() < 0 or clean.labels.max() >= len(clean.class_names):

@@ -106,7 +106,7 @@ def _check_clean(workspace: Workspace, config: Config, dataset: str, split: str)
     except UserError as missing:
         checked.findings.append(str(missing))
         return checked
-    expected = {"source": config.source, "seed": config.seed, "bytes_version": BYTES_VERSION}
+    expected = {"source": config.source_of(dataset), "seed": config.seed, "bytes_version": BYTES_VERSION}
     checked.findings += _stale(workspace.manifest(dataset, CLEAN), recorded, expected)
     path = workspace.npz(Cell(dataset, split))
     labels, classes = _read_back(path, entry, recorded.channels, checked), len(recorded.class_names)

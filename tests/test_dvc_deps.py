@@ -44,9 +44,14 @@ LOADED = {
 }
 """Packages that a module loads by name."""
 
+OTHER_SOURCES = tuple(
+    f"pipeline.sources.{name}"
+    for name in ("arrays", "download", "imagefolder", "medimeta", "medmnist", "unpack", "zenodo")
+)
+
 APART = {
     "fetch": ("pipeline.sources.phantom",),  # downloads and lists files, and draws nothing
-    "pretrain": ("corruptions.api",),  # trains on clean images
+    "pretrain": ("corruptions.api", *OTHER_SOURCES),  # trains on clean images, and draws the phantom's
     "predict": ("benchmark.scoring.metrics",),  # says beforehand which metrics a split will not have
     "tune": ("pipeline.hub",),  # writes the text of the adapter's card
 }

@@ -52,10 +52,15 @@ class Prompts(Record):
 
 def prompts(workspace: Workspace, dataset: str, *, templates: str = "ensemble") -> Prompts:
     """Return the prompts of `dataset`; UserError if there is no such set of templates, or no manifest yet."""
+    clean = manifest.read_clean(workspace, dataset)
+    return prompts_of(dataset, clean.class_names, clean.source, templates=templates)
+
+
+def prompts_of(dataset: str, names: tuple[str, ...], source: str, *, templates: str = "ensemble") -> Prompts:
+    """Return the prompts of a data set with the classes `names`; UserError if there is no such set of templates."""
     if templates not in TEMPLATES:
         raise UserError(f"no templates {templates!r}; have {', '.join(TEMPLATES)}")
-    clean = manifest.read_clean(workspace, dataset)
-    names, modality = clean.class_names, datasets.modality(dataset, clean.source)
+    modality = datasets.modality(dataset, source)
     words = tuple(readable(name) for name in names)
     if templates.startswith("robustmedclip"):
         names = words = datasets.robustmedclip_order(dataset, names)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 
 import numpy as np
 import torch
@@ -27,13 +27,15 @@ SHIFT = 16
 class RandomCropAndMirror:
     """Random resized crops, and mirroring of the data sets whose card allows it, on the device of the images.
 
-    As the reference does it, every data set is mirrored left to right, and none top to bottom.
+    As the reference does it, every data set is mirrored left to right, and none top to bottom. `sources` has the data
+    sets in their order, each with its source.
     """
 
-    def __init__(self, size: int, names: Sequence[str], source: str, *, as_reference: bool = False) -> None:
+    def __init__(self, size: int, sources: Mapping[str, str], *, as_reference: bool = False) -> None:
         crop, ratio = (REFERENCE_CROP, REFERENCE_RATIO) if as_reference else (CROP, RATIO)
         self._crop = RandomResizedCrop((size, size), scale=crop, ratio=ratio, cropping_mode="resample")
-        self._mirror = torch.tensor([(True, False) if as_reference else may_mirror(name, source) for name in names])
+        allowed = [(True, False) if as_reference else may_mirror(*pair) for pair in sources.items()]
+        self._mirror = torch.tensor(allowed)
 
     def __call__(self, images: Tensor, dataset_ids: Tensor) -> Tensor:
         """Return float (N, 3, S, S) images cropped and mirrored; torch's own generator draws."""

@@ -17,9 +17,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from benchmark.data.classes import ClassColumns, class_columns, masked_cross_entropy
-from benchmark.data.pool import Ints, Pool
+from benchmark.data.pool import Ints, Pool, Subset, open_subset
 from benchmark.data.prefetch import prefetch
-from benchmark.data.prompts import TEMPLATES, Prompts
+from benchmark.data.prompts import TEMPLATES, Prompts, prompts, prompts_of
 from benchmark.models.components.preprocessing import preprocess
 from benchmark.models.families import phantom_clip
 from benchmark.tuning.geometry import may_mirror, shift_and_mirror
@@ -27,26 +27,49 @@ from benchmark.tuning.records import TRAINING_VERSION
 from benchmark.tuning.schedule import time_left, warm_cosine
 from pipeline import manifest
 from pipeline.config import Config, Pretrain
+from pipeline.datasets import card
 from pipeline.errors import UserError
 from pipeline.io.atomic import atomic_write
 from pipeline.paths import Workspace
 from pipeline.run.progress import progress
+from pipeline.sources import phantom
+from pipeline.sources.phantom.random_state import DRAWING_VERSION
 
 
 def training_key(workspace: Workspace, config: Config, of_datasets: Sequence[Prompts]) -> str:
     """Return a checksum of all that phantom-clip's weights depend on."""
+    images: list[Any] = [
+        manifest.read_prepared(workspace, dataset).split("pretrain").model_dump(mode="json")
+        for dataset in config.datasets_of("phantom")
+    ]
     values = {
         "version": TRAINING_VERSION,
         "settings": Pretrain(**config.benchmark.pretrain.model_dump()).model_dump(mode="json"),
         "prompts": [p.model_dump(mode="json") for p in of_datasets],
-        "mirror": [may_mirror(dataset, config.source) for dataset in config.datasets],
-        "images": [
-            manifest.read_prepared(workspace, dataset).split("pretrain").model_dump(mode="json")
-            for dataset in config.datasets
-        ],
+        "mirror": [may_mirror(p.dataset, "phantom") for p in of_datasets],
+        "images": images or [DRAWING_VERSION, config.seed, config.counts.pretrain],
         "torch": torch.__version__,
     }
     return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
+
+
+def prompts_of_phantom(workspace: Workspace, config: Config) -> list[Prompts]:
+    """Return the prompts of the phantom's data sets: those of params.yaml, or all if it has none."""
+    if names := config.datasets_of("phantom"):
+        return [prompts(workspace, name) for name in names]
+    return [prompts_of(name, card(name).classes, "phantom") for name in phantom.DATASETS]
+
+
+def pool_of_phantom(workspace: Workspace, config: Config, split: str) -> Pool:
+    """Return a split of the same data sets, as ``prepare`` wrote it, or drawn now into memory."""
+    if names := config.datasets_of("phantom"):
+        return Pool([open_subset(workspace, name, split) for name in names])
+    drawn = []
+    for name in progress(phantom.DATASETS, desc=f"draw {split}", unit="data set"):
+        clean = phantom.load(name, split, count=getattr(config.counts, split), seed=config.seed)
+        rows = np.arange(len(clean.labels))
+        drawn.append(Subset(name, split, clean.read(rows.tolist()), clean.labels, rows))
+    return Pool(drawn)
 
 
 class Pretrained(NamedTuple):

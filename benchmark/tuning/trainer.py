@@ -89,7 +89,9 @@ class Tuning:
                 columns=config.columns,
             )
         size = self.model.record.preprocessing.size
-        self._move = RandomCropAndMirror(size, config.datasets, config.source, as_reference=self._is_reference)
+        self._move = RandomCropAndMirror(
+            size, {name: config.source_of(name) for name in config.datasets}, as_reference=self._is_reference
+        )
         templates = "robustmedclip-tuning" if self._is_reference else config.benchmark.prompts
         self._prompts = [prompts(workspace, dataset, templates=templates) for dataset in config.datasets]
         self._columns = class_columns(self._prompts)
@@ -115,7 +117,7 @@ class Tuning:
             "version": TRAINING_VERSION,
             "settings": self.settings.model_dump(mode="json"),
             "base": self.model.checksum(),
-            "mirror": [may_mirror(dataset, config.source) for dataset in config.datasets],
+            "mirror": [may_mirror(dataset, config.source_of(dataset)) for dataset in config.datasets],
             "corruption": self.corruption
             and [BYTES_VERSION, vars(self.corruption), self.corruption.strengths(config.datasets)],
             "prompts": [p.model_dump(mode="json") for p in self._prompts],

@@ -193,9 +193,9 @@ def test_an_own_data_set_takes_a_column(tmp_path: Path) -> None:
 def test_counts_are_the_phantoms_and_the_limit_is_everyones(tmp_path: Path) -> None:
     counts = {"train": 4, "val": 3, "test": 5, "pretrain": 2, "pretest": 2}
     config = read(tmp_path, counts=counts, limit=4)
-    assert [config.count(split) for split in ("train", "val", "test")] == [4, 3, 4]
-    assert read(tmp_path, source="medimeta").count("test") is None
-    assert read(tmp_path, source="medimeta", limit=7).count("test") == 7
+    assert [config.count("oct", split) for split in ("train", "val", "test")] == [4, 3, 4]
+    assert read(tmp_path, source="medimeta").count("oct", "test") is None
+    assert read(tmp_path, source="medimeta", limit=7).count("oct", "test") == 7
 
 
 def test_noise_is_stored_under_mixed(tmp_path: Path) -> None:
@@ -222,22 +222,18 @@ def test_every_setting_of_a_tuned_model_can_be_its_own(tmp_path: Path) -> None:
     assert mine.model_fields_set == set(type(mine).model_fields), "a record has every one of them"
 
 
-def test_models_that_need_no_phantom_are_named_in_three_lines(tmp_path: Path) -> None:
-    config = read(tmp_path, source="imagefolder", datasets=["mine"])
-    with pytest.raises(UserError, match=r"source: imagefolder.*`baseline: clip`, `models: \[clip\]` and `tuned: {}`"):
-        config.check_models()
-    lines = {"benchmark__baseline": "clip", "benchmark__models": ["clip"], "benchmark__tuned": {}}
-    shown = (
-        (REPOSITORY / "docs" / "data.md").read_text(encoding="utf-8").split("```yaml\nbenchmark:")[1].split("```")[0]
+def test_a_data_set_may_name_its_source(tmp_path: Path) -> None:
+    config = read(
+        tmp_path, datasets=["oct", "bloodmnist", "mine"], sources={"bloodmnist": "medmnist", "mine": "imagefolder"}
     )
-    assert {f"benchmark__{key}": value for key, value in yaml.safe_load(shown).items()} == lines
-    read(tmp_path, source="imagefolder", datasets=["mine"], **lines).check_models()
-    tuned = {"mine": {"base": "phantom-clip"}}
-    config = read(tmp_path, source="imagefolder", datasets=["mine"], **lines | {"benchmark__tuned": tuned})
-    with pytest.raises(UserError, match="pre-trained on the phantom"):
-        config.check_models()
-    weights = {"phantom-clip": "elsewhere"}
-    read(tmp_path, source="imagefolder", datasets=["mine"], benchmark__weights=weights).check_models()
+    assert [config.source_of(name) for name in config.datasets] == ["phantom", "medmnist", "imagefolder"]
+    assert config.datasets_of("medmnist") == ("bloodmnist",)
+    assert config.collections == {"MediMeta-C": ("oct",), "MedMNIST+": ("bloodmnist",), "own images": ("mine",)}
+    assert (config.count("oct", "val"), config.count("bloodmnist", "val")) == (24, None)
+    with pytest.raises(UserError, match="sources has 'bloodmnist', which is not among datasets"):
+        read(tmp_path, datasets=["oct"], sources={"bloodmnist": "medmnist"})
+    with pytest.raises(UserError, match=r"sources\.oct is 'zenodo'; have phantom, medimeta"):
+        read(tmp_path, datasets=["oct"], sources={"oct": "zenodo"})
 
 
 def test_collections_and_where_they_are(tmp_path: Path) -> None:

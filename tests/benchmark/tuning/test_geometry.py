@@ -23,7 +23,9 @@ def test_only_images_that_may_be_mirrored_are():
     rising = torch.linspace(0, 1, 32).expand(64, 3, 32, 32).contiguous()
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        moved = RandomCropAndMirror(32, ["pneumonia", "mammo_mass"], "phantom")(rising, torch.tensor([0, 1] * 32))
+        moved = RandomCropAndMirror(32, {"pneumonia": "phantom", "mammo_mass": "phantom"})(
+            rising, torch.tensor([0, 1] * 32)
+        )
     upright = (moved[..., -1] > moved[..., 0]).float().mean(dim=(1, 2))
     assert (upright[0::2] == 1).all()
     assert 0.2 < (upright[1::2] == 0).float().mean() < 0.8
@@ -32,7 +34,7 @@ def test_only_images_that_may_be_mirrored_are():
 def test_mirroring_some_images_equals_choosing_them_from_the_whole_batch_mirrored():
     """The plain way: mirror everything, then take what was drawn."""
     images, dataset_ids = torch.rand(16, 3, 24, 24), torch.tensor([0, 1] * 8)
-    move = RandomCropAndMirror(24, ["pbc", "mammo_mass"], "medimeta")
+    move = RandomCropAndMirror(24, {"pbc": "medimeta", "mammo_mass": "medimeta"})
     with torch.random.fork_rng():
         torch.manual_seed(1)
         moved = move(images, dataset_ids)

@@ -66,10 +66,19 @@ def test_pretraining_is_left_out_where_no_model_needs_it(tmp_path, capsys):
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(params() | {"source": "medimeta"}))
     assert pretrain.main(["--root", str(tmp_path)]) == 0
     assert "nothing to do" in capsys.readouterr().out
-    values = params(baseline="phantom-clip", models=["phantom-clip"], tuned={}) | {"source": "medimeta"}
+
+
+def test_the_phantom_is_drawn_for_it_where_no_data_set_is_of_the_phantom(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(pretraining.phantom, "DATASETS", ("oct", "mammo_mass"))
+    values = params(baseline="phantom-clip", models=["phantom-clip"], tuned={}, pretrain={"epochs": 1, "batch": 8})
+    values |= {"source": "medmnist", "datasets": ["bloodmnist"]}
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(values))
-    assert pretrain.main(["--root", str(tmp_path)]) == 1
-    assert "pre-trained on the phantom, and params.yaml has source: medimeta" in capsys.readouterr().err
+    assert pretrain.main(["--root", str(tmp_path)]) == 0
+    said = capsys.readouterr().out
+    assert "no data set is of the phantom, so its images are drawn now" in said
+    assert "48 images of 2 data sets" in said
+    assert pretrain.main(["--root", str(tmp_path)]) == 0
+    assert "nothing to do" in capsys.readouterr().out
 
 
 def test_a_checkpoint_of_the_same_settings_and_images_is_kept_and_another_one_is_not(tmp_path, trained, capsys):
