@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import combinations
 
 import torch
 from torch import Tensor
@@ -11,6 +12,10 @@ from torch.nn import functional
 
 from benchmark.data.prompts import Prompts
 from benchmark.models.model import Model
+from pipeline.errors import UserError
+
+SAME = 1e-6
+"""Distance between unit-length features, of each number, up to which only rounding tells them apart."""
 
 
 @dataclass(frozen=True)
@@ -48,9 +53,35 @@ def class_features(model: Model, *prompts: Prompts) -> Tensor:
     """Return the text feature of each class of some data sets, read together, float32 (K, D), without gradient.
 
     They are of unit length, unless the model's texts are not.
+
+    Raises:
+        UserError: the model cannot tell two classes of a data set apart, and rounding would decide between them.
     """
     sentences = [group for of_dataset in prompts for group in of_dataset.sentences]
     with torch.inference_mode():
         flat = model.encode_texts([sentence for group in sentences for sentence in group])
         means = flat.reshape(len(sentences), -1, flat.shape[1]).mean(dim=1)
-        return functional.normalize(means, dim=-1) if model.unit_texts else means
+        directions = functional.normalize(means, dim=-1)
+    sizes = [len(of_dataset.sentences) for of_dataset in prompts]
+    for of_dataset, features in zip(prompts, directions.split(sizes), strict=True):
+        _check_distinct(model, of_dataset, features)
+    return directions if model.unit_texts else means
+
+
+def _check_distinct(model: Model, prompts: Prompts, features: Tensor) -> None:
+    """Raise UserError if two classes of a data set have the same tokens, or `features` (K, D) equal to `SAME`."""
+    flat = [sentence for group in prompts.sentences for sentence in group]
+    tokens = torch.cat([ids.reshape(len(flat), -1).float() for ids in model.tokenize(flat).values()], dim=1)
+    tokens = tokens.reshape(len(features), -1)
+    for first, second in combinations(range(len(features)), 2):
+        if torch.equal(tokens[first], tokens[second]):
+            what = "the same tokens"
+        elif (features[first] - features[second]).abs().max() <= SAME:
+            what = "the same text features"
+        else:
+            continue
+        names = f"{prompts.class_names[first]!r} and {prompts.class_names[second]!r}"
+        raise UserError(
+            f"{model.record.name} cannot tell the classes {names} of {prompts.dataset} apart: their prompts have {what};"
+            " give them other names, or leave out the model"
+        )

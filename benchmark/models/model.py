@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -90,13 +90,17 @@ class Model:
         features: Tensor = self.image_tower(pixels).float()
         return functional.normalize(features, dim=-1) if unit else features
 
+    def tokenize(self, texts: Sequence[str]) -> Mapping[str, Tensor]:
+        """Return the text tower's arguments for K prompts: tensors whose first axis is K."""
+        return self._tokenize(list(texts))
+
     def encode_texts(self, texts: Sequence[str]) -> Tensor:
         """Return the float32 (K, D) features of K prompts, of unit length if `unit_texts`; cut long ones."""
         if isinstance(texts, str) or not texts:
             raise UserError(f"encode_texts takes a list of at least one prompt, not {texts!r}")
         features = []
         for start in range(0, len(texts), TEXT_BATCH):
-            tokens = self._tokenize(list(texts[start : start + TEXT_BATCH]))
+            tokens = self.tokenize(texts[start : start + TEXT_BATCH])
             output = self.text_tower(**{name: tensor.to(self.device) for name, tensor in tokens.items()})
             features.append(functional.normalize(output.float(), dim=-1) if self.unit_texts else output.float())
         return torch.cat(features)

@@ -5,9 +5,14 @@ import torch
 
 from benchmark.data.classes import class_columns, class_features, masked_cross_entropy
 from benchmark.data.prompts import TEMPLATES, Prompts, prompts
-from benchmark.models import loading
+from benchmark.models import Bert, loading, records
+from benchmark.models.components.bert import ClsTower
+from benchmark.models.components.tokenizers import read_vocabulary, text_tokenizer
+from benchmark.models.model import Model, Towers
 from pipeline.config import read_config
+from pipeline.errors import UserError
 from pipeline.paths import Workspace
+from tests.benchmark.models.conftest import WORDS, words  # noqa: F401
 
 
 def of_dataset(*sentences):
@@ -41,3 +46,49 @@ def test_a_classs_feature_is_the_mean_of_its_sentences_brought_to_unit_length(tr
         second = model.encode_texts(of_oct.sentences[1]).mean(dim=0)
     torch.testing.assert_close(features[1], second / second.norm())
     assert len(of_oct.sentences[1]) == len(TEMPLATES["ensemble"]) == 5
+
+
+def named(*names):
+    """Prompts of two templates for classes of these names."""
+    sentences = tuple((f"an image of {name}", f"{name}, a photo") for name in names)
+    return Prompts(dataset="x", class_names=names, modality="", templates="ensemble", sentences=sentences)
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("\u809d\u81d3", "\u5fc3\u81d3"),  # two organs in a script that the vocabulary lacks
+        ("cell " * 40 + "benign", "cell " * 40 + "malignant"),  # they differ beyond the context
+        ("cell", "  cell "),
+    ],
+)
+def test_classes_that_the_tokens_cannot_tell_apart_are_an_error(names, words):
+    model = load_tiny(words)
+    assert class_features(model, named("cell", "fundus")).shape == (2, 512)
+    with pytest.raises(
+        UserError, match="tiny cannot tell the classes .* of x apart: .* have the same tokens"
+    ) as caught:
+        class_features(model, named("fundus", "drusen"), named("normal", *names))
+    assert all(repr(name) in str(caught.value) for name in names)
+
+
+def test_classes_that_the_features_cannot_tell_apart_are_an_error(words):
+    model = load_tiny(words)
+    with torch.no_grad():
+        table = model.text_tower.transformer.embeddings.word_embeddings.weight
+        table[WORDS.index("drusen")] = table[WORDS.index("fundus")] + 1e-8
+    with pytest.raises(UserError, match="'fundus' and 'drusen' of x apart: .* the same text features"):
+        class_features(model, named("cell", "fundus", "drusen"))
+
+
+class Pixels(torch.nn.Module):
+    """An image tower that nobody asks."""
+
+
+def load_tiny(folder):
+    """A model with BERT's tokenizer of 16 tokens, and a small BERT with random weights."""
+    torch.manual_seed(0)
+    record = records()["biomedclip"].changed(name="tiny", context_length=16)
+    tokenize = text_tokenizer(read_vocabulary(folder / "vocab.txt", lowercase=True), 16, padding="[PAD]")
+    text = ClsTower(Bert(vocabulary=len(WORDS), width=64, layers=1), 512)
+    return Model(record, Towers(Pixels(), text, tokenize, 1.0))
