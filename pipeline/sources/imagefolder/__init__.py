@@ -21,7 +21,7 @@ from pipeline.cell import SIZE
 from pipeline.datasets import looks_personal
 from pipeline.errors import UserError
 from pipeline.io.checksums import file_checksum
-from pipeline.io.regular import check_regular
+from pipeline.io.regular import check_regular, walk
 from pipeline.paths import checked_name
 from pipeline.run.command_line import available_cores
 from pipeline.run.parallel import ordered
@@ -73,10 +73,11 @@ def fetch(folder: Path, datasets: Sequence[str], base_url: str) -> dict[str, Sou
             raise UserError(
                 f"no folder {folder / dataset}; put images into it as <split>/<class>/*.png, or `dvc pull` it"
             )
-        paths = [
-            path for listing in list_splits(folder / dataset).values() for path in [*listing.files, *listing.empty]
-        ]
-        for path in progress(paths, desc=f"check {dataset}", unit="img"):
+        listings = list_splits(folder / dataset).values()
+        images = {path for listing in listings for path in listing.files}
+        empty = [path for listing in listings for path in listing.empty]
+        others = [path for path in walk(folder / dataset) if path not in images and path.is_file()]  # in dropped.csv
+        for path in progress([*sorted(images), *empty, *others], desc=f"check {dataset}", unit="file"):
             check_regular(path)
             files[image_id(path, folder)] = SourceFile(size=path.stat().st_size, sha256=file_checksum(path))
     personal = [name for name in files if any(map(looks_personal, name.split("/")))]

@@ -128,10 +128,12 @@ def test_phantom_and_image_folders_bring_nothing(
     image = Workspace(tmp_path).raw("imagefolder") / "mine" / "val" / "a" / "1.png"
     image.parent.mkdir(parents=True)
     image.write_bytes(b"one")
-    (image.parent / "notes.txt").write_text("not an image", encoding="utf-8")
     assert run(tmp_path, server.url) == 0
     first = receipt(tmp_path)
     assert first["files"] == {"mine/val/a/1.png": {"size": 3, "sha256": hashlib.sha256(b"one").hexdigest()}}
+    (image.parent / "2.bmp").write_bytes(b"left out, which prepare has to say")
+    assert run(tmp_path, server.url) == 0
+    assert list(receipt(tmp_path)["files"]) == ["mine/val/a/1.png", "mine/val/a/2.bmp"]
     image.write_bytes(b"two")
     assert run(tmp_path, server.url) == 0
     assert receipt(tmp_path) != first

@@ -201,7 +201,8 @@ def test_a_file_that_vanishes_or_gains_colour_is_noticed(folder: Path) -> None:
 def test_the_files_that_a_build_depends_on_are_listed(folder: Path) -> None:
     (folder / "test" / "a" / "notes.txt").write_text("mine", encoding="utf-8")
     names = list(imagefolder.fetch(folder.parent, ["mine"], "unused"))
-    assert names == [f"mine/{split}/{name}/1.png" for split in ("val", "test") for name in "ab"]
+    images = [f"mine/{split}/{name}/1.png" for split in ("test", "val") for name in "ab"]
+    assert names == [*images, "mine/test/a/notes.txt"], "what is left out stands in dropped.csv"
 
 
 @pytest.mark.parametrize("kind", ["grey.png", "colour.png", "photo.jpg", "wide.tif", "packed.tif"])
