@@ -31,6 +31,12 @@ The last two are BioMedIA-MBZUAI/RobustMedCLIP's, evaluate.py (default of ``--pr
 (`setup_class_prompts`). With them names stand as they are, in that code's order.
 """
 
+QUESTION = (
+    "This is a medical image: {modality}. Which of the following does it show?\n{choices}\n"
+    "Answer with one of these lines, and nothing else."
+)
+"""Of generative models. The answer is the name itself, since letters before the choices have a bias of their own."""
+
 
 class Prompts(Record):
     """The sentences of one data set.
@@ -48,6 +54,16 @@ class Prompts(Record):
     modality: str
     templates: str
     sentences: tuple[tuple[str, ...], ...]
+
+
+class ClosedSet(Prompts):
+    """What a generative model is asked about one data set: `sentences` are the answers, one a class.
+
+    Attributes:
+        questions: in as many orders as there are classes, so that each stands in each place once.
+    """
+
+    questions: tuple[str, ...]
 
 
 def prompts(workspace: Workspace, dataset: str, *, templates: str = "ensemble") -> Prompts:
@@ -69,6 +85,21 @@ def prompts_of(dataset: str, names: tuple[str, ...], source: str, *, templates: 
         for word in words
     )
     return Prompts(dataset=dataset, class_names=names, modality=modality, templates=templates, sentences=sentences)
+
+
+def closed_set(workspace: Workspace, dataset: str) -> ClosedSet:
+    """Return the question of `dataset` that generative models are asked; UserError if it has no manifest yet."""
+    clean = manifest.read_clean(workspace, dataset)
+    modality, answers = datasets.modality(dataset, clean.source), [readable(name) for name in clean.class_names]
+    orders = [answers[k:] + answers[:k] for k in range(len(answers))]
+    return ClosedSet(
+        dataset=dataset,
+        class_names=clean.class_names,
+        modality=modality,
+        templates="question",
+        sentences=tuple((answer,) for answer in answers),
+        questions=tuple(QUESTION.format(modality=modality, choices="\n".join(order)) for order in orders),
+    )
 
 
 def readable(name: str) -> str:

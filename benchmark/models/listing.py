@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from benchmark.models.record import ModelFile, ModelRecord
 from benchmark.models.registry import records
 
-MODELS = ("model", "in tables", "preprocessing", "prompt", "licence", "paper")
+MODELS = ("model", "in tables", "kind", "size", "pixels", "prompt", "LoRA", "licence", "gated", "paper")
 FILES = ("model", "file", "from", "SHA-256")
 
 
@@ -30,9 +30,13 @@ def _model(record: ModelRecord) -> tuple[str, ...]:
     return (
         f"`{record.name}`",
         record.title,
+        record.kind,
+        f"{record.parameters:g} M" if record.parameters else "",
         record.preprocessing.in_words(),
-        f"{record.context_length} tokens",
+        f"{record.context_length} tokens" if record.context_length else "",
+        "yes" if record.lora_targets else "no",
         record.licence,
+        record.gated or "no",
         record.citation,
     )
 

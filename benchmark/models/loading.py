@@ -7,21 +7,31 @@ from pathlib import Path
 import torch
 
 from benchmark.models import protocol, registry
-from benchmark.models.families import phantom_clip
+from benchmark.models.families import phantom_clip, vlm
+from benchmark.models.generative import GenerativeModel
 from benchmark.models.model import Model
 from pipeline.config import Benchmark
 from pipeline.errors import UserError
 from pipeline.paths import Workspace
 
 
+def load_towers(workspace: Workspace, config: Benchmark, name: str, *, device: torch.device | str) -> Model:
+    """Return the model as `load` does; UserError if it is generative, so that it has no features."""
+    model = load(workspace, config, name, device=device)
+    if isinstance(model, GenerativeModel):
+        raise UserError(f"{name} is generative: it is scored as it is, and neither tuned nor probed here")
+    return model
+
+
 def load(
     workspace: Workspace, config: Benchmark, name: str, *, device: torch.device | str, merge: bool = True
-) -> Model:
+) -> Model | GenerativeModel:
     """Return the model, its adapter merged into its weights if it has one and `merge`.
 
     A model that was tuned here, or whose record has a base, is that base with the adapter in
     ``data/models/<name>/adapter``. Weights come from the folder that params.yaml gives under ``weights``, else from the
     Hub or its cache; phantom-clip's from ``pretrain``. What stands there may be a pinned model instead of a folder.
+    A name of such a model that ends in ``#adapter`` has an adapter there too.
     Under the protocol ``robustmedclip`` the model is as that code evaluates it.
 
     Raises:
@@ -35,15 +45,26 @@ def load(
         raise UserError(f"{model_name} is an adapter itself, and {name} can't be tuned from it; have its base, {base}")
     if base is not None and (other := _full_name(config, base)) != base:
         raise UserError(f"{model_name} is an adapter on {base}, and params.yaml has {other!r} as the weights of {base}")
-    adapter = None if tuned is None and base is None else workspace.adapter(name)
+    is_adapted = tuned is not None or base is not None or model_name.endswith(vlm.ADAPTED)
+    adapter = workspace.adapter(name) if is_adapted else None
     folder = _folder(workspace, config, base or model_name)
     model = registry.load(model_name, weights_dir=folder, adapter=adapter, device=device)
+    if isinstance(model, GenerativeModel):
+        if adapter is not None and merge:
+            model.network = _merged(model.network)
+        if config.protocol != "own":
+            raise UserError(f"{name} is generative, and RobustMedCLIP's code scores no such model: set protocol: own")
+        return model
     if adapter is not None and merge:
-        merged: torch.nn.Module = model.image_tower.merge_and_unload()  # type: ignore[operator]
-        model.image_tower = merged.eval()
+        model.image_tower = _merged(model.image_tower)
     if config.protocol == "robustmedclip":
         protocol.follow(model, is_tuned=adapter is not None)
     return model
+
+
+def _merged(module: torch.nn.Module) -> torch.nn.Module:
+    merged: torch.nn.Module = module.merge_and_unload()  # type: ignore[operator]
+    return merged.eval()
 
 
 def _full_name(config: Benchmark, name: str) -> str:

@@ -68,11 +68,7 @@ class Model:
 
     def checksum(self) -> str:
         """Return the SHA-256, in hexadecimal, over the names, shapes and bytes of the image tower's tensors."""
-        digest = hashlib.sha256()
-        for name, tensor in sorted(self.image_tower.state_dict().items()):
-            digest.update(f"{name}{tuple(tensor.shape)}{tensor.dtype}".encode())
-            digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
-        return digest.hexdigest()
+        return weights_checksum(self.image_tower)
 
     def preprocess(self, images: NDArray[np.uint8] | Tensor) -> Tensor:
         """Return uint8 (N, H, W, 3) images as the image tower takes them: float32 (N, 3, S, S) on its device."""
@@ -104,3 +100,12 @@ class Model:
             output = self.text_tower(**{name: tensor.to(self.device) for name, tensor in tokens.items()})
             features.append(functional.normalize(output.float(), dim=-1) if self.unit_texts else output.float())
         return torch.cat(features)
+
+
+def weights_checksum(module: nn.Module) -> str:
+    """Return the SHA-256, in hexadecimal, over the names, shapes and bytes of a module's tensors."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(module.state_dict().items()):
+        digest.update(f"{name}{tuple(tensor.shape)}{tensor.dtype}".encode())
+        digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()

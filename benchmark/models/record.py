@@ -19,6 +19,7 @@ COMMIT = r"^[0-9a-f]{40}$"
 Commit = Annotated[str, Field(pattern=COMMIT)]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Channels = tuple[float, float, float]
+Kind = Literal["zero-shot", "generative", "encoder"]
 
 
 class ModelFile(Record):
@@ -55,7 +56,8 @@ class Preprocessing(Record):
         mean, std: of each channel, of values scaled to 0..1.
         interpolation: of the resize, antialiased.
         resize: ``shortest`` brings the shorter side to `resized`, ``squash`` both sides; ``pad`` puts the image in the
-            middle of a black square first; ``none`` leaves it as it is.
+            middle of a black square first; ``none`` leaves it as it is; ``processor`` leaves all of this to the image
+            processor that comes with the model, whose images are about `size` pixels.
         resized: pixels that the resize brings to; `size` if not given.
         crop: of the centre, to `size`: where half a pixel is left over its corner is ``rounded``, as by torchvision, or
             ``floored``, as by transformers; ``none`` crops nothing.
@@ -66,7 +68,7 @@ class Preprocessing(Record):
     mean: Channels
     std: Channels
     interpolation: Literal["bicubic", "bilinear"] = "bicubic"
-    resize: Literal["shortest", "squash", "pad", "none"] = "shortest"
+    resize: Literal["shortest", "squash", "pad", "none", "processor"] = "shortest"
     resized: Annotated[int, Field(ge=1)] | None = None
     crop: Literal["rounded", "floored", "none"] = "rounded"
     grey: bool = False
@@ -79,6 +81,8 @@ class Preprocessing(Record):
 
     def in_words(self) -> str:
         """Return all of it in one line, for tables."""
+        if self.resize == "processor":
+            return f"{self.size} px, by the model's own processor"
         to = f" to {self.resized}" if self.resized is not None else ""
         steps = {"shortest": f"shorter side{to}", "squash": f"both sides{to}", "pad": "on a black square"}
         fit = steps.get(self.resize, "not resized")
@@ -121,6 +125,8 @@ class ModelRecord(Record):
     Attributes:
         name: what params.yaml and the command line call it.
         title: what tables and figures call it.
+        kind: ``zero-shot`` compares images with prompts, ``generative`` answers a question, and an ``encoder`` has no
+            text side, so that it needs a probe.
         family: module of `benchmark.models.families` that builds it.
         architecture: the family's own name of it.
         files: every file that it is made from, the weights first.
@@ -129,6 +135,8 @@ class ModelRecord(Record):
         embedding: length of its feature vectors.
         lora_targets: modules of its image tower that LoRA is put on: a regular expression over their whole names.
         licence: of the weights, an SPDX name where there is one.
+        gated: what has to be accepted before its files can be had, and where; empty if nothing.
+        parameters: number of them, in millions, as its authors or the Hub say.
         citation: the paper, in one line.
         sources: where the numbers above come from.
         bert: its text encoder, if that is a BERT.
@@ -138,6 +146,7 @@ class ModelRecord(Record):
 
     name: str
     title: str
+    kind: Kind = "zero-shot"
     family: str
     architecture: str
     files: Annotated[tuple[ModelFile, ...], Field(min_length=1)]
@@ -146,6 +155,8 @@ class ModelRecord(Record):
     embedding: int
     lora_targets: str
     licence: str
+    gated: str = ""
+    parameters: float | None = None
     citation: str
     sources: tuple[str, ...]
     bert: Bert | None = None

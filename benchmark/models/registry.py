@@ -16,6 +16,7 @@ from pipeline.errors import UserError
 if TYPE_CHECKING:
     import torch
 
+    from benchmark.models.generative import GenerativeModel
     from benchmark.models.model import Model
 
 
@@ -74,14 +75,15 @@ def load(
     device: torch.device | str = "cpu",
     random_init: bool = False,
     offline: bool = False,
-) -> Model:
+) -> Model | GenerativeModel:
     """Make a model. The files of its record are those that were read, with their checksums.
 
     Args:
         name: as for `find_record`; or a record.
         weights_dir: a folder that holds the model's files under the names in its record; if not given they come from
             the Hub's cache, or from the Hub.
-        adapter: a folder with a PEFT adapter for the image tower (``tune`` and ``robustmedclip`` write such).
+        adapter: a folder with a PEFT adapter for the image tower (``tune`` and ``robustmedclip`` write such), or for
+            all of a generative model.
         device: where to put it.
         random_init: leave the weights as the architecture starts out with them, and read tokenizer files only.
         offline: never ask the network.
@@ -91,6 +93,7 @@ def load(
     """
     from benchmark.models.components import adapters
     from benchmark.models.components.files import Files
+    from benchmark.models.generative import GenerativeModel, Generator
     from benchmark.models.model import Model
 
     folder = None if weights_dir is None else Path(weights_dir)
@@ -98,8 +101,13 @@ def load(
     if record.base is not None and adapter is None and not random_init:
         raise UserError(f"{record.name} is {record.base} with an adapter: say which folder holds it (adapter=)")
     files = Files(record, folder=folder, offline=offline)
-    towers = _families()[record.family].build(record, files, random_init=random_init)
-    model = Model(record.changed(files=files.as_read()), towers, device=device)
+    made = _families()[record.family].build(record, files, random_init=random_init)
+    record, base = record.changed(files=files.as_read()), record.base or record.name
+    if isinstance(made, Generator):
+        if adapter is not None:
+            made = made._replace(network=adapters.attach(made.network, Path(adapter), base=base))
+        return GenerativeModel(record, made, device=device)
+    model = Model(record, made, device=device)
     if adapter is not None:
-        model.image_tower = adapters.attach(model.image_tower, Path(adapter), base=record.base or record.name)
+        model.image_tower = adapters.attach(model.image_tower, Path(adapter), base=base)
     return model

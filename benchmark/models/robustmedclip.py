@@ -213,7 +213,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _convert_file(checkpoint: Path, out: Path, weights_dir: Path | None, *, offline: bool) -> None:
     backbone = find_backbone(read_tensors(checkpoint), checkpoint)
-    convert(checkpoint, out, base=load(backbone.base, weights_dir=weights_dir, offline=offline))
+    base = load(backbone.base, weights_dir=weights_dir, offline=offline)
+    assert isinstance(base, Model), "both bases have towers"
+    convert(checkpoint, out, base=base)
     print(
         f"wrote {out}: an adapter on {backbone.base}; `python -m benchmark.predict --model {backbone.name}` takes it"
         f" from data/models/{backbone.name}/adapter"

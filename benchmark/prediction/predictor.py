@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import importlib.metadata
-import json
 import platform
 import time
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,11 +16,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from benchmark.data.classes import class_features
 from benchmark.data.prefetch import prefetch
-from benchmark.data.prompts import Prompts, prompts
+from benchmark.data.prompts import closed_set, prompts
 from benchmark.models import ModelRecord, loading
+from benchmark.models.generative import GenerativeModel
+from benchmark.models.model import Model
 from benchmark.prediction.batches import Batch, Cells
+from benchmark.prediction.classifiers import Classifier, Encoder, Generative, ZeroShot
 from benchmark.prediction.logits import Logits, stored_key, write_logits
 from benchmark.prediction.processes import Shard
 from benchmark.prediction.records import FileDescription, ModelDescription, PredictionRecord
@@ -35,18 +37,15 @@ from pipeline.run.progress import progress
 PACKAGES = ("medimeta-c", "numpy", "torch", "kornia", "peft", "transformers", "open_clip_torch", "timm", "torchvision")
 """Whose versions a record of predictions names, where they are installed."""
 
-AT_ONCE = 4
-"""Images that a CPU prepares at once: 2.4 MB of floats each at 224 x 224, which stay in its caches."""
-
 
 class Pending(NamedTuple):
-    """What is left of one data set: its cells, the text features float32 (K, D), the keys by cell.
+    """What is left of one data set: its cells, the model with its classes, the keys by cell.
 
     `total` is the number of all its cells that were asked for.
     """
 
     cells: Cells
-    features: Tensor
+    classifier: Classifier
     keys: dict[Cell, str]
     total: int
 
@@ -57,7 +56,7 @@ class Predictor:
     Attributes:
         backend: where the cells come from, one of `benchmark.data.cells.BACKENDS`.
         output: workspace that the logits are written into, `workspace` unless it is set.
-        weights: SHA-256 of the model's image tower.
+        weights: SHA-256 of the model's image tower, of a generative model's whole.
     """
 
     def __init__(
@@ -68,24 +67,21 @@ class Predictor:
         self.backend = ("gpu" if device.type == "cuda" else "cpu") if on_the_fly else "files"
         self.model = loading.load(workspace, config.benchmark, name, device=device)
         self.weights = self.model.checksum()
-        self._buffer = torch.empty(0)
-        self._features: dict[str, Tensor] = {}
+        self._classifiers: dict[str, Classifier] = {}
 
     def pending(self, dataset: str, *, shard: Shard = (0, 1)) -> Pending:
         """Return the cells of `dataset` whose logits are not there yet, and what is needed to make them.
 
         A `shard` is of all cells, whichever are there: runs with others, at once, meet nowhere.
         """
-        if dataset not in self._features:
-            self._features[dataset] = class_features(self.model, self._prompts(dataset))
-        features = self._features[dataset]
+        classifier = self.classifier(dataset)
         device = str(self.model.device) if self.backend == "gpu" else None
         source = home(self.config, self.workspace, dataset)
         cells = Cells(source, dataset, self.split, backend=self.backend, device=device)
         mine = list(cells.checksums)[shard[0] :: shard[1]]
-        keys = {cell: self._key(features, cells.checksums[cell]) for cell in mine}
+        keys = {cell: self._key(classifier, cells.checksums[cell]) for cell in mine}
         left = {cell: key for cell, key in keys.items() if stored_key(self._path(cell)) != key}
-        return Pending(cells, features, left, len(mine))
+        return Pending(cells, classifier, left, len(mine))
 
     def predict(self, pending: Pending) -> None:
         """Write the logits of all cells that are `pending`."""
@@ -98,7 +94,7 @@ class Predictor:
             torch.inference_mode(),
         ):
             for batch in prefetch(map(self._pinned, pending.cells.batches(cells, self.config.benchmark.batch))):
-                logits.append(self._logits(batch.images, pending.features))
+                logits.append(pending.classifier(batch.images))
                 bar.update(len(batch.images))
                 if batch.start + len(batch.images) == count:
                     for earlier in written[-1:]:
@@ -117,42 +113,28 @@ class Predictor:
         is_copied = self.model.device.type == "cuda" and batch.images.device.type == "cpu"
         return batch._replace(images=batch.images.pin_memory()) if is_copied else batch
 
-    def _logits(self, images: Tensor, features: Tensor) -> Tensor:
-        """Return logits float32 (n, K) on the model's device; nothing here waits for a GPU."""
-        device = self.model.device
-        with torch.autocast(device.type, torch.float16, enabled=device.type == "cuda"):
-            encoded = self.model.encode_images(self._preprocess(images.to(device, non_blocking=True)))
-        return self.model.logit_scale * encoded.float() @ features.T
+    @cached_property
+    def _encoder(self) -> Encoder:
+        assert isinstance(self.model, Model), "a generative model has no features"
+        return Encoder(self.model)
 
-    def _preprocess(self, images: Tensor) -> Tensor:
-        """Preprocess a batch; on a CPU by a few images into the same memory each time.
-
-        Fresh memory for a whole batch of floats is handed out by the kernel page by page, which takes longer than
-        the arithmetic.
-        """
-        if self.model.device.type == "cuda":
-            return self.model.preprocess(images)
-        for start in range(0, len(images), AT_ONCE):
-            some = self.model.preprocess(images[start : start + AT_ONCE])
-            if len(self._buffer) < len(images):
-                last = some.is_contiguous(memory_format=torch.channels_last)
-                layout = torch.channels_last if last else torch.contiguous_format
-                self._buffer = torch.empty((len(images), *some.shape[1:]), memory_format=layout)
-            self._buffer[start : start + len(some)] = some
-        return self._buffer[: len(images)]
-
-    def _prompts(self, dataset: str) -> Prompts:
-        source = home(self.config, self.workspace, dataset)
-        return prompts(source, dataset, templates=self.config.benchmark.templates)
+    def classifier(self, dataset: str) -> Classifier:
+        """Return the model with the classes of `dataset` told to it."""
+        if dataset not in self._classifiers:
+            source, templates = home(self.config, self.workspace, dataset), self.config.benchmark.templates
+            if isinstance(self.model, GenerativeModel):
+                self._classifiers[dataset] = Generative(self.model, closed_set(source, dataset))
+            else:
+                told = prompts(source, dataset, templates=templates)
+                self._classifiers[dataset] = ZeroShot(self._encoder, told)
+        return self._classifiers[dataset]
 
     def _path(self, cell: Cell) -> Path:
         return self.output.logits(self.name, cell)
 
-    def _key(self, features: Tensor, pixels: str) -> str:
-        preprocessing = self.model.record.preprocessing.model_dump()
-        options = json.dumps([preprocessing, self.model.logit_scale, self.model.device.type])
-        digest = hashlib.sha256(f"2/{self.weights}/{pixels}/{options}".encode())
-        digest.update(features.cpu().numpy().tobytes())
+    def _key(self, classifier: Classifier, pixels: str) -> str:
+        digest = hashlib.sha256(f"2/{self.weights}/{pixels}/{classifier.options}".encode())
+        digest.update(classifier.values)
         return digest.hexdigest()
 
     def _write(self, pending: Pending, cell: Cell, logits: Sequence[Tensor]) -> None:
@@ -189,8 +171,8 @@ class Predictor:
         return PredictionRecord(
             model=describe(self.model.record, name=self.name, is_tuned=tuned is not None),
             base=None if tuned is None else tuned.base,
-            logit_scale=self.model.logit_scale,
-            prompts={dataset: self._prompts(dataset) for dataset in datasets},
+            logit_scale=self.model.logit_scale if isinstance(self.model, Model) else 1.0,
+            prompts={dataset: self.classifier(dataset).prompts for dataset in datasets},
             tuning=None if tuned is None else TuneRecord.read(self.workspace, self.name).summary(),
             weights_sha256=self.weights,
             versions=versions(),

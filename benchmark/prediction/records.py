@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from benchmark.data.prompts import Prompts
+from benchmark.data.prompts import ClosedSet, Prompts
 from benchmark.tuning.records import TuningSummary
 from pipeline.io.records import Record, read_record
 from pipeline.paths import Workspace
@@ -54,7 +54,7 @@ class PredictionRecord(Record):
     Attributes:
         model: what is known of the model.
         base: of a model that was tuned here, the model that it was tuned from.
-        logit_scale: what cosines were multiplied by.
+        logit_scale: what cosines were multiplied by; 1 for a model whose logits are no cosines.
         prompts: by data set, the sentences of its classes.
         tuning: of a model that was tuned here, what tune.json says.
         weights_sha256: checksum of the image tower; every npz of logits names it as ``weights``.
@@ -65,7 +65,7 @@ class PredictionRecord(Record):
     model: ModelDescription
     base: str | None
     logit_scale: float
-    prompts: dict[str, Prompts]
+    prompts: dict[str, ClosedSet | Prompts]
     tuning: TuningSummary | None
     weights_sha256: str
     versions: dict[str, str]

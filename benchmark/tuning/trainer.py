@@ -77,7 +77,7 @@ class Tuning:
         self.shots, self.held = self.images.shots, self.images.held
         self.overlap = count_overlap(workspace, config, self.images, allowed=self.settings.allow_overlap)
         self.device = parse_device(config.benchmark.device)
-        self.model = loading.load(workspace, config.benchmark, self.settings.base, device=self.device)
+        self.model = loading.load_towers(workspace, config.benchmark, self.settings.base, device=self.device)
         if self._is_reference:
             protocol.follow(self.model, is_tuned=True)
         self.corruption: RandomCorruption | None = None

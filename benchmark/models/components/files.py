@@ -27,12 +27,15 @@ class Files:
         return self.path(self.record.files[0].name)
 
     def path(self, name: str) -> Path:
-        """Return where the record's file `name` lies; fetch it if need be, and check its checksum.
+        """Return where the file `name` lies; fetch it if need be, and check its checksum if its record has one.
+
+        A file that the record does not name comes from where its first file does.
 
         Raises:
             UserError: it can't be had, or its bytes are not the published ones.
         """
-        file = next(file for file in self.record.files if file.name == name)
+        first = self.record.files[0].changed(name=name, sha256=None, older_name=None)
+        file = next((file for file in self.record.files if file.name == name), first)
         path = self._local(file) if self.folder is not None or file.repo is None else self._cached(file)
         checksum = file_checksum(path)
         if file.sha256 not in (None, checksum):
@@ -41,9 +44,30 @@ class Files:
         self._read[name] = file.changed(name=read, older_name=None, sha256=checksum)
         return path
 
+    def optional(self, name: str) -> Path | None:
+        """Return where the file `name` lies, or None where the model has none.
+
+        Raises:
+            UserError: nobody can say whether it has one.
+        """
+        repo = self.record.files[0].repo
+        if self.folder is not None or repo is None:
+            return self.path(name) if self.folder is not None and (self.folder / name).is_file() else None
+        hub, errors = package("huggingface_hub"), package("huggingface_hub.errors")
+        cached = hub.try_to_load_from_cache(repo, name, revision=self.record.files[0].revision)
+        if not isinstance(cached, str) and (cached is not None or self.offline):
+            return None  # the Hub has said so before, or what the cache has is all that there is
+        try:
+            return self.path(name)
+        except UserError as problem:
+            if isinstance(problem.__cause__, errors.RemoteEntryNotFoundError):
+                return None
+            raise
+
     def as_read(self) -> tuple[ModelFile, ...]:
-        """Return the record's files, those that `path` was asked for with the name and SHA-256 that they have."""
-        return tuple(self._read.get(file.name, file) for file in self.record.files)
+        """Return the record's files, and all others that were read, these with the name and SHA-256 that they have."""
+        named = {file.name: file for file in self.record.files}
+        return tuple((named | self._read).values())
 
     def _local(self, file: ModelFile) -> Path:
         origin = file.origin or f"{file.repo}@{file.revision}"

@@ -11,7 +11,7 @@ from typing import Any
 
 from pipeline.errors import UserError, missing_package
 
-ZOO = ("ftfy", "open_clip", "timm", "torchvision")
+ZOO = ("ftfy", "num2words", "open_clip", "timm", "torchvision")
 """Packages of the extra ``zoo``; everything else that a family needs comes with the extra ``benchmark``."""
 
 BOX_OPERATORS = ("nms", "qnms")

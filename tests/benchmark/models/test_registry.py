@@ -179,5 +179,5 @@ def test_a_model_is_one_record_beside_its_loader(tmp_path):
 
     assert run("-c", SCRIPT).strip() == "1"
     listing = run("-m", "benchmark.models.listing")
-    assert "| `mean-colour` | Mean colour | 8 px bicubic" in listing
+    assert "| `mean-colour` | Mean colour | zero-shot |  | 8 px bicubic" in listing
     assert all(f"| `{name}` |" in listing for name in records())

@@ -20,7 +20,7 @@ from benchmark.data.classes import class_features
 from benchmark.data.prompts import prompts
 from benchmark.models import loading
 from benchmark.models.families import phantom_clip
-from benchmark.prediction import predictor, processes
+from benchmark.prediction import classifiers, predictor, processes
 from benchmark.prediction.batches import Cells
 from benchmark.prediction.logits import read_logits
 from benchmark.prediction.predictor import Predictor
@@ -154,7 +154,7 @@ def test_logits_do_not_depend_on_how_many_images_are_prepared_at_once(run, works
     pending = run.pending("oct", shard=(0, 12))
     run.predict(pending)
     before = [logits(tmp_path, cell) for cell in pending.keys]
-    monkeypatch.setattr(predictor, "AT_ONCE", 100)
+    monkeypatch.setattr(classifiers, "AT_ONCE", 100)
     again = open_predictor(workspace, to=tmp_path / "again")
     again.predict(again.pending("oct", shard=(0, 12)))
     after = [logits(tmp_path / "again", cell) for cell in pending.keys]
@@ -164,9 +164,9 @@ def test_logits_do_not_depend_on_how_many_images_are_prepared_at_once(run, works
 
 def test_a_batch_is_whole_in_the_buffer(run):
     images = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (6, 224, 224, 3), np.uint8))
-    whole = run.model.preprocess(images)
+    whole, encoder = run.model.preprocess(images), classifiers.Encoder(run.model)
     for count in (5, 6, 2):
-        prepared = run._preprocess(images[:count])
+        prepared = encoder._preprocess(images[:count])
         assert torch.equal(prepared, whole[:count])
         assert prepared.stride() == whole.stride()
 
@@ -381,13 +381,13 @@ def test_shards_cover_every_cell_once(tmp_path):
 
 
 def test_a_key_depends_on_pixels_weights_and_prompts(run):
-    features = torch.zeros(2, 4)
-    key = run._key(features, "pixels")
-    assert key == run._key(features, "pixels")
-    assert key != run._key(features, "other pixels")
-    assert key != run._key(features + 1, "pixels")
+    classifier = run.classifier("oct")
+    key = run._key(classifier, "pixels")
+    assert key == run._key(classifier, "pixels")
+    assert key != run._key(classifier, "other pixels")
+    assert key != run._key(run.classifier("mammo_mass"), "pixels")
     run.weights = "others"
-    assert key != run._key(features, "pixels")
+    assert key != run._key(classifier, "pixels")
 
 
 def test_checksums_name_every_cell(tmp_path):

@@ -1,0 +1,94 @@
+"""A model that has been told the classes of one data set: from images to logits, and all that these depend on."""
+
+from __future__ import annotations
+
+import json
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from benchmark.data.classes import class_features
+from benchmark.data.prompts import ClosedSet as ClosedSetPrompts
+from benchmark.data.prompts import Prompts
+from benchmark.models.generative import ClosedSet, GenerativeModel
+from benchmark.models.model import Model
+
+AT_ONCE = 4
+"""Images that a CPU prepares at once: 2.4 MB of floats each at 224 x 224, which stay in its caches."""
+
+
+class Classifier(Protocol):
+    """What `benchmark.prediction.predictor` needs of a model and the classes of a data set.
+
+    Attributes:
+        prompts: what it was told of the classes.
+        options: settings that the logits depend on, beside weights and pixels.
+        values: numbers that they depend on.
+    """
+
+    prompts: Prompts
+    options: str
+    values: bytes
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """Return logits float32 (n, K) of uint8 (n, H, W, 3) images, on the model's device."""
+
+
+class Encoder:
+    """A model's image side: uint8 (n, H, W, 3) images to float32 (n, D) features; nothing here waits for a GPU."""
+
+    def __init__(self, model: Model) -> None:
+        self.model = model
+        self._buffer = torch.empty(0)
+
+    def __call__(self, images: Tensor) -> Tensor:
+        device = self.model.device
+        with torch.autocast(device.type, torch.float16, enabled=device.type == "cuda"):
+            encoded = self.model.encode_images(self._preprocess(images.to(device, non_blocking=True)))
+        return encoded.float()
+
+    def _preprocess(self, images: Tensor) -> Tensor:
+        """Preprocess a batch; on a CPU by a few images into the same memory each time.
+
+        Fresh memory for a whole batch of floats is handed out by the kernel page by page, which takes longer than
+        the arithmetic.
+        """
+        if self.model.device.type == "cuda":
+            return self.model.preprocess(images)
+        for start in range(0, len(images), AT_ONCE):
+            some = self.model.preprocess(images[start : start + AT_ONCE])
+            if len(self._buffer) < len(images):
+                last = some.is_contiguous(memory_format=torch.channels_last)
+                layout = torch.channels_last if last else torch.contiguous_format
+                self._buffer = torch.empty((len(images), *some.shape[1:]), memory_format=layout)
+            self._buffer[start : start + len(some)] = some
+        return self._buffer[: len(images)]
+
+
+class ZeroShot:
+    """Cosines with the text features of the classes, times the model's logit scale."""
+
+    def __init__(self, encoder: Encoder, prompts: Prompts) -> None:
+        model = encoder.model
+        self.prompts = prompts
+        self.options = json.dumps([model.record.preprocessing.model_dump(), model.logit_scale, model.device.type])
+        self._encoder, self._features = encoder, class_features(model, prompts)
+        self.values = self._features.cpu().numpy().tobytes()
+
+    def __call__(self, images: Tensor) -> Tensor:
+        return self._encoder.model.logit_scale * self._encoder(images) @ self._features.T
+
+
+class Generative:
+    """The log-likelihood of each class's name as the answer to a question."""
+
+    def __init__(self, model: GenerativeModel, prompts: ClosedSetPrompts) -> None:
+        self.prompts: Prompts = prompts
+        self._closed_set = ClosedSet(model, prompts.questions, [answer for (answer,) in prompts.sentences])
+        files = [file.sha256 for file in model.record.files]
+        self.options = json.dumps([files, model.device.type])
+        self.values = json.dumps([prompts.questions, [ids.tolist() for ids in self._closed_set.answers]]).encode()
+
+    def __call__(self, images: Tensor) -> Tensor:
+        return self._closed_set.log_likelihoods(images)
