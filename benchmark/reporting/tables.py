@@ -261,13 +261,23 @@ def defined(value: float) -> float | None:
 
 
 def left_out(scores: ScoresRecord) -> list[tuple[str, str, str]]:
-    """Return which ratios are undefined: columns that they are missing from, which, and why; alike for all models."""
+    """Return what has no value: the columns that lack it, which cells or data sets, and why; alike for all models."""
     summary = next(iter(scores.models.values())).summary
     titles: dict[tuple[str, str], list[str]] = {}
     for key, column in (MAIN | MORE).items():
-        if key in summary and (cells := summary[key].left_out):
-            why = "does not get worse" if key in RELATIVE else "makes no error"
-            titles.setdefault((", ".join(cells), why), []).append(column.title)
+        reasons: dict[str, str] = {}
+        if key.startswith("auroc"):
+            reasons = {
+                name: one.undefined["auroc"] for name, one in scores.datasets.items() if "auroc" in one.undefined
+            }
+        elif key in summary and (cells := summary[key].left_out):
+            verb = "does not get worse" if key in RELATIVE else "makes no error"
+            reasons = {", ".join(cells): f"the baseline {verb} there and the ratio is undefined"}
+        elif key in summary and summary[key].value is None and scores.baseline in scores.models:
+            verb = "never gets worse" if key in RELATIVE else "makes no error"
+            reasons = {"a value": f"the baseline {verb}, and nothing can be divided by that"}
+        for cells_or_name, why in reasons.items():
+            titles.setdefault((cells_or_name, why), []).append(column.title)
     return [(" and ".join(columns), cells, why) for (cells, why), columns in titles.items()]
 
 

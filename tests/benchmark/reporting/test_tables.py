@@ -61,10 +61,30 @@ def test_what_is_left_out_is_named_with_its_reason(reported):
         for key in ("relative_mce", "mrbe"):
             summary[key] = summary[key].changed(left_out=("oct/contrast", "oct/pixelate"))
         models[name] = found.changed(summary=summary)
-    assert tables.left_out(scores.changed(models=models)) == [
-        ("mCE", "oct/contrast", "makes no error"),
-        ("Relative mCE and rBE", "oct/contrast, oct/pixelate", "does not get worse"),
+    oct_only = scores.datasets["oct"].changed(undefined={"auroc": "every image is of class '<CNV>'"})
+    sets = dict(scores.datasets) | {"oct": oct_only}
+    assert tables.left_out(scores.changed(models=models, datasets=sets)) == [
+        ("mCE", "oct/contrast", "the baseline makes no error there and the ratio is undefined"),
+        (
+            "Relative mCE and rBE",
+            "oct/contrast, oct/pixelate",
+            "the baseline does not get worse there and the ratio is undefined",
+        ),
+        ("AUROC clean and AUROC corrupted", "oct", "every image is of class '<CNV>'"),
     ]
+
+
+def test_a_ratio_without_any_value_has_its_reason(reported):
+    scores = files.read_scores(reported)
+    models = {
+        name: found.changed(
+            summary={key: value.changed(left_out=()) for key, value in found.summary.items()}
+            | {"mce": found.summary["mce"].changed(value=None, low=None, high=None, left_out=())}
+        )
+        for name, found in scores.models.items()
+    }
+    why = "the baseline makes no error, and nothing can be divided by that"
+    assert tables.left_out(scores.changed(models=models)) == [("mCE", "a value", why)]
 
 
 def test_comparisons_say_below_zero_alike(reported):
