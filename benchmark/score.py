@@ -35,9 +35,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     def work() -> None:
         scores = score(Workspace(args.root))
+        width = 2 + max(22, *map(len, scores.models))
         for model, found in scores.models.items():
             printed = ((name, found.summary[name].value) for name in PRINTED)
-            print(f"{model:24}" + "  ".join(f"{name} {'-' if v is None else f'{v:6.1f}'}" for name, v in printed))
+            print(f"{model:{width}}" + "  ".join(f"{name} {'-' if v is None else f'{v:6.1f}'}" for name, v in printed))
         for name, dataset in scores.datasets.items():
             for metric, reason in dataset.undefined.items():
                 print(f"{name} has no {metric}: {reason}")

@@ -39,10 +39,10 @@ def tune(root: Path | str, name: str) -> TuneRecord:
         print(f"tune {name}: {other} was trained with the same settings, images and base; copied")
         return TuneRecord.read(workspace, name)
     epochs, held = tuning.settings.epochs, tuning.held
-    chosen = "no image left to choose the epoch on: the last is kept"
+    choice = "no image left to choose the epoch on: the last is kept"
     if held:
-        chosen = f"the epoch is chosen on {len(held)} images ({tuning.images.chosen_on})"
-    print(f"tune {name}: {len(tuning.shots)} shots, {epochs} epochs, {chosen}")
+        choice = f"the epoch is chosen on {len(held)} images ({tuning.images.chosen_on})"
+    print(f"tune {name}: {len(tuning.shots)} shots, {epochs} epochs, {choice}")
     if tuning.protocol == "robustmedclip":
         settings = tuning.settings.model_dump(mode="json")
         words = [f"{k} {settings[k]}" + f" (not {v})" * (settings[k] != v) for k, v in ROBUSTMEDCLIP.items()]

@@ -98,11 +98,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = command_line.parser(__doc__)
     names = tuple(medmnist.CORRUPTED)
     parser.add_argument("--dataset", action="append", choices=names, help="may be repeated (default: all five)")
-    given = parser.parse_args(argv)
+    args = parser.parse_args(argv)
 
     def work() -> None:
-        for dataset in given.dataset or names:
-            adopt(Workspace(given.root), dataset)
+        for dataset in args.dataset or names:
+            adopt(Workspace(args.root), dataset)
             print(f"{dataset}: clean and {len(medmnist.CORRUPTED[dataset])} corruptions at 5 severities")
 
     return command_line.run(work)

@@ -85,8 +85,8 @@ def _save(sheet: Image.Image, workspace: Workspace, name: str) -> None:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the stage from a command line."""
     parser = command_line.parser(__doc__)
-    given = parser.parse_args(argv)
-    return command_line.run(lambda: gallery(Workspace(given.root), read_config(Workspace(given.root)).datasets))
+    args = parser.parse_args(argv)
+    return command_line.run(lambda: gallery(Workspace(args.root), read_config(Workspace(args.root)).datasets))
 
 
 if __name__ == "__main__":

@@ -74,7 +74,7 @@ def rgb(image: Images) -> Images:
 
 
 def open_subset(workspace: Workspace, dataset: str, split: str, indices: Sequence[int] | Ints | None = None) -> Subset:
-    """Open a split of a data set, all of it unless `indices` are given.
+    """Open a split of a data set, all of it unless `indices` name some.
 
     A grey data set's images have one channel, however they are stored.
 
@@ -84,5 +84,5 @@ def open_subset(workspace: Workspace, dataset: str, split: str, indices: Sequenc
     images, labels = npz.read(workspace.npz(Cell(dataset, split)))
     # a plain array on the memory map: numpy.memmap does more work at each indexing
     native = np.asarray(images)[..., : manifest.read_clean(workspace, dataset).native_channels]
-    chosen = np.arange(len(labels)) if indices is None else np.asarray(indices, np.int64)
-    return Subset(dataset, split, native, labels, np.sort(chosen))
+    positions = np.arange(len(labels)) if indices is None else np.asarray(indices, np.int64)
+    return Subset(dataset, split, native, labels, np.sort(positions))

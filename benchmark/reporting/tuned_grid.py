@@ -74,8 +74,8 @@ def representatives(grid: TunedGrid, scores: ScoresRecord) -> list[str]:
         most[rest] = max(most.get(rest, (-1.0, "")), (amount, setting), key=lambda place: place[0])
     settings = {setting for _, setting in most.values()}
     first = {scores.settings[model].name: model for model in reversed(scores.models)}
-    chosen = {scores.baseline, *(first[setting] for setting in settings)}
-    return [model for model, found in scores.models.items() if model in chosen or not found.prediction.tuning]
+    shown = {scores.baseline, *(first[setting] for setting in settings)}
+    return [model for model, found in scores.models.items() if model in shown or not found.prediction.tuning]
 
 
 def tables_of(grid: TunedGrid) -> Iterator[Table]:

@@ -52,11 +52,11 @@ def raising() -> Iterator[None]:
         yield
         return
     before = {n: signal.getsignal(n) for n in (*_SIGNALS, signal.SIGALRM)}
-    taken = [n for n in _SIGNALS if before[n] not in (signal.SIG_IGN, None)]
+    handled = [n for n in _SIGNALS if before[n] not in (signal.SIG_IGN, None)]
     show = sys.unraisablehook
     sys.unraisablehook = lambda ignored: None if isinstance(ignored.exc_value, Interrupted) else show(ignored)
     try:
-        for number in (*taken, signal.SIGALRM):
+        for number in (*handled, signal.SIGALRM):
             signal.signal(number, _handle)
         yield
     except BaseException as error:
@@ -67,7 +67,7 @@ def raising() -> Iterator[None]:
         if _State.number is not None:
             signal.setitimer(signal.ITIMER_REAL, 0)
             _State.number = None
-        for number in (*taken, signal.SIGALRM):
+        for number in (*handled, signal.SIGALRM):
             signal.signal(number, before[number])
         sys.unraisablehook = show
 
