@@ -209,9 +209,18 @@ def own_card(workspace: Workspace, dataset: str) -> OwnCard:
     Raises:
         UserError: it is not YAML, or has a key or value that it must not have.
     """
-    path = workspace.root / "cards" / "own.yaml"
-    entries = _read(path) if os.path.lexists(path) else {}
+    path, entries = _own_cards(workspace)
     return _record(path, entries.get(dataset, {}), OwnCard, dataset)
+
+
+def own_card_names(workspace: Workspace) -> tuple[str, ...]:
+    """Return the names of what the workspace's ``cards/own.yaml`` speaks of."""
+    return tuple(map(str, _own_cards(workspace)[1]))
+
+
+def _own_cards(workspace: Workspace) -> tuple[Path, dict[str, Any]]:
+    path = workspace.root / "cards" / "own.yaml"
+    return path, _read(path) if os.path.lexists(path) else {}
 
 
 def looks_personal(name: str) -> bool:

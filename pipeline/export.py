@@ -19,7 +19,7 @@ from pipeline import manifest
 from pipeline.cell import CLEAN, Cell
 from pipeline.config import Config, read_config
 from pipeline.errors import UserError
-from pipeline.hub.build import Build, Dataset, personal_names, read_build
+from pipeline.hub.build import Build, Dataset, read_build, warnings_of_own
 from pipeline.hub.records import EXPORT_VERSION, Entries, ExportRecord, FileEntry, made_with
 from pipeline.io.atomic import atomic_write, is_temporary, remove_leftover
 from pipeline.io.checksums import file_checksum
@@ -41,7 +41,7 @@ def export(workspace: Workspace, config: Config, *, workers: int, gallery: Path 
             f"export: {', '.join(left_out)} are left out: a repository has one source, {config.source}", file=sys.stderr
         )
     build = read_build(workspace, names)
-    for warning in personal_names(workspace, build):
+    for warning in warnings_of_own(workspace, build):
         print(f"warning: {warning}", file=sys.stderr)
     entries = _cells(workspace, build, _previous(workspace), workers)
     entries |= _manifests(workspace, build)

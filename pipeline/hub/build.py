@@ -189,9 +189,17 @@ def source_ids(workspace: Workspace, dataset: str) -> dict[str, list[str]]:
     return ids
 
 
-def personal_names(workspace: Workspace, build: Build) -> Iterator[str]:
-    """Yield a warning for names in somebody's own images that look like a person's, a date or a patient's number."""
-    for dataset in build.datasets if build.source == OWN else ():
+def warnings_of_own(workspace: Workspace, build: Build) -> Iterator[str]:
+    """Yield what somebody should look at before their own images are published.
+
+    Cards of no data set, and names that look like a person's, a date or a patient's number.
+    """
+    own = build.datasets if build.source == OWN else ()
+    known = [dataset.name for dataset in own]
+    if unknown := [name for name in datasets.own_card_names(workspace) if own and name not in known]:
+        names = ", ".join(map(ascii, unknown))
+        yield f"cards/own.yaml speaks of {names}, of which no images are exported; have {', '.join(known)}"
+    for dataset in own:
         public = [name for name in (dataset.name, *dataset.clean.class_names) if datasets.looks_personal(name)]
         if public:
             names = ", ".join(map(ascii, public))

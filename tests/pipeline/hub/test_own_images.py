@@ -80,6 +80,11 @@ def test_the_card_says_what_the_owner_says(tmp_path: Path) -> None:
         assert str(value) in text
 
 
+def test_a_card_of_no_data_set_is_warned_of(tmp_path: Path, capsys: Streams) -> None:
+    exported(tmp_path, {"pbc": OWN, "mamo_mass": OWN})
+    assert "warning: cards/own.yaml speaks of 'mamo_mass', of which no images" in capsys.readouterr().err
+
+
 def test_data_sets_of_several_licences_say_each(tmp_path: Path) -> None:
     metadata, text = card_of(exported(tmp_path, {"pbc": {"license": "cc-by-4.0"}}))
     assert (metadata["license"], metadata["license_name"]) == ("other", "by-data-set")
