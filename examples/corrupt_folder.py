@@ -1,4 +1,4 @@
-"""Corrupt a folder of images into a folder, keeping names and subfolders. Needs Pillow.
+"""Corrupt a folder of images into a folder of PNGs, keeping names and subfolders. Needs the extra `pipeline`.
 
 python examples/corrupt_folder.py photos corrupted --corruption motion_blur --severity 3
 """
@@ -10,6 +10,8 @@ import numpy as np
 from PIL import Image
 
 from corruptions import CORRUPTIONS, SEVERITIES, corrupt
+from pipeline.errors import UserError
+from pipeline.sources.imagefolder.pixels import decode
 
 
 def main() -> None:
@@ -23,10 +25,14 @@ def main() -> None:
     args = parser.parse_args()
 
     paths = sorted(path for path in args.source.rglob("*") if path.suffix.lower() in (".png", ".jpg", ".jpeg"))
+    left_out = 0
     for index, path in enumerate(paths):  # an image's draw depends on its index, so sort the files
-        with Image.open(path) as image:
-            pixels = np.asarray(image.convert("L" if image.mode == "L" else "RGB"))
-        batch = pixels.reshape(1, *pixels.shape[:2], -1)  # (1, H, W, C)
+        try:
+            batch = decode(path)[np.newaxis]  # uint8 (1, H, W, C), turned as EXIF says, 16 bits brought to 8
+        except UserError as wrong:
+            print(f"left out: {wrong}")
+            left_out += 1
+            continue
         result = corrupt(
             batch,
             args.corruption,
@@ -36,10 +42,12 @@ def main() -> None:
             indices=[index],
             seed=args.seed,
         )
-        target = (args.target / path.relative_to(args.source)).with_suffix(".png")  # lossless
+        target = args.target / path.relative_to(args.source)
+        if path.suffix.lower() != ".png":
+            target = target.with_name(f"{path.name}.png")  # lossless, and beside 1.png there may be a 1.jpg
         target.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(result[0].squeeze()).save(target)
-    print(f"wrote {len(paths)} images to {args.target}")
+        Image.fromarray(result[0].squeeze(-1) if result.shape[-1] == 1 else result[0]).save(target)
+    print(f"wrote {len(paths) - left_out} images to {args.target}")
 
 
 if __name__ == "__main__":

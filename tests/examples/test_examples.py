@@ -56,12 +56,27 @@ def test_corrupt_a_folder(tmp_path: Path) -> None:
     (tmp_path / "photos" / "inner").mkdir(parents=True)
     Image.fromarray(colour).save(tmp_path / "photos" / "a.png")
     Image.fromarray(grey).save(tmp_path / "photos" / "inner" / "b.png")
+    Image.fromarray(grey.astype(np.uint16) * 257).save(tmp_path / "photos" / "inner" / "wide.png")
+    Image.fromarray(colour).save(tmp_path / "photos" / "z.jpg")
+    Image.fromarray(colour).save(tmp_path / "photos" / "z.png")
+    (tmp_path / "photos" / "zz.png").write_bytes(b"")
     target = tmp_path / "corrupted"
-    run("corrupt_folder.py", str(tmp_path / "photos"), str(target), "--corruption", "impulse_noise", "--severity", "3")
+    said = run(
+        "corrupt_folder.py", str(tmp_path / "photos"), str(target), "--corruption", "impulse_noise", "--severity", "3"
+    )
     expected = corrupt(colour[None], "impulse_noise", 3, dataset="photos", split="test", indices=[0], seed=2025)[0]
     with Image.open(target / "a.png") as first, Image.open(target / "inner" / "b.png") as second:
         assert np.array_equal(np.asarray(first), expected)
         assert (second.mode, second.size) == ("L", (16, 16))
+    expected = corrupt(
+        grey[None, ..., None], "impulse_noise", 3, dataset="photos", split="test", indices=[2], seed=2025
+    )
+    with Image.open(target / "inner" / "wide.png") as wide:
+        assert np.array_equal(np.asarray(wide), expected[0, ..., 0])
+    assert (target / "z.png").exists()
+    assert (target / "z.jpg.png").exists()
+    assert "left out: " in said
+    assert "wrote 5 images" in said
 
 
 def test_train_with_kornia() -> None:
