@@ -93,7 +93,7 @@ def _warn_of_metrics(clean: CleanManifest, split: str) -> None:
 
     per_class = clean.split(split).per_class
     for metric, reason in undefined(clean.class_names, per_class).items() if per_class else ():
-        print(f"warning: {clean.dataset} will have no {metric}: {reason}", file=sys.stderr)
+        command_line.warn(f"warning: {clean.dataset} will have no {metric}: {reason}")
 
 
 def share_out(predictor: Predictor, pending: Mapping[str, Pending], devices: Sequence[Device], shard: Shard) -> None:

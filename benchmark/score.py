@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from pipeline.paths import Workspace
 from pipeline.run import command_line
+from pipeline.text import printable
 
 if TYPE_CHECKING:
     from benchmark.scoring.records import ScoreName, ScoresRecord
@@ -41,7 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             print(f"{model:{width}}" + "  ".join(f"{name} {'-' if v is None else f'{v:6.1f}'}" for name, v in printed))
         for name, dataset in scores.datasets.items():
             for metric, reason in dataset.undefined.items():
-                print(f"{name} has no {metric}: {reason}")
+                print(f"{name} has no {metric}: {printable(reason)}")
 
     return command_line.run(work)
 

@@ -20,7 +20,7 @@ from pipeline.errors import UserError
 from pipeline.grid import GridError, family, multiply_all
 from pipeline.io.records import Record, explain
 from pipeline.io.regular import read_regular
-from pipeline.paths import Workspace, checked_name
+from pipeline.paths import Workspace, checked_model, checked_name
 
 Source = Literal["phantom", "medimeta", "medmnist", "imagefolder"]
 SOURCES: tuple[str, ...] = get_args(Source)
@@ -68,6 +68,7 @@ Batch = Annotated[int, Field(ge=1, le=2**20)]
 Rate = Annotated[float, Field(gt=0, le=100)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 DatasetName = Annotated[str, AfterValidator(checked_name)]
+ModelName = Annotated[str, AfterValidator(checked_model)]
 Column = Annotated[str, AfterValidator(lambda name: _one_of(name, tuple(COLUMNS)))]
 Corruption = Annotated[str, AfterValidator(lambda name: _one_of(name, CORRUPTIONS))]
 Profile = Annotated[str, AfterValidator(lambda name: _one_of(name, PROFILES))]
@@ -216,7 +217,7 @@ class Benchmark(Record):
     """
 
     baseline: str = PHANTOM_CLIP
-    models: Annotated[tuple[str, ...], Field(min_length=1)] = (PHANTOM_CLIP,)
+    models: Annotated[tuple[ModelName, ...], Field(min_length=1)] = (PHANTOM_CLIP,)
     split: ReleasedSplit = "test"
     protocol: Protocol = "own"
     prompts: Literal["single", "ensemble"] = "ensemble"
@@ -227,10 +228,10 @@ class Benchmark(Record):
     device: Literal["auto", "cpu", "cuda"] = "auto"
     batch: Batch = 64
     on_the_fly: bool = False
-    weights: dict[str, str] = Field(default_factory=dict)
+    weights: dict[ModelName, str] = Field(default_factory=dict)
     pretrain: Pretrain = Pretrain()
     tune: Tune = Tune()
-    tuned: dict[str, Tuned] = Field(default_factory=dict)
+    tuned: dict[ModelName, Tuned] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -239,8 +240,9 @@ class Benchmark(Record):
             if grid:
                 raise ValueError(f"the baseline {self.baseline!r} stands for {len(grid)} models; name one: {grid[0]}")
             raise ValueError(f"models lacks the baseline {self.baseline!r}, which mCE is divided by")
-        if len(set(self.models)) < len(self.models):
-            raise ValueError("models names one twice")
+        for key, listed in (("models", self.models), ("tuned", self.tuned)):
+            if len({name.lower() for name in listed}) < len(listed):
+                raise ValueError(f"{key} names one twice")
         if self.tune.split == self.split and self.protocol == "own":
             raise ValueError(f"tune.split and benchmark.split are both {self.split!r}")
         names = [name for group in self.collections.values() for name in group]
@@ -413,11 +415,15 @@ def read_config(workspace: Workspace) -> Config:
     try:
         if isinstance(benchmark := value.get("benchmark"), dict):
             value["benchmark"] = multiply_all(benchmark)
-        return Config.model_validate_json(json.dumps(value, default=str))
-    except ValidationError as wrong:
-        raise UserError(f"{path}: {explain(wrong.errors()[0], Config)}") from None
+        text = json.dumps(value, default=str)
     except GridError as wrong:
         raise UserError(f"{path}: benchmark.{wrong}") from None
+    except (ValueError, RecursionError):
+        raise UserError(f"{path} has a number of thousands of digits, or a list that is within itself") from None
+    try:
+        return Config.model_validate_json(text)
+    except ValidationError as wrong:
+        raise UserError(f"{path}: {explain(wrong.errors()[0], Config)}") from None
 
 
 class _UniqueKeys(yaml.SafeLoader):

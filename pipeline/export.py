@@ -37,12 +37,10 @@ def export(workspace: Workspace, config: Config, *, workers: int, gallery: Path 
     """Write the export of params.yaml's data sets and its record; `gallery` is a picture for the card."""
     names = config.datasets_of(config.source)
     if left_out := [name for name in config.datasets if name not in names]:
-        print(
-            f"export: {', '.join(left_out)} are left out: a repository has one source, {config.source}", file=sys.stderr
-        )
+        command_line.warn(f"export: {', '.join(left_out)} are left out: a repository has one source, {config.source}")
     build = read_build(workspace, names)
     for warning in warnings_of_own(workspace, build):
-        print(f"warning: {warning}", file=sys.stderr)
+        command_line.warn(f"warning: {warning}")
     entries = _cells(workspace, build, _previous(workspace), workers)
     entries |= _manifests(workspace, build)
     entries |= _documents(workspace, config, build, entries, gallery)

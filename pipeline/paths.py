@@ -27,14 +27,31 @@ from pathlib import Path
 from pipeline.cell import PREPARED, RELEASED, Cell
 from pipeline.errors import UserError
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_]*")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_]{,99}")
+_MODEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{,99}(/[\w.+-]+)?")
 
 
 def checked_name(dataset: str) -> str:
     """Return `dataset` if it can be a folder and a part of a DVC stage's name, else raise UserError."""
     if not _NAME.fullmatch(dataset):
-        raise UserError(f"a data set's name has only letters, digits and _, and begins with no _: not {dataset!r}")
+        raise UserError(
+            "a data set's name has only letters, digits and _, begins with no _, and is no longer than 100: not"
+            f" {dataset!r}"
+        )
     return dataset
+
+
+def checked_model(name: str) -> str:
+    """Return `name` if it can be a model's folder and a part of a DVC stage's name, else raise UserError.
+
+    What stands after a slash are the values of one point of a grid.
+    """
+    if not _MODEL.fullmatch(name):
+        raise UserError(
+            "a model's name has only letters, digits, _, - and ., begins with a letter or digit, and is no longer than"
+            f" 100: not {name!r}"
+        )
+    return name
 
 
 class Workspace:

@@ -31,6 +31,7 @@ from pipeline.run import command_line
 from pipeline.run.parallel import ordered
 from pipeline.run.progress import progress
 from pipeline.sources import Clean
+from pipeline.text import spreadsheet_text
 
 _BATCH = 32
 
@@ -128,7 +129,7 @@ def _report_dropped(workspace: Workspace, dataset: str, splits: dict[str, Clean]
     if reasons:
         top = "; ".join(f"{count}: {reason}" for reason, count in reasons.most_common(3))
         path = workspace.dropped(dataset)
-        print(f"warning: {dataset}: {reasons.total()} files are left out ({top}); {path} names each", file=sys.stderr)
+        command_line.warn(f"warning: {dataset}: {reasons.total()} files are left out ({top}); {path} names each")
 
 
 def _report_shared(dataset: str, splits: dict[str, Clean], digests: dict[str, list[bytes]]) -> None:
@@ -142,10 +143,9 @@ def _report_shared(dataset: str, splits: dict[str, Clean], digests: dict[str, li
         ]
         if shared:
             (one, same), count = shared[0], len(shared)
-            print(
+            command_line.warn(
                 f"warning: {dataset}: {count} of {len(digests[other])} images of {other} are in {split} too, such as"
-                f" {same!a} = {one!a}: if one of the two is tuned on, scores on the other are not of unseen images",
-                file=sys.stderr,
+                f" {same!a} = {one!a}: if one of the two is tuned on, scores on the other are not of unseen images"
             )
 
 
@@ -160,7 +160,7 @@ def _write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[object
         text = io.TextIOWrapper(handle, "utf-8", newline="")
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow(header)
-        writer.writerows(rows)
+        writer.writerows([spreadsheet_text(str(value)) for value in row] for row in rows)
         text.detach()
 
 

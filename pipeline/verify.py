@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -285,11 +285,6 @@ def _halved(plane: NDArray[np.float64]) -> NDArray[np.float64]:
     return halved
 
 
-def _print_errors(sentences: Iterable[str]) -> None:
-    for sentence in sentences:
-        print(sentence, file=sys.stderr)
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the stage from a command line."""
     parser = command_line.parser(__doc__)
@@ -299,8 +294,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     def run() -> int:
         workspace = Workspace(args.root)
         checked = verify(workspace, read_config(workspace), workers=args.workers)
-        _print_errors(f"warning: {sentence}" for sentence in checked.warnings)
-        _print_errors(checked.findings)
+        for sentence in (*(f"warning: {warning}" for warning in checked.warnings), *checked.findings):
+            command_line.warn(sentence)
         print(f"verify: {checked.files} files, {checked.images} images, {len(checked.findings)} findings")
         if checked.findings:
             return 1

@@ -27,6 +27,7 @@ CARRIERS = (
     "pipeline.io.checksums",
     "pipeline.io.records",
     "pipeline.io.regular",
+    "pipeline.text",
     "pipeline.io.zip",
     "pipeline.manifest",
     "pipeline.paths",

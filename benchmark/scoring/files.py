@@ -19,6 +19,7 @@ from pipeline.grid import family
 from pipeline.io.atomic import atomic_write
 from pipeline.io.records import read_record, write_json
 from pipeline.paths import Workspace
+from pipeline.text import spreadsheet_text
 
 REMEDY = "run `python -m benchmark.score`"
 
@@ -75,18 +76,13 @@ def write(workspace: Workspace, scores: ScoresRecord, cube: xr.Dataset) -> None:
 def write_csv(path: Path, table: pd.DataFrame) -> None:
     """Write a table without its index; text that a spreadsheet would take for a formula begins with an apostrophe.
 
-    Numbers have nine digits, and what is undefined is empty. See https://owasp.org/www-community/attacks/CSV_Injection.
+    Numbers have nine digits, and what is undefined is empty.
     """
     text = table.select_dtypes(exclude="number").columns
     safe = table.assign(**{name: table[name].map(spreadsheet_text) for name in text})
     safe.columns = safe.columns.map(spreadsheet_text)
     with atomic_write(path) as handle:
         handle.write(safe.to_csv(index=False, lineterminator="\n", float_format="%.9g").encode())
-
-
-def spreadsheet_text(text: str) -> str:
-    """Return `text` so that a spreadsheet shows it and does not compute it."""
-    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
 
 
 def _main(summary: Summary) -> dict[str, float | None]:

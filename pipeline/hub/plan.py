@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pipeline.errors import UserError
+from pipeline.text import printable
 
 _KEPT = {".gitattributes"}  # the Hub's own, made with the repository
 _FORBIDDEN_IN_TAG = re.compile(r"[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|//|/\.|\.lock(/|$)|^[-./@]|[./]$")
@@ -84,9 +85,9 @@ class Plan:
         )
 
     def __str__(self) -> str:
-        lines = [f"  add     {file.path}  {file.size:,} bytes" for file in self.added]
-        lines += [f"  change  {file.path}  {file.size:,} bytes" for file in self.changed]
-        lines += [f"  delete  {path}" for path in self.deleted]
+        lines = [f"  add     {printable(file.path)}  {file.size:,} bytes" for file in self.added]
+        lines += [f"  change  {printable(file.path)}  {file.size:,} bytes" for file in self.changed]
+        lines += [f"  delete  {printable(path)}" for path in self.deleted]
         return "\n".join([*lines, self.total])
 
 

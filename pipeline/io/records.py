@@ -14,6 +14,7 @@ from pydantic_core import ErrorDetails
 from pipeline.errors import UserError
 from pipeline.io.atomic import atomic_write
 from pipeline.io.regular import read_regular
+from pipeline.text import printable
 
 R = TypeVar("R", bound="Record")
 
@@ -60,13 +61,13 @@ def write_json(path: Path, value: Any) -> None:
 
 def explain(error: ErrorDetails, kind: type[BaseModel]) -> str:
     """Return what is wrong at one place of a record of `kind`, and what could stand there."""
-    *parents, last = error["loc"] or ("",)
-    place, parent = ".".join(map(str, error["loc"])), ".".join(map(str, parents))
+    *parents, last = [part for part in error["loc"] if part != "[key]"] or [""]
+    place, parent = (".".join(map(printable, parts)) for parts in ([*parents, last], parents))
     code, value, context = error["type"], error["input"], error.get("ctx", {})
     if code == "json_invalid":
         return f"is not JSON ({context.get('error', 'damaged')})"
     if code == "missing":
-        return f"{parent} lacks {last}" if parent else f"it lacks {last}"
+        return f"{parent or 'it'} lacks {last}"
     if code == "extra_forbidden":
         return f"{parent or 'it'} has no {last!r}; have {', '.join(_fields(kind, parents))}"
     if code == "literal_error":

@@ -12,6 +12,7 @@ from pathlib import Path
 from pipeline.errors import UserError, missing_package
 from pipeline.run import interrupts
 from pipeline.run.parent import end_with_dvc
+from pipeline.text import printable
 
 
 def parser(doc: str | None) -> argparse.ArgumentParser:
@@ -56,8 +57,9 @@ def run(work: Callable[[], int | None]) -> int:
             end_with_dvc()
             return work() or 0
     except KeyboardInterrupt as interrupt:
-        below = "\n" if sys.stderr.isatty() else ""  # a progress bar
-        return _say(f"{below}interrupted; nothing half-written was kept", 128 + getattr(interrupt, "number", 2))
+        if sys.stderr.isatty():
+            print(file=sys.stderr)  # below a progress bar
+        return _say("interrupted; nothing half-written was kept", 128 + getattr(interrupt, "number", 2))
     except UserError as mistake:
         return _say(f"error: {mistake}")
     except OSError as failure:
@@ -78,6 +80,11 @@ def run(work: Callable[[], int | None]) -> int:
         return _say(f"error: {failure}")
 
 
+def warn(sentence: str) -> None:
+    """Print a sentence on stderr, whatever letters the names in it have."""
+    print(printable(sentence), file=sys.stderr)
+
+
 def _say(sentence: str, code: int = 1) -> int:
-    print(sentence, file=sys.stderr)
+    warn(sentence)
     return code

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, get_args
@@ -71,6 +72,8 @@ def test_the_projects_own_params_are_valid() -> None:
         ({"benchmark__baseline": "clip"}, "benchmark: models lacks the baseline 'clip'"),
         ({"benchmark__baseline": "numbers.txt"}, "models lacks the baseline 'numbers.txt'"),
         ({"benchmark__models": ["phantom-clip", "phantom-clip"]}, "benchmark: models names one twice"),
+        ({"benchmark__models": ["phantom-clip", "Phantom-CLIP"]}, "benchmark: models names one twice"),
+        ({"benchmark__tuned": {"a": {}, "A": {}}}, "benchmark: tuned names one twice"),
         ({"benchmark__split": "train"}, "benchmark.split is 'train'; have val, test"),
         ({"benchmark__held_out": ["fog"]}, "benchmark.held_out.0 is 'fog'; have gaussian_noise"),
         ({"benchmark__held_out": list(CORRUPTIONS)}, "holds out every corruption"),
@@ -147,6 +150,29 @@ def test_every_number_has_a_range(tmp_path: Path, place: str, value: object) -> 
 
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(
+    name=st.one_of(
+        st.text(max_size=8).filter(lambda name: not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*(/[\w.+-]+)?", name)),
+        st.sampled_from(
+            ["../x", "/etc/x", "a/../b", "<b>", "=1+1", "a|b", "$x_1$", "x\n", "\x1b[31m", "e\u0301", "x" * 101]
+        ),
+    ),
+    place=st.sampled_from(["models", "tuned", "weights"]),
+)
+def test_a_models_name_can_be_a_folder_a_stage_and_a_word_in_every_report(
+    tmp_path: Path, name: str, place: str
+) -> None:
+    changes: dict[str, object] = {
+        "models": {"benchmark__models": ["phantom-clip", name]},
+        "tuned": {"benchmark__tuned": {name: {}}},
+        "weights": {"benchmark__weights": {name: "folder"}},
+    }[place]
+    with pytest.raises(UserError, match=rf"benchmark\.{place}\..*: a model's name has only letters") as caught:
+        read(tmp_path, **changes)
+    assert str(caught.value).isprintable()
+
+
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(
     key=st.sampled_from(sorted(PARAMS)),
     value=st.recursive(
         st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
@@ -168,6 +194,9 @@ def test_no_value_ends_in_a_traceback(tmp_path: Path, key: str, value: object) -
         ("seed: 1\nsource: phantom\nseed: 2\n", "line 1: the key 'seed' stands there twice"),
         ("source: phantom\n3: 4\n", "line 2: the key 3 is no text"),
         ("seed: 2026-11-27\n", "lacks source"),
+        (f"seed: 0x{'f' * 5000}\n", "a number of thousands of digits"),
+        (f"seed: {'9' * 5000}\n", "is not YAML"),
+        ("datasets: &all [*all]\n", "a list that is within itself"),
         ("? [a, b]\n: c\n", "is no text|is not YAML"),
         ("", "must hold names and values"),
     ],

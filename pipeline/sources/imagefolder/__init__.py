@@ -10,7 +10,6 @@ is.
 from __future__ import annotations
 
 import functools
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -23,7 +22,7 @@ from pipeline.errors import UserError
 from pipeline.io.checksums import file_checksum
 from pipeline.io.regular import check_regular, walk
 from pipeline.paths import checked_name
-from pipeline.run.command_line import available_cores
+from pipeline.run.command_line import available_cores, warn
 from pipeline.run.parallel import ordered
 from pipeline.run.progress import progress
 from pipeline.sources import Clean, SourceFile
@@ -82,10 +81,9 @@ def fetch(folder: Path, datasets: Sequence[str], base_url: str) -> dict[str, Sou
             files[image_id(path, folder)] = SourceFile(size=path.stat().st_size, sha256=file_checksum(path))
     personal = [name for name in files if any(map(looks_personal, name.split("/")))]
     if personal:
-        print(
+        warn(
             f"warning: {len(personal)} names of files or folders, such as {personal[0]!a}, may say who is shown or"
-            " when: manifests/source.json has them, so think before you commit and push it",
-            file=sys.stderr,
+            " when: manifests/source.json has them, so think before you commit and push it"
         )
     return files
 
