@@ -92,7 +92,7 @@ def dataset_card(build: Build, config: Config, entries: Entries, *, checksum: st
             personal=personal(build),
             caveats=[(name, caveat) for name, card in known for caveat in card.caveats],
             checksum=checksum,
-            parameters=yaml.safe_dump(config.model_dump(mode="json", exclude={"hub", "benchmark"}), sort_keys=False),
+            parameters=_parameters(build, config),
             packages=made_with(),
             changes=datasets.changes(),
         )
@@ -286,6 +286,12 @@ def _info(entries: Entries, dataset: Dataset, corruption: str | None) -> Any:
         download_size=download,
         dataset_size=sum(split.num_bytes for split in splits.values()),
     )
+
+
+def _parameters(build: Build, config: Config) -> str:
+    """Return what a rebuild of this repository needs of params.yaml: data sets of other sources are in others."""
+    kept = config.model_dump(mode="json", exclude={"sources", "hub", "benchmark"})
+    return yaml.safe_dump(kept | {"datasets": [dataset.name for dataset in build.datasets]}, sort_keys=False)
 
 
 def _size_category(images: int) -> str:

@@ -26,7 +26,8 @@ _WAIT = 1.0  # seconds before the second attempt; doubled for each further one
 _LONGEST_WAIT = 330.0  # seconds; the Hub counts requests in windows of five minutes
 _HTTP_ERROR: Any = errors.HfHubHTTPError.__bases__[0]  # of the client's HTTP library, whichever it is
 _FAILURES: Any = (_HTTP_ERROR, OSError, RuntimeError, ValueError)
-"""What the client raises: RuntimeError wraps the failure of one upload, ValueError is an answer that it refuses."""
+"""What the client raises: RuntimeError is the failure of an upload, ValueError an answer that it refuses."""
+_NO_ANSWER: Any = (_HTTP_ERROR, ConnectionError, TimeoutError)
 
 
 class Repository:
@@ -198,8 +199,9 @@ class Repository:
             return f"the Hub takes no more requests for now (429){wait}; {again}"
         if status is not None and status >= 500:
             return f"the Hub fails with status {status}; {again} ({words})"
-        if status is None and isinstance(failure, (_HTTP_ERROR, OSError)):
-            return f"cannot reach the Hub ({type(failure).__name__}: {words}); {again}"
+        if status is None and isinstance(failure, (*_NO_ANSWER, OSError, RuntimeError)):
+            what = "cannot reach the Hub" if isinstance(failure, _NO_ANSWER) else "the upload failed"
+            return f"{what} ({type(failure).__name__}: {words}); {again}"
         return f"the Hub refuses this for {self.name}: {words}; {self._so_far}"
 
 
@@ -235,12 +237,15 @@ def _is_storage(failure: BaseException) -> bool:
 
 
 def _passing(failure: BaseException) -> bool:
-    """Say whether a failure may pass: no answer, too many requests, the server's own fault, or a link that expired."""
+    """Say whether a failure may pass: no answer, too many requests, the server's own fault, or a link that expired.
+
+    A RuntimeError without a cause is one of Xet's.
+    """
     failure = _cause(failure)
     status = _status(failure)
     if status is None:
         offline = isinstance(failure, errors.OfflineModeIsEnabled)
-        return isinstance(failure, (_HTTP_ERROR, ConnectionError, TimeoutError)) and not offline
+        return isinstance(failure, (*_NO_ANSWER, RuntimeError)) and not offline
     if _is_storage(failure):
         return True
     return status >= 500 or status == 408 or (status == 429 and _asked_wait(failure) <= _LONGEST_WAIT)

@@ -129,6 +129,17 @@ def test_the_card_has_every_parameter_of_a_rebuild(real: Workspace) -> None:
     assert yaml.safe_load(block) == yaml.safe_load(real.params.read_text())
 
 
+def test_a_rebuild_needs_no_data_set_of_another_source(tmp_path: Path) -> None:
+    workspace = tiny.make(tmp_path, source="medimeta")
+    params = yaml.safe_load(workspace.params.read_text())
+    more = {"datasets": [*params["datasets"], "bloodmnist"], "sources": {"bloodmnist": "medmnist"}}
+    workspace.params.write_text(yaml.safe_dump(params | more))
+    assert export.main(["--root", str(workspace.root)]) == 0
+    _, text = card_of(workspace)
+    (block,) = re.findall("```yaml\n(.*?)```", text, re.DOTALL)
+    assert yaml.safe_load(block) == params
+
+
 def test_every_example_names_a_revision_and_a_filter_only_a_stream(real: Workspace) -> None:
     _, text = card_of(real)
     calls = re.findall(r"(?:load_dataset|hf_hub_download)\(.+\)", text)

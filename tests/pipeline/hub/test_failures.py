@@ -9,8 +9,10 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
+from huggingface_hub import HfApi
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -136,6 +138,41 @@ def test_a_link_for_an_upload_that_expired_is_asked_for_again(work: Workspace, h
     hub.faults.append(Fault("^PUT /storage", act=lambda: 403, times=2, skip=5))
     assert push(work, *FULL) == 0
     assert is_whole(hub)
+
+
+@pytest.mark.parametrize(
+    ("failure", "attempts"),
+    [
+        (RuntimeError(f"CAS service error: https://cas.example.org/x?X-Xet-Signature={SIGNATURE} reset"), 5),
+        (PermissionError(13, "Permission denied", "clean.npz"), 1),
+        (ConnectionResetError("reset"), 5),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_an_upload_that_fails_in_the_client_is_no_refusal_of_the_hub(
+    work: Workspace, hub: Hub, capsys: Streams, monkeypatch: pytest.MonkeyPatch, failure: Exception, attempts: int
+) -> None:
+    """Xet's failures are RuntimeErrors; the local ones are the system's."""
+    asked: list[str] = []
+    send = HfApi.preupload_lfs_files
+
+    def fail(*arguments: Any, **options: Any) -> None:
+        asked.append("upload")
+        raise failure
+
+    monkeypatch.setattr(HfApi, "preupload_lfs_files", fail)
+    said = refusal(work, capsys, "--push", "--create", *FULL)
+    assert len(asked) == attempts
+    what = "cannot reach the Hub" if isinstance(failure, ConnectionError) else "the upload failed"
+    assert f"error: {what} ({type(failure).__name__}: " in said
+    assert "no file of the repository has changed" in said
+    assert SIGNATURE not in said
+    monkeypatch.setattr(HfApi, "preupload_lfs_files", lambda *a, **o: send(*a, **o) if len(asked) > 6 else fail())
+    if attempts > 1:
+        asked.clear()
+        asked += ["earlier"] * 5
+        assert push(work, *FULL) == 0
+        assert is_whole(hub)
 
 
 def test_the_addresses_of_uploads_stand_on_no_terminal(

@@ -57,6 +57,8 @@ said.append(len(load_pinned({repo!r}, "pbc-contrast", split="test", revision="v1
 
 def run(code: str, env: dict[str, str], home: Path) -> list[object]:
     prelude = "import json\nfrom datasets import disable_progress_bars\ndisable_progress_bars()\n"
+    prelude += "import types\nfrom huggingface_hub.utils import _http\n"
+    prelude += "_http.time = types.SimpleNamespace(sleep=lambda seconds: None)  # between its attempts\n"
     command = [sys.executable, "-c", f"{prelude}{code}\nprint(json.dumps(said))"]
     env = {**env, "PYTHONPATH": str(PROJECT)}
     done = subprocess.run(command, env=env, cwd=home, capture_output=True, text=True)
