@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import importlib.metadata
 import subprocess
 import sys
@@ -36,6 +37,19 @@ def test_corruptions_alone_need_no_torch_and_no_pipeline() -> None:
     )
     ended = subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True)
     assert ended.returncode == 0, ended.stderr
+
+
+@pytest.mark.parametrize("package", ["corruptions", "pipeline", "benchmark", "examples"])
+def test_text_is_never_read_in_the_encoding_of_the_locale(package: str) -> None:
+    found = []
+    for path in (REPOSITORY / package).rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call):
+                given = {keyword.arg: ast.unparse(keyword.value) for keyword in node.keywords}
+                is_text = ast.unparse(node.func).endswith((".read_text", ".write_text")) or given.get("text") == "True"
+                if is_text and "encoding" not in given:
+                    found.append(f"{path.relative_to(REPOSITORY)}:{node.lineno}")
+    assert not found
 
 
 @pytest.mark.parametrize("module", ["pipeline.corrupt", "pipeline.verify", "pipeline.prepare"])

@@ -40,7 +40,7 @@ def available_cores(cgroup: Path = Path("/sys/fs/cgroup")) -> int:
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     for names in (("cpu.max",), ("cpu/cpu.cfs_quota_us", "cpu/cpu.cfs_period_us")):  # cgroup v2, v1
         try:
-            quota, period = map(int, " ".join((cgroup / name).read_text() for name in names).split())
+            quota, period = map(int, " ".join((cgroup / name).read_text(encoding="ascii") for name in names).split())
         except (OSError, ValueError):  # no such file, or "max": no limit
             continue
         if quota > 0:

@@ -40,7 +40,7 @@ def _first_ancestor_without(variable: str) -> int:
         variables = (folder / "environ").read_bytes().split(b"\0")
         if not any(entry.startswith(f"{variable}=".encode()) for entry in variables):
             break
-        process = int((folder / "stat").read_text().rpartition(")")[2].split()[1])  # its parent: proc(5)
+        process = int((folder / "stat").read_bytes().rpartition(b")")[2].split()[1])  # its parent: proc(5)
     return process
 
 
