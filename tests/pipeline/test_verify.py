@@ -226,7 +226,17 @@ def _texture(rng: np.random.Generator) -> np.ndarray:
     return rng.integers(0, 2, (224, 224, 3)).astype(np.uint8) * 255
 
 
-@pytest.mark.parametrize("picture", [_black, _white, _dark, _texture], ids=lambda picture: picture.__name__)
+def _checkers(rng: np.random.Generator) -> np.ndarray:
+    return (np.indices((224, 224)).sum(0) % 2 * 255).astype(np.uint8)[..., None].repeat(3, -1)
+
+
+def _one_colour(rng: np.random.Generator) -> np.ndarray:
+    return np.full((224, 224, 3), rng.integers(0, 256, 3), np.uint8)
+
+
+@pytest.mark.parametrize(
+    "picture", [_black, _white, _dark, _texture, _checkers, _one_colour], ids=lambda picture: picture.__name__
+)
 def test_what_a_corruption_cannot_change_is_no_finding(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], picture: Callable[[np.random.Generator], np.ndarray]
 ) -> None:

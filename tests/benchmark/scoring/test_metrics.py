@@ -1,5 +1,7 @@
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from benchmark.scoring import metrics
 
@@ -49,6 +51,18 @@ def test_auroc_is_that_of_all_pairs():
     for area, weights in zip(metrics.auroc_binary(scores, positive, counts), counts.astype(float), strict=True):
         pairs = np.outer(weights[positive], weights[~positive])
         assert area == (pairs * wins).sum() / pairs.sum()
+
+
+@given(classes=st.integers(1, 4), data=st.data())
+def test_a_metric_has_no_value_exactly_where_that_is_said_beforehand(classes, data):
+    labels = np.array(data.draw(st.lists(st.integers(0, classes - 1), min_size=1, max_size=12)))
+    probabilities = metrics.softmax(np.random.default_rng(len(labels)).normal(size=(len(labels), classes)))
+    counts = np.bincount(labels, minlength=classes)
+    said = metrics.undefined([f"class {k}" for k in range(classes)], counts.tolist())
+    (area,) = metrics.auroc(probabilities, labels, np.ones((1, len(labels))))
+    assert ("auroc" in said) is bool(np.isnan(area))
+    assert all(repr(f"class {labels[0]}") in why for why in said.values())
+    assert not np.isnan(metrics.balanced_errors([probabilities.argmax(1) == labels], labels, np.ones((1, len(labels)))))
 
 
 def test_auroc_of_two_and_of_three_classes():
