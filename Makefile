@@ -12,7 +12,7 @@ export PATH := $(BIN):$(PATH)
 export HF_HUB_DISABLE_XET := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help repro fetch test test-long test-zoo test-matrix audit lint docs bench bench-predict bench-gpu parity goldens clean
+.PHONY: help repro fetch paper paper-own paper-phantom test test-long test-zoo test-matrix audit lint docs bench bench-predict bench-gpu parity goldens clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /  make \1\t/' | expand -t 22
@@ -22,6 +22,15 @@ repro: $(VENV)/.benchmark ## rebuild the whole benchmark; what is up to date sta
 
 fetch: $(VENV)/.pipeline ## bring the images of the source that params.yaml names, such as medimeta (docs/data.md)
 	@dvc repro fetch
+
+paper: $(VENV)/.zoo ## every table and figure of the paper, in build/paper; says first what is missing (docs/paper.md)
+	@python -m benchmark.paper
+
+paper-own: $(VENV)/.zoo ## the same under our own protocol, in build/paper-own
+	@python -m benchmark.paper --protocol own --folder build/paper-own
+
+paper-phantom: $(VENV)/.benchmark ## the same grid scaled down on the phantom, in build/paper-phantom; half an hour at most
+	@python -m benchmark.paper --preset paper-phantom
 
 test: $(VENV)/.test ## run the tests
 	@pytest -n auto

@@ -14,9 +14,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from corruptions.spec import SEVERITIES
 from pipeline import manifest
 from pipeline.cell import CLEAN, SIZE, Cell
+from pipeline.config import read_config
 from pipeline.errors import UserError
 from pipeline.io import npz
 from pipeline.io.checksums import file_checksum
@@ -35,8 +38,10 @@ SPLIT = "test"
 _BATCH = 64
 
 
-def adopt(workspace: Workspace, dataset: str) -> None:
+def adopt(workspace: Workspace, dataset: str, *, channels: str = "rgb") -> None:
     """Write the cells of `dataset` and their manifests, the clean one last.
+
+    Grey images get three equal channels, as published readers expect them, unless `channels` is ``native``.
 
     Raises:
         UserError: a file is not there, damaged, or does not fit the clean images; or the data set is built here.
@@ -50,14 +55,14 @@ def adopt(workspace: Workspace, dataset: str) -> None:
     clean = medmnist.load(dataset, SPLIT, root=workspace.raw("medmnist"))
     raw, names = workspace.raw(SOURCE), medmnist.CORRUPTED[dataset]
     with progress(total=len(clean.labels) * (1 + len(names) * len(SEVERITIES)), unit="img", desc=dataset) as bar:
-        clean_entry = _write(workspace.npz(Cell(dataset, SPLIT)), clean, bar)
+        clean_entry = _write(workspace.npz(Cell(dataset, SPLIT)), clean, channels, bar)
         for name in names:
             released = medmnist.corrupted_file(raw, dataset, name)
             cells = {}
             for severity, cell in zip(SEVERITIES, medmnist.load_corrupted(dataset, name, root=raw), strict=True):
                 if cell.labels.tolist() != clean.labels.tolist():
                     raise UserError(f"{released} has other labels at severity {severity} than the clean test split")
-                cells[severity] = _write(workspace.npz(Cell(dataset, SPLIT, name, severity)), cell, bar)
+                cells[severity] = _write(workspace.npz(Cell(dataset, SPLIT, name, severity)), cell, channels, bar)
             adopted = CorruptionManifest(
                 dataset=dataset,
                 source=SOURCE,
@@ -75,7 +80,7 @@ def adopt(workspace: Workspace, dataset: str) -> None:
             source=SOURCE,
             seed=None,
             native_channels=clean.channels,
-            channels=clean.channels,
+            channels=3 if channels == "rgb" else clean.channels,
             class_names=clean.class_names,
             corruptions=names,
             splits={SPLIT: clean_entry},
@@ -83,12 +88,13 @@ def adopt(workspace: Workspace, dataset: str) -> None:
     )
 
 
-def _write(path: Path, images: Clean, bar: Any) -> ArraysEntry:
+def _write(path: Path, images: Clean, channels: str, bar: Any) -> ArraysEntry:
     """Write one cell, deflated as the release is; return its entry in the manifest."""
-    count, shape = len(images.labels), (SIZE, SIZE, images.channels)
+    count, shape = len(images.labels), (SIZE, SIZE, 3 if channels == "rgb" else images.channels)
     with npz.write(path, images.labels, shape, compression="deflated") as writer:
         for start in range(0, count, _BATCH):
-            writer.append(images.read(range(start, min(start + _BATCH, count))))
+            pixels = images.read(range(start, min(start + _BATCH, count)))
+            writer.append(np.repeat(pixels, shape[-1], axis=-1) if pixels.shape[-1] < shape[-1] else pixels)
             bar.update(min(_BATCH, count - start))
     return manifest.clean_entry(images.labels, images.class_names, writer.checksums)
 
@@ -98,11 +104,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = command_line.parser(__doc__)
     names = tuple(medmnist.CORRUPTED)
     parser.add_argument("--dataset", action="append", choices=names, help="may be repeated (default: all five)")
+    parser.add_argument("--channels", choices=("rgb", "native"), help="default: as params.yaml says, else rgb")
     args = parser.parse_args(argv)
 
     def work() -> None:
+        workspace = Workspace(args.root)
+        channels = args.channels or (read_config(workspace).channels if workspace.params.is_file() else "rgb")
         for dataset in args.dataset or names:
-            adopt(Workspace(args.root), dataset)
+            adopt(workspace, dataset, channels=channels)
             print(f"{dataset}: clean and {len(medmnist.CORRUPTED[dataset])} corruptions at 5 severities")
 
     return command_line.run(work)

@@ -192,6 +192,21 @@ class Tuned(TuningSettings):
         return TuningSettings(**{**shared.model_dump(), **defaults, **own})
 
 
+class Checkpoint(Record):
+    """A published RobustMedCLIP checkpoint.
+
+    Attributes:
+        model: record that it is an adapter of, ``robustmedclip`` or ``robustmedclip-resnet``.
+        repo, file: Hub repository, and the path of model.pth in it.
+        revision: commit of `repo`, 40 hexadecimal digits; None until somebody has chosen one.
+    """
+
+    model: Literal["robustmedclip", "robustmedclip-resnet"] = "robustmedclip"
+    repo: str
+    file: str
+    revision: Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")] | None = None
+
+
 class Benchmark(Record):
     """The section ``benchmark``.
 
@@ -211,6 +226,7 @@ class Benchmark(Record):
         on_the_fly: predict on cells made in memory, with the same bytes, instead of reading files.
         weights: by model, the folder of its files if they are not to come from the Hub; or, for a name of one's own,
             which pinned model it is, as ``open_clip:ARCHITECTURE/TAG@COMMIT``.
+        published: by model, the checkpoint that ``benchmark.paper`` brings and converts to its adapter.
         pretrain, tune: see there.
         tuned: see there; a setting that is a list multiplies out to one model a value, named ``<name>/<values>``, and
             <name> among `models` stands for them all.
@@ -229,6 +245,7 @@ class Benchmark(Record):
     batch: Batch = 64
     on_the_fly: bool = False
     weights: dict[ModelName, str] = Field(default_factory=dict)
+    published: dict[ModelName, Checkpoint] = Field(default_factory=dict)
     pretrain: Pretrain = Pretrain()
     tune: Tune = Tune()
     tuned: dict[ModelName, Tuned] = Field(default_factory=dict)

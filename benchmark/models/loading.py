@@ -38,7 +38,8 @@ def load(
         UserError: it can't be made.
     """
     tuned = config.tuned.get(name)
-    model_name = _full_name(config, name if tuned is None else tuned.base)
+    published = config.published.get(name)
+    model_name = _full_name(config, tuned.base if tuned else published.model if published else name)
     record = registry.records().get(model_name)
     base = record.base if record is not None else None
     if tuned is not None and base is not None:

@@ -169,7 +169,11 @@ class Predictor:
         """Return the record of logits on `datasets` that are made now."""
         tuned = self.config.benchmark.tuned.get(self.name)
         return PredictionRecord(
-            model=describe(self.model.record, name=self.name, is_tuned=tuned is not None),
+            model=describe(
+                self.model.record,
+                name=self.name,
+                is_tuned=tuned is not None or self.name in self.config.benchmark.published,
+            ),
             base=None if tuned is None else tuned.base,
             logit_scale=self.model.logit_scale if isinstance(self.model, Model) else 1.0,
             prompts={dataset: self.classifier(dataset).prompts for dataset in datasets},

@@ -44,6 +44,15 @@ CLASSES = {
 }
 """Class names in label order, from INFO of medmnist 3.0.2: the files themselves hold numbers only."""
 
+COUNTS = {
+    "bloodmnist": {"train": 11959, "val": 1712, "test": 3421},
+    "breastmnist": {"train": 546, "val": 78, "test": 156},
+    "octmnist": {"train": 97477, "val": 10832, "test": 1000},
+    "pneumoniamnist": {"train": 4708, "val": 524, "test": 624},
+    "retinamnist": {"train": 1080, "val": 120, "test": 400},
+}
+"""Images of each split, from the same."""
+
 DATASETS = tuple(CLASSES)
 
 MD5 = {

@@ -92,10 +92,15 @@ def test_the_severities_of_medmnist_c(tmp_path: Path) -> None:
         medmnist.load_corrupted("breastmnist", "pixelate", root=tmp_path)
 
 
-@pytest.mark.parametrize(("dataset", "colour"), [("breastmnist", False), ("retinamnist", True)])
-def test_a_release_is_adopted(tmp_path: Path, dataset: str, colour: bool, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(
+    ("dataset", "colour", "channels"), [("breastmnist", False, 3), ("breastmnist", False, 1), ("retinamnist", True, 3)]
+)
+def test_a_release_is_adopted(
+    tmp_path: Path, dataset: str, colour: bool, channels: int, capsys: pytest.CaptureFixture[str]
+) -> None:
     release(tmp_path, dataset, colour=colour)
-    assert adopt.main(["--root", str(tmp_path), "--dataset", dataset]) == 0
+    command = ["--root", str(tmp_path), "--dataset", dataset, *(["--channels", "native"] if channels == 1 else [])]
+    assert adopt.main(command) == 0
     names = medmnist.CORRUPTED[dataset]
     assert capsys.readouterr().out == f"{dataset}: clean and {len(names)} corruptions at 5 severities\n"
     layout = Workspace(tmp_path)
@@ -103,6 +108,7 @@ def test_a_release_is_adopted(tmp_path: Path, dataset: str, colour: bool, capsys
     assert facts.corruptions == names
     assert facts.class_names == medmnist.CLASSES[dataset]
     assert (facts.source, facts.seed, facts.native_channels) == ("medmnist-c", None, 3 if colour else 1)
+    assert facts.channels == channels
     clean = npz.read(layout.npz(Cell(dataset, "test")))
     assert facts.splits == {
         "test": ArraysEntry(count=5, per_class=(3, 2, *[0] * (len(facts.class_names) - 2)), **sums(clean))
@@ -112,12 +118,13 @@ def test_a_release_is_adopted(tmp_path: Path, dataset: str, colour: bool, capsys
         images = pixels(25, (224, 224, 3) if colour else (224, 224, 1), 10 + seed)
         for severity in range(1, 6):
             cell = npz.read(layout.npz(Cell(dataset, "test", name, severity)))
-            np.testing.assert_array_equal(cell.images, images[5 * severity - 5 : 5 * severity])
+            expected = np.broadcast_to(images[5 * severity - 5 : 5 * severity], (5, 224, 224, channels))
+            np.testing.assert_array_equal(cell.images, expected)
             assert cell.labels.tolist() == [0, 1, 0, 1, 0]
             assert entries[severity].model_dump().items() >= sums(cell).items()
     file = medmnist.corrupted_file(layout.raw("medmnist-c"), dataset, "pixelate")
     assert manifest.read_corruption(layout, dataset, "pixelate").release_sha256 == file_checksum(file)
-    assert adopt.main(["--root", str(tmp_path), "--dataset", dataset]) == 0, "again, over what is there"
+    assert adopt.main(command) == 0, "again, over what is there"
 
 
 def sums(arrays: npz.Arrays) -> dict[str, str]:
