@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image
 from safetensors.torch import save_file
 
-from benchmark import predict, score
+from benchmark import predict, report, score
 from benchmark.models.families import phantom_clip
 from corruptions import CORRUPTIONS, SEVERITIES
 from pipeline import corrupt, export, prepare, verify
@@ -157,6 +157,7 @@ def test_a_folder_of_ugly_files(tmp_path: Path, capsys: Any) -> None:
     write_weights(tmp_path / "weights")
     assert predict.predict(tmp_path, model) == (1 + len(CORRUPTIONS) * len(SEVERITIES), 0)
     assert score.score(workspace).datasets["ugly"].per_class == (1, len(right))
+    assert "ugly" in report.report(workspace).read_text(encoding="utf-8")
 
 
 def write_weights(folder: Path) -> None:
