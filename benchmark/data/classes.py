@@ -63,7 +63,7 @@ def class_features(model: Model, *prompts: Prompts) -> Tensor:
         means = flat.reshape(len(sentences), -1, flat.shape[1]).mean(dim=1)
         directions = functional.normalize(means, dim=-1)
     sizes = [len(of_dataset.sentences) for of_dataset in prompts]
-    for of_dataset, features in zip(prompts, directions.split(sizes), strict=True):
+    for of_dataset, features in zip(prompts, torch.split(directions, sizes), strict=True):
         _check_distinct(model, of_dataset, features)
     return directions if model.unit_texts else means
 
@@ -82,6 +82,6 @@ def _check_distinct(model: Model, prompts: Prompts, features: Tensor) -> None:
             continue
         names = f"{prompts.class_names[first]!r} and {prompts.class_names[second]!r}"
         raise UserError(
-            f"{model.record.name} cannot tell the classes {names} of {prompts.dataset} apart: their prompts have {what};"
-            " give them other names, or leave out the model"
+            f"{model.record.name} cannot tell the classes {names} of {prompts.dataset} apart:"
+            f" their prompts have {what}; give them other names, or leave out the model"
         )

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from benchmark.models.components.preprocessing import preprocess
+from benchmark.models.components.processors import LibraryProcessor
 from benchmark.models.components.tokenizers import Tokenizer
 from benchmark.models.record import ModelRecord
 from pipeline.errors import UserError
@@ -29,12 +30,16 @@ class Towers(NamedTuple):
         text: keyword arguments from `tokenize` -> features (K, D), of any length.
         tokenize: K prompts -> the text tower's arguments.
         logit_scale: what cosines are multiplied by.
+        logit_bias: what is added to them then, as in SigLIP.
+        preprocess: the library's own, where the record's preprocessing names a library.
     """
 
     image: nn.Module
     text: nn.Module
     tokenize: Tokenizer
     logit_scale: float
+    logit_bias: float = 0.0
+    preprocess: LibraryProcessor | None = None
 
 
 class Model:
@@ -45,6 +50,7 @@ class Model:
         image_tower: the module that LoRA is put on; assign its PEFT wrapping here.
         text_tower: the text side, always frozen.
         logit_scale: what cosines are multiplied by before the softmax.
+        logit_bias: what is added then.
         unit_texts: whether `encode_texts` brings its features to unit length.
         device: where the towers are.
     """
@@ -59,6 +65,8 @@ class Model:
         vars(self.image_tower)["name_or_path"] = record.base or record.name
         self.text_tower = towers.text.to(self.device).eval().requires_grad_(False)
         self.logit_scale = float(towers.logit_scale)
+        self.logit_bias = float(towers.logit_bias)
+        self._preprocess = towers.preprocess
         self._tokenize = towers.tokenize
 
     @property
@@ -72,7 +80,13 @@ class Model:
 
     def preprocess(self, images: NDArray[np.uint8] | Tensor) -> Tensor:
         """Return uint8 (N, H, W, 3) images as the image tower takes them: float32 (N, 3, S, S) on its device."""
+        if self.record.preprocessing.resize == "processor" and self._preprocess is not None:
+            return self._preprocess(images, device=self.device)
         return preprocess(images, self.record.preprocessing, device=self.device)
+
+    def logits(self, features: Tensor, texts: Tensor) -> Tensor:
+        """Return the logits (N, K) of unit-length features of N images (N, D) and K classes (K, D)."""
+        return self.logit_scale * features @ texts.T + self.logit_bias
 
     def encode_images(self, pixels: Tensor, *, unit: bool = True) -> Tensor:
         """Return the float32 (N, D) features of what `preprocess` returned, of unit length if `unit`.
@@ -94,6 +108,9 @@ class Model:
         """Return the float32 (K, D) features of K prompts, of unit length if `unit_texts`; cut long ones."""
         if isinstance(texts, str) or not texts:
             raise UserError(f"encode_texts takes a list of at least one prompt, not {texts!r}")
+        for text in texts:
+            if not isinstance(text, str):
+                raise UserError(f"a prompt must be a string, not {text!r}")
         features = []
         for start in range(0, len(texts), TEXT_BATCH):
             tokens = self.tokenize(texts[start : start + TEXT_BATCH])

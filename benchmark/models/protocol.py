@@ -30,7 +30,7 @@ def follow(model: Model, *, is_tuned: bool) -> None:
         mean, std = _twice(mean, std)
     view = Preprocessing(size=record.preprocessing.size, mean=mean, std=std)  # `get_transform`
     model.record = record.changed(preprocessing=view)
-    model.logit_scale = 1.0
+    model.logit_scale, model.logit_bias = 1.0, 0.0
     model.unit_texts = is_tuned or record.family not in RAW_TEXTS
     if isinstance(model.text_tower, medclip.TextTower):
         model.text_tower.counts_padding = True

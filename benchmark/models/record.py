@@ -61,6 +61,8 @@ class Preprocessing(Record):
         resized: pixels that the resize brings to; `size` if not given.
         crop: of the centre, to `size`: where half a pixel is left over its corner is ``rounded``, as by torchvision, or
             ``floored``, as by transformers; ``none`` crops nothing.
+        library: with ``processor``, which one that is, and what it is told; mean and deviation are then what it comes
+            down to for images of the tower's own size.
         grey: take the luma before anything else (Pillow's ``L``) and repeat it three times.
     """
 
@@ -72,6 +74,7 @@ class Preprocessing(Record):
     resized: Annotated[int, Field(ge=1)] | None = None
     crop: Literal["rounded", "floored", "none"] = "rounded"
     grey: bool = False
+    library: str = ""
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -82,7 +85,8 @@ class Preprocessing(Record):
     def in_words(self) -> str:
         """Return all of it in one line, for tables."""
         if self.resize == "processor":
-            return f"{self.size} px, by the model's own processor"
+            processor = self.library or "the model's own processor"
+            return f"{self.size} px, by {processor}"
         to = f" to {self.resized}" if self.resized is not None else ""
         steps = {"shortest": f"shorter side{to}", "squash": f"both sides{to}", "pad": "on a black square"}
         fit = steps.get(self.resize, "not resized")

@@ -67,17 +67,18 @@ class Encoder:
 
 
 class ZeroShot:
-    """Cosines with the text features of the classes, times the model's logit scale."""
+    """Cosines with the text features of the classes, times the model's logit scale and moved by its bias."""
 
     def __init__(self, encoder: Encoder, prompts: Prompts) -> None:
         model = encoder.model
         self.prompts = prompts
-        self.options = json.dumps([model.record.preprocessing.model_dump(), model.logit_scale, model.device.type])
+        scale = [model.logit_scale, model.logit_bias]
+        self.options = json.dumps([model.record.preprocessing.model_dump(), scale, model.device.type])
         self._encoder, self._features = encoder, class_features(model, prompts)
         self.values = self._features.cpu().numpy().tobytes()
 
     def __call__(self, images: Tensor) -> Tensor:
-        return self._encoder.model.logit_scale * self._encoder(images) @ self._features.T
+        return self._encoder.model.logits(self._encoder(images), self._features)
 
 
 class Generative:

@@ -34,7 +34,18 @@ from pipeline.io.records import write_record
 from pipeline.paths import Workspace
 from pipeline.run.progress import progress
 
-PACKAGES = ("medimeta-c", "numpy", "torch", "kornia", "peft", "transformers", "open_clip_torch", "timm", "torchvision")
+PACKAGES = (
+    "medimeta-c",
+    "numpy",
+    "torch",
+    "kornia",
+    "peft",
+    "transformers",
+    "open_clip_torch",
+    "timm",
+    "torchvision",
+    "pillow",
+)
 """Whose versions a record of predictions names, where they are installed."""
 
 
@@ -176,6 +187,7 @@ class Predictor:
             ),
             base=None if tuned is None else tuned.base,
             logit_scale=self.model.logit_scale if isinstance(self.model, Model) else 1.0,
+            logit_bias=self.model.logit_bias if isinstance(self.model, Model) else 0.0,
             prompts={dataset: self.classifier(dataset).prompts for dataset in datasets},
             tuning=None if tuned is None else TuneRecord.read(self.workspace, self.name).summary(),
             weights_sha256=self.weights,

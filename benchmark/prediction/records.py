@@ -55,6 +55,7 @@ class PredictionRecord(Record):
         model: what is known of the model.
         base: of a model that was tuned here, the model that it was tuned from.
         logit_scale: what cosines were multiplied by; 1 for a model whose logits are no cosines.
+        logit_bias: what was added then.
         prompts: by data set, the sentences of its classes.
         tuning: of a model that was tuned here, what tune.json says.
         weights_sha256: checksum of the image tower; every npz of logits names it as ``weights``.
@@ -65,6 +66,7 @@ class PredictionRecord(Record):
     model: ModelDescription
     base: str | None
     logit_scale: float
+    logit_bias: float = 0.0
     prompts: dict[str, ClosedSet | Prompts]
     tuning: TuningSummary | None
     weights_sha256: str

@@ -26,7 +26,7 @@ def model_table(name: str, title: str, record: PredictionRecord) -> Table:
         *(("File", _file(file)) for file in known.files),
         ("Images", known.preprocessing),
         ("Prompts", f"at most {known.context_length} tokens"),
-        ("Logit scale", f"{record.logit_scale:.4g}"),
+        ("Logit scale", f"{record.logit_scale:.4g}" + (f", bias {record.logit_bias:.4g}" if record.logit_bias else "")),
         *(_tuning(record.tuning) if record.tuning else ()),
         ("Device", record.device),
         ("Versions", _named(record.versions)),

@@ -249,7 +249,7 @@ class Tuning:
         moved = self._move(self.model.preprocess(images), dataset_ids)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda"):
             image_features = self.model.encode_images(moved, unit=not self._is_reference)
-            logits = self.model.logit_scale * image_features @ self.features.T
+            logits = self.model.logits(image_features, self.features)
         loss = masked_cross_entropy(logits.float(), columns[dataset_ids].to(self.device), targets)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pickle
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import torch
@@ -35,7 +35,11 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
         # each reader has its own error for bytes that it can't read
         raise UserError(f"{path} can't be read as weights: {str(error).splitlines()[0]}") from error
     state = content.get("state_dict", content) if isinstance(content, Mapping) else {}
-    tensors = {name.removeprefix("module."): value for name, value in state.items() if isinstance(value, Tensor)}
+    tensors = {
+        name.removeprefix("module."): value
+        for name, value in state.items()
+        if isinstance(value, Tensor) and isinstance(name, str)
+    }
     if not tensors:
         raise UserError(f"{path} holds no tensors by name")
     return tensors
@@ -78,13 +82,28 @@ def load_tensors(
 
 def check_tensors(tensors: Mapping[str, Tensor], wanted: Mapping[str, Tensor], problem: str) -> None:
     """Raise UserError, which begins with `problem`, unless both have the same names and shapes."""
-    wrong = [f"{name} is missing" for name in wanted if name not in tensors]
-    wrong += [f"{name} is left over" for name in tensors if name not in wanted]
-    wrong += [
-        f"{name} is {tuple(tensors[name].shape)} and not {tuple(value.shape)}"
-        for name, value in wanted.items()
-        if name in tensors and tensors[name].shape != value.shape
-    ]
+    check_names(
+        missing=[name for name in wanted if name not in tensors],
+        left_over=[name for name in tensors if name not in wanted],
+        shapes=[
+            (name, tensors[name].shape, value.shape)
+            for name, value in wanted.items()
+            if name in tensors and tensors[name].shape != value.shape
+        ],
+        problem=problem,
+    )
+
+
+def check_names(
+    *,
+    missing: Iterable[str],
+    left_over: Iterable[str],
+    shapes: Iterable[tuple[str, torch.Size, torch.Size]] = (),
+    problem: str,
+) -> None:
+    """Raise UserError, which begins with `problem`, if there are such names, or shapes and others that are wanted."""
+    wrong = [f"{name} is missing" for name in missing] + [f"{name} is left over" for name in left_over]
+    wrong += [f"{name} is {tuple(shape)} and not {tuple(wanted)}" for name, shape, wanted in shapes]
     _refuse(wrong, problem)
 
 

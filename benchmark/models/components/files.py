@@ -94,8 +94,8 @@ class Files:
             for name, local in attempts:
                 try:
                     return Path(hub.hf_hub_download(file.repo, name, revision=file.revision, local_files_only=local))
-                except (OSError, errors.HTTPError) as error:
-                    # no network or proxy, no such file, no permission: it is not to be had here
+                except (OSError, ValueError, ImportError, errors.HTTPError) as error:
+                    # no network, no such file, no permission, a proxy that httpx can't read or has no package for
                     problem = error
                     if not local and not isinstance(error, errors.RemoteEntryNotFoundError):
                         break  # whoever can't be asked for one file can't be asked for another

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import importlib.util
 import sys
+import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -36,6 +39,22 @@ def package(name: str) -> ModuleType:
             raise
         extra = "zoo" if missing in ZOO else "benchmark"
         raise UserError(missing_package(missing, extra)) from error
+
+
+@contextlib.contextmanager
+def quietly(name: str) -> Iterator[None]:
+    """Keep transformers from telling on the terminal what an error's sentence tells better."""
+    logging = package(f"{name}.utils.logging")
+    verbosity, had_bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity(logging.CRITICAL)
+    logging.disable_progress_bar()
+    try:
+        with warnings.catch_warnings(action="ignore"):
+            yield
+    finally:
+        logging.set_verbosity(verbosity)
+        if had_bars:
+            logging.enable_progress_bar()
 
 
 def declare_box_operators() -> None:

@@ -1,63 +1,58 @@
-"""Any CLIP of transformers on the Hub, by name and commit, or in a folder."""
+"""Any model of transformers that has image and text features, on the Hub by name and commit, or in a folder."""
 
 from __future__ import annotations
 
 import json
-import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+import torch
+from PIL import Image
 from torch import Tensor, nn
 
-from benchmark.models.components.checkpoints import load_tensors, read_tensors
+from benchmark.models.components.checkpoints import check_finite, check_names, read_tensors
 from benchmark.models.components.files import Files, read_json
-from benchmark.models.components.packages import package
-from benchmark.models.components.tokenizers import read_tokenizer, text_tokenizer
+from benchmark.models.components.packages import package, quietly
+from benchmark.models.components.processors import LibraryProcessor
+from benchmark.models.components.tokenizers import Tokenizer
 from benchmark.models.model import Towers
-from benchmark.models.record import CLIP_MEAN, CLIP_STD, Channels, ModelFile, ModelRecord, Preprocessing, pinned
+from benchmark.models.record import ModelFile, ModelRecord, Preprocessing, pinned
 from pipeline.errors import UserError
-from pipeline.io.records import explain
 
 PREFIX = "hub:"
 FORMS = (f"{PREFIX}OWNER/NAME@COMMIT",)
 RECORDS: tuple[ModelRecord, ...] = ()
 
 WEIGHTS, OLDER_WEIGHTS = "model.safetensors", "pytorch_model.bin"
-CONFIG, PREPROCESSOR, TOKENIZER = "config.json", "preprocessor_config.json", "tokenizer.json"
-BILINEAR = 2
-"""Pillow's number of the filter, as preprocessor_config.json has it; bicubic is 3."""
+CONFIG, PREPROCESSOR = "config.json", "preprocessor_config.json"
+TOKENIZER_FILES = (
+    *("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"),
+    *("spiece.model", "sentencepiece.bpe.model", "vocab.txt", "vocab.json", "merges.txt"),
+)
+"""What tokenizers of transformers are saved as; none of them is in every repository."""
 
-SWITCHES = ("do_resize", "do_center_crop", "do_rescale", "do_normalize")
-"""Settings that null turns off in some releases of transformers and not in others, so that it is refused."""
+WITHOUT_MASK = ("siglip", "siglip2")
+"""Their text sides saw every prompt filled up to its full length, without a mask (Zhai et al. 2023)."""
 
-Pixels = Annotated[int, Field(ge=1, le=2**14)]
-Processor = Literal["CLIPImageProcessor", "CLIPImageProcessorFast", "CLIPImageProcessorPil"]
+BROKEN = (TypeError, ValueError, KeyError, AttributeError, RuntimeError, ArithmeticError, IndexError, OSError)
+"""What transformers raises for settings that it does not check before it uses them."""
 
 
-class ImageTower(nn.Module):
-    """The vision side and its projection."""
+class Tower(nn.Module):
+    """One side of a model: the modules that belong to it, and the features that the whole model makes with them."""
 
-    def __init__(self, clip: Any) -> None:
+    def __init__(self, model: nn.Module, features: Callable[..., Any], *, is_text: bool) -> None:
         super().__init__()
-        self.vision_model, self.visual_projection = clip.vision_model, clip.visual_projection
+        for name, child in model.named_children():
+            if name.startswith("text") == is_text:
+                self.add_module(name, child)
+        self._features = features
 
-    def forward(self, pixels: Tensor) -> Tensor:
-        features: Tensor = self.visual_projection(self.vision_model(pixel_values=pixels).pooler_output)
-        return features
-
-
-class TextTower(nn.Module):
-    """The text side and its projection."""
-
-    def __init__(self, clip: Any) -> None:
-        super().__init__()
-        self.text_model, self.text_projection = clip.text_model, clip.text_projection
-
-    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
-        states = self.text_model(input_ids=input_ids, attention_mask=attention_mask)
-        features: Tensor = self.text_projection(states.pooler_output)
+    def forward(self, pixel_values: Tensor | None = None, **tokens: Tensor) -> Tensor:
+        arguments = tokens if pixel_values is None else {"pixel_values": pixel_values}
+        output = self._features(**arguments)
+        features: Tensor = getattr(output, "pooler_output", output)
         return features
 
 
@@ -67,7 +62,7 @@ def describe(name: str, *, folder: Path | None, offline: bool) -> ModelRecord:
     With a `folder` the commit may be left out.
 
     Raises:
-        UserError: the files can't be had or are no CLIP's.
+        UserError: the files can't be had, or are not those of a model with image and text features.
     """
     repo, _, commit = name.removeprefix(PREFIX).partition("@")
     if folder is None and not commit:
@@ -79,125 +74,209 @@ def describe(name: str, *, folder: Path | None, offline: bool) -> ModelRecord:
         title=repo,
         family="transformers_clip",
         architecture="CLIPModel",
-        files=(weights, *(ModelFile(name=file, **hub) for file in (CONFIG, PREPROCESSOR, TOKENIZER))),
+        files=(weights, *(ModelFile(name=file, **hub) for file in (CONFIG, PREPROCESSOR))),
         preprocessing=Preprocessing(size=224, mean=(0, 0, 0), std=(1, 1, 1)),
         context_length=77,
         embedding=512,
-        lora_targets=r".*\.self_attn\.(q|k|v)_proj",
+        lora_targets=r".*\.(self_attn|attention\.self)\.(q_proj|k_proj|v_proj|query|key|value)",
         licence="see the weights' own page",
         citation="see the weights' own page",
         sources=("its config.json and preprocessor_config.json",),
     )
     files = Files(unread, folder=folder, offline=offline)
-    config = read_json(files.path(CONFIG))
-    if config.get("model_type") != "clip":
-        raise UserError(f"{name} is a {config.get('model_type')!r} and not a 'clip'")
-    image_size = (config.get("vision_config") or {}).get("image_size", 224)
-    preprocessing = read_preprocessing(read_json(files.path(PREPROCESSOR)), name, image_size=image_size)
+    config, model_class = read_config(files, name)
+    if not list(filter(None, map(files.optional, TOKENIZER_FILES))):
+        raise UserError(f"{name} has no tokenizer: none of {', '.join(TOKENIZER_FILES)} is there")
+    text = config.text_config
+    longest = getattr(text, "max_position_embeddings", unread.context_length)
+    if config.model_type == "altclip":  # XLM-R counts positions from after its padding token's
+        longest -= text.pad_token_id + 1
+    widths = (getattr(config, "projection_dim", None), getattr(text, "projection_size", None), text.hidden_size)
     return unread.changed(
+        architecture=model_class.__name__,
         files=files.as_read(),
-        preprocessing=preprocessing,
-        context_length=(config.get("text_config") or {}).get("max_position_embeddings", 77),
-        embedding=config.get("projection_dim", 512),
+        preprocessing=read_processor(files, name).settings,
+        context_length=longest,
+        embedding=next(width for width in widths if width),
     )
 
 
-class ProcessorConfig(BaseModel):
-    """preprocessor_config.json of a CLIP; defaults are those of transformers' `CLIPImageProcessor`."""
-
-    model_config = ConfigDict(strict=True)
-
-    image_processor_type: Processor = "CLIPImageProcessor"
-    feature_extractor_type: Literal["CLIPFeatureExtractor"] = "CLIPFeatureExtractor"
-    do_resize: bool = True
-    size: Pixels | dict[str, Pixels] = 224
-    resample: Literal[2, 3] = 3
-    do_center_crop: bool = True
-    crop_size: Pixels | dict[str, Pixels] = 224
-    do_rescale: bool = True
-    rescale_factor: Annotated[float, Field(gt=0, le=1)] = 1 / 255
-    do_normalize: bool = True
-    image_mean: Channels | float = CLIP_MEAN
-    image_std: Channels | float = CLIP_STD
-    do_pad: Literal[False] = False
-    use_square_size: Literal[False] = False
-    default_to_square: bool = False
-
-
-def read_preprocessing(settings: Mapping[str, Any], name: str, *, image_size: int) -> Preprocessing:
-    """Return what transformers' image processor of CLIP does under the settings of a preprocessor_config.json.
-
-    Args:
-        settings: of the file.
-        name: of the model, for errors.
-        image_size: height and width of the image tower's input, pixels.
+def read_config(files: Files, name: str) -> tuple[Any, Any]:
+    """Return the configuration of config.json and the class of transformers that it is for.
 
     Raises:
-        UserError: the settings have something that is not done here.
+        UserError: transformers has no such class, or none with image and text features, or can't read the settings.
     """
-    source = f"{PREPROCESSOR} of {name}"
+    package("transformers")
+    modeling = package("transformers.models.auto.modeling_auto")
+    configurations = package("transformers.models.auto.configuration_auto").CONFIG_MAPPING
+    content = read_json(files.path(CONFIG))
+    kind = content.get("model_type")
+    if kind not in configurations:
+        raise UserError(f"{name} is a {kind!r}, which transformers does not have; code in a repository is never run")
     try:
-        known = {key: value for key, value in settings.items() if value is not None or key in SWITCHES}
-        config = ProcessorConfig.model_validate_json(json.dumps(known))
-    except ValidationError as wrong:
-        raise UserError(f"{source}: {explain(wrong.errors()[0], ProcessorConfig)}") from None
-    for key, value in settings.items():
-        if key.startswith("do_") and value and key != "do_convert_rgb" and key not in ProcessorConfig.model_fields:
-            raise UserError(f"{source} has {key}: {value!r}, which is not done here")
-    resize, resized = _resize(config, source)
-    crop = _square(config.crop_size, "crop_size", source) if config.do_center_crop else resized or image_size
-    if crop != image_size:
-        raise UserError(f"{source} gives images of {crop} pixels, and the image tower takes {image_size}")
-    scale = 255 * config.rescale_factor if config.do_rescale else 255.0
-    scale = 1.0 if math.isclose(scale, 1.0) else scale
-    mean = _channels(config.image_mean) if config.do_normalize else (0.0, 0.0, 0.0)
-    std = _channels(config.image_std) if config.do_normalize else (1.0, 1.0, 1.0)
+        with quietly("transformers"):
+            config = configurations[kind].from_dict(content)
+            model_class: Any = modeling.MODEL_MAPPING.get(type(config), None)
+            for features in ("get_image_features", "get_text_features"):
+                if not hasattr(model_class, features):
+                    raise UserError(f"{name} is a {kind!r}, and such a model has no image and text features")
+            return config, model_class
+    except UserError:
+        raise
+    except (*BROKEN, package("huggingface_hub.errors").StrictDataclassError) as error:
+        raise UserError(f"{CONFIG} of {name} can't be read: {_line(error)}") from error
+
+
+def read_processor(files: Files, name: str) -> LibraryProcessor:
+    """Return the repository's own image processor, as transformers makes it from preprocessor_config.json.
+
+    Raises:
+        UserError: transformers can't make it, or it gives something beside pixels.
+    """
+    package("transformers")
+    automatic = package("transformers.models.auto.image_processing_auto").AutoImageProcessor
+    files.path(CONFIG)
+    path = files.path(PREPROCESSOR)
+    read_json(path)
+    problem = f"{PREPROCESSOR} of {name}"
+
+    def process(images: list[Image.Image]) -> Tensor:
+        try:
+            output = dict(processor(images=images, return_tensors="pt"))
+        except BROKEN as error:
+            raise UserError(f"{problem} can't be followed: {_line(error)}") from error
+        if set(output) != {"pixel_values"}:
+            raise UserError(f"{problem} gives {', '.join(output)}, and only pixel_values is known here")
+        pixels: Tensor = output["pixel_values"]
+        return pixels
+
     try:
-        return Preprocessing(
-            size=crop,
-            mean=(mean[0] / scale, mean[1] / scale, mean[2] / scale),
-            std=(std[0] / scale, std[1] / scale, std[2] / scale),
-            interpolation="bilinear" if config.resample == BILINEAR else "bicubic",
-            resize=resize,
-            resized=None if resized == crop else resized,
-            crop="floored" if config.do_center_crop else "none",
-        )
-    except ValidationError as wrong:
-        raise UserError(f"{source}: {explain(wrong.errors()[0], Preprocessing)}") from None
-
-
-def _resize(config: ProcessorConfig, source: str) -> tuple[Literal["shortest", "squash", "none"], int | None]:
-    """Return how images are resized, and to how many pixels."""
-    if not config.do_resize:
-        return "none", None
-    if isinstance(config.size, int):
-        if config.default_to_square:  # read by some releases of transformers and not by others
-            raise UserError(f"{source} has default_to_square for size: {config.size}, which is not done here")
-        return "shortest", config.size
-    if set(config.size) == {"shortest_edge"}:
-        return "shortest", config.size["shortest_edge"]
-    return "squash", _square(config.size, "size", source)
-
-
-def _square(size: int | dict[str, int], key: str, source: str) -> int:
-    if isinstance(size, int):
-        return size
-    if set(size) != {"height", "width"} or size["height"] != size["width"]:
-        raise UserError(f"{source} has {key}: {size}, which is not done here; have a height and an equal width")
-    return size["height"]
-
-
-def _channels(value: Channels | float) -> Channels:
-    return (value, value, value) if isinstance(value, float) else value
+        with quietly("transformers"):
+            processor = automatic.from_pretrained(str(path.parent), local_files_only=True, trust_remote_code=False)
+    except BROKEN as error:
+        raise UserError(f"{problem} can't be followed: {_line(error)}") from error
+    settings = {key: value for key, value in processor.to_dict().items() if key != "image_processor_type"}
+    library = f"{type(processor).__name__} {json.dumps(settings, default=str, sort_keys=True)}"
+    return LibraryProcessor(process, name=name, library=library)
 
 
 def build(record: ModelRecord, files: Files, *, random_init: bool) -> Towers:
-    """Make a CLIP from model.safetensors, config.json and tokenizer.json."""
-    transformers = package("transformers")
-    config = transformers.CLIPConfig.from_dict(read_json(files.path(CONFIG)))
-    clip = transformers.CLIPModel(config)
-    if not random_init:
-        load_tensors(clip, read_tensors(files.weights()), model=record.name, computed=(".position_ids",))
-    words = read_tokenizer(files.path(TOKENIZER))
-    tokenize = text_tokenizer(words, record.context_length, padding=words.id_to_token(config.text_config.eos_token_id))
-    return Towers(ImageTower(clip), TextTower(clip), tokenize, clip.logit_scale.exp().item())
+    """Make the model from its weights, config.json and its tokenizer's files."""
+    config, model_class = read_config(files, record.name)
+    tokenize = read_tokenizer(record, files, config)
+    try:
+        with quietly("transformers"):
+            model = _load(model_class, config, files, record.name, random_init=random_init)
+    except BROKEN as error:
+        raise UserError(f"{record.name} can't be built: {_line(error)}") from error
+    processor = read_processor(files, record.name)
+    towers = Towers(
+        Tower(model, model.get_image_features, is_text=False),
+        Tower(model, model.get_text_features, is_text=True),
+        tokenize,
+        *_scale(model, record.name),
+        preprocess=processor,
+    )
+    check_logits(model, towers, processor, record.name)
+    return towers
+
+
+def _load(model_class: Any, config: Any, files: Files, name: str, *, random_init: bool) -> Any:
+    if random_init:
+        return model_class(config).eval()
+    tensors = read_tensors(files.weights())
+    check_finite(tensors, f"the weights of {name} are damaged")
+    model, report = model_class.from_pretrained(
+        None,
+        config=config,
+        state_dict=tensors,
+        output_loading_info=True,
+        ignore_mismatched_sizes=True,
+        dtype=torch.float32,
+    )
+    check_names(
+        missing=[key for key in report["missing_keys"] if not key.endswith("position_ids")],
+        left_over=[key for key in report["unexpected_keys"] if not key.endswith("position_ids")],
+        shapes=report["mismatched_keys"],
+        problem=f"the weights are not those of {name}",
+    )
+    return model.eval()
+
+
+def _scale(model: Any, name: str) -> tuple[float, float]:
+    """Return what cosines are multiplied by, and what is added then."""
+    bias = getattr(model, "logit_bias", None)
+    if hasattr(model, "logit_scale"):
+        scale = model.logit_scale.exp().item()
+    elif hasattr(model, "temperature"):
+        scale = 1 / model.temperature.item()
+    else:
+        raise UserError(f"{name} has neither logit_scale nor temperature, and its logits are not known here")
+    return scale, 0.0 if bias is None else bias.item()
+
+
+def check_logits(model: Any, towers: Towers, processor: LibraryProcessor, name: str) -> None:
+    """Compare the logits of one image and two prompts with those of the whole model, as transformers makes them.
+
+    Raises:
+        UserError: it can't make them, or they are others.
+    """
+    tokens = towers.tokenize(["a photo of a cell", "a medical image"])
+    pixels = processor(processor.noise, device=torch.device("cpu"))
+    try:
+        with torch.inference_mode():
+            expected = model(pixel_values=pixels, **tokens).logits_per_image
+            features = nn.functional.normalize(towers.image(pixels), dim=-1)
+            texts = nn.functional.normalize(towers.text(**tokens), dim=-1)
+            logits = towers.logit_scale * features @ texts.T + towers.logit_bias
+    except BROKEN as error:
+        raise UserError(f"{name} can't be run with its own tokenizer and image processor: {_line(error)}") from error
+    if not torch.allclose(logits, expected, rtol=1e-3, atol=1e-3):
+        raise UserError(f"{name} makes its logits in another way than a scale and a bias on cosines")
+
+
+def read_tokenizer(record: ModelRecord, files: Files, config: Any) -> Tokenizer:
+    """Return the repository's own tokenizer, as transformers makes it, with the padding that the model wants.
+
+    Raises:
+        UserError: transformers can't make it, or it has more words than the model.
+    """
+    package("transformers")
+    automatic = package("transformers.models.auto.tokenization_auto").AutoTokenizer
+    processors = package("transformers.models.auto.processing_auto").PROCESSOR_MAPPING
+    folder = files.path(CONFIG).parent
+    for file in TOKENIZER_FILES:
+        files.optional(file)
+    try:
+        with quietly("transformers"):
+            words = automatic.from_pretrained(str(folder), local_files_only=True, trust_remote_code=False)
+    except ImportError as error:
+        needs = next((word for word in ("sentencepiece", "protobuf") if word in str(error)), "a package")
+        raise UserError(f"the tokenizer of {record.name} needs {needs}: pip install -e '.[zoo]'") from error
+    except Exception as error:  # tokenizers raises nothing narrower
+        raise UserError(f"{folder} has no tokenizer that transformers can read: {_line(error)}") from error
+    rows = getattr(config.text_config, "vocab_size", None)
+    if rows is not None and len(words) > rows:
+        raise UserError(f"the tokenizer of {record.name} has {len(words)} words, and the model vectors for {rows}")
+    usual: Mapping[str, Any] = getattr(processors.get(type(config), None), "text_kwargs", None) or {}
+    full = config.model_type in WITHOUT_MASK
+    arguments: dict[str, Any] = {
+        "padding": "max_length" if full else True,
+        **{key: value for key, value in usual.items() if key == "padding"},
+        "truncation": True,
+        "max_length": min(
+            record.context_length, words.model_max_length, usual.get("max_length", record.context_length)
+        ),
+        "return_tensors": "pt",
+    }
+
+    def tokenize(texts: list[str]) -> Mapping[str, Tensor]:
+        tokens = dict(words(texts, **arguments))
+        return {"input_ids": tokens["input_ids"]} if full else tokens
+
+    return tokenize
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split())[:300] or type(error).__name__

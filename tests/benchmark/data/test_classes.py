@@ -12,7 +12,7 @@ from benchmark.models.model import Model, Towers
 from pipeline.config import read_config
 from pipeline.errors import UserError
 from pipeline.paths import Workspace
-from tests.benchmark.models.conftest import WORDS, words  # noqa: F401
+from tests.benchmark.models.conftest import WORDS
 
 
 def of_dataset(*sentences):
@@ -62,22 +62,22 @@ def named(*names):
         ("cell", "  cell "),
     ],
 )
-def test_classes_that_the_tokens_cannot_tell_apart_are_an_error(names, words):
-    model = load_tiny(words)
+def test_classes_that_the_tokens_cannot_tell_apart_are_an_error(names, tmp_path):
+    model = load_tiny(tmp_path)
     assert class_features(model, named("cell", "fundus")).shape == (2, 512)
     with pytest.raises(
-        UserError, match="tiny cannot tell the classes .* of x apart: .* have the same tokens"
+        UserError, match=r"tiny cannot tell the classes .* of x apart: .* have the same tokens"
     ) as caught:
         class_features(model, named("fundus", "drusen"), named("normal", *names))
     assert all(repr(name) in str(caught.value) for name in names)
 
 
-def test_classes_that_the_features_cannot_tell_apart_are_an_error(words):
-    model = load_tiny(words)
+def test_classes_that_the_features_cannot_tell_apart_are_an_error(tmp_path):
+    model = load_tiny(tmp_path)
     with torch.no_grad():
         table = model.text_tower.transformer.embeddings.word_embeddings.weight
         table[WORDS.index("drusen")] = table[WORDS.index("fundus")] + 1e-8
-    with pytest.raises(UserError, match="'fundus' and 'drusen' of x apart: .* the same text features"):
+    with pytest.raises(UserError, match=r"'fundus' and 'drusen' of x apart: .* the same text features"):
         class_features(model, named("cell", "fundus", "drusen"))
 
 
@@ -86,7 +86,8 @@ class Pixels(torch.nn.Module):
 
 
 def load_tiny(folder):
-    """A model with BERT's tokenizer of 16 tokens, and a small BERT with random weights."""
+    """Return a model with the tokenizer of BERT over 16 tokens, and a small BERT with random weights."""
+    (folder / "vocab.txt").write_text("\n".join(WORDS) + "\n", encoding="utf-8")
     torch.manual_seed(0)
     record = records()["biomedclip"].changed(name="tiny", context_length=16)
     tokenize = text_tokenizer(read_vocabulary(folder / "vocab.txt", lowercase=True), 16, padding="[PAD]")

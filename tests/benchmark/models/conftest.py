@@ -51,14 +51,17 @@ def clip(tmp_path: Path) -> tuple[Path, Any]:
     """Return the folder of a small CLIP of transformers, saved as the Hub has them, and itself."""
     from transformers import CLIPConfig, CLIPModel
 
-    write_tokenizer(tmp_path / "tokenizer.json")
+    write_tokenizer(tmp_path, length=24)
     small = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 32}
-    ids = {"bos_token_id": 0, "eos_token_id": 1, "pad_token_id": 1, "vocab_size": 300, "max_position_embeddings": 24}
+    ids = {"bos_token_id": 0, "eos_token_id": 1, "pad_token_id": 1, "vocab_size": 60, "max_position_embeddings": 24}
     torch.manual_seed(0)
     config = CLIPConfig(
         text_config={**small, **ids}, vision_config={**small, "image_size": 32, "patch_size": 8}, projection_dim=12
     )
     model = CLIPModel(config).eval()
+    for parameter in model.parameters():
+        if parameter.ndim > 1:  # far enough from nothing for two prompts to have features of their own
+            torch.nn.init.normal_(parameter, std=0.2)
     model.save_pretrained(str(tmp_path))
     (tmp_path / "preprocessor_config.json").write_text(json.dumps(PREPROCESSOR), encoding="utf-8")
     return tmp_path, model
@@ -77,17 +80,11 @@ def published_state(base: Model) -> dict[str, torch.Tensor]:
     return {**state, "logit_scale": torch.tensor(base.logit_scale).log()}
 
 
-def write_tokenizer(path: Path) -> None:
-    """Write a byte-level BPE tokenizer.json with CLIP's two special tokens, trained on the prompts."""
-    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
+def write_tokenizer(folder: Path, *, length: int) -> None:
+    """Write CLIP's tokenizer of single letters, 58 words, as its repositories have it."""
+    from transformers import CLIPTokenizer
 
-    words = Tokenizer(models.BPE(unk_token="<|endoftext|>"))
-    words.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    words.decoder = decoders.ByteLevel()
-    special = ["<|startoftext|>", "<|endoftext|>"]
-    words.train_from_iterator(PROMPTS, trainers.BpeTrainer(vocab_size=300, special_tokens=special, show_progress=False))
-    words.post_processor = processors.TemplateProcessing(
-        single="<|startoftext|> $A <|endoftext|>", special_tokens=[(special[0], 0), (special[1], 1)]
-    )
-    words.save(str(path))
-    assert json.loads(path.read_text(encoding="utf-8"))
+    letters = "abcdefghijklmnopqrstuvwxyz,-"
+    words = ["<|startoftext|>", "<|endoftext|>", *letters, *(f"{letter}</w>" for letter in letters)]
+    vocabulary = {word: k for k, word in enumerate(words)}
+    CLIPTokenizer(vocab=vocabulary, merges=[], model_max_length=length).save_pretrained(str(folder))
