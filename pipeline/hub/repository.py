@@ -182,23 +182,29 @@ class Repository:
     def _sentence(self, failure: BaseException) -> str:
         status, words = _status(failure), " ".join(str(failure).split())
         again = f"{self._so_far}: run again to go on"
+        wait = f", and asks to wait {seconds:.0f} seconds" if (seconds := _asked_wait(failure)) else ""
         if isinstance(failure, errors.LocalTokenNotFoundError):
             return _NO_TOKEN
         if isinstance(failure, errors.OfflineModeIsEnabled):
             return f"HF_HUB_OFFLINE is set, so the Hub cannot be reached; {self._so_far}"
         if _is_storage(failure):
-            return f"the Hub's storage refuses an upload with status {status}; {again}"
+            return f"the Hub's storage refuses an upload with status {status}{wait}; {again}"
         if status == 401 and "credentials" in words:
-            return "the Hub does not know the token (expired or mistyped): set HF_TOKEN, or log in with `hf auth login`"
+            return (
+                "the Hub does not know the token (expired or mistyped): set HF_TOKEN, or log in with `hf auth login`;"
+                f" {self._so_far}"
+            )
         if isinstance(failure, errors.RepositoryNotFoundError) or status in (401, 404):
-            return f"no {self.kind} repository {self.name} on the Hub, or the token may not see it; --create makes it"
+            return (
+                f"no {self.kind} repository {self.name} on the Hub, or the token may not see it, --create makes it;"
+                f" {self._so_far}"
+            )
         if status == 403:
             return f"the token may not write to {self.name}: take one with write access to it ({words}); {self._so_far}"
         if status == 429:
-            wait = f", and asks to wait {_asked_wait(failure):.0f} seconds" if _asked_wait(failure) else ""
             return f"the Hub takes no more requests for now (429){wait}; {again}"
         if status is not None and status >= 500:
-            return f"the Hub fails with status {status}; {again} ({words})"
+            return f"the Hub fails with status {status}{wait}; {again} ({words})"
         if status is None and isinstance(failure, (*_NO_ANSWER, OSError, RuntimeError)):
             what = "cannot reach the Hub" if isinstance(failure, _NO_ANSWER) else "the upload failed"
             return f"{what} ({type(failure).__name__}: {words}); {again}"
@@ -246,9 +252,8 @@ def _passing(failure: BaseException) -> bool:
     if status is None:
         offline = isinstance(failure, errors.OfflineModeIsEnabled)
         return isinstance(failure, (*_NO_ANSWER, RuntimeError)) and not offline
-    if _is_storage(failure):
-        return True
-    return status >= 500 or status == 408 or (status == 429 and _asked_wait(failure) <= _LONGEST_WAIT)
+    may_pass = status >= 500 or status in (408, 429) or _is_storage(failure)
+    return may_pass and _asked_wait(failure) <= _LONGEST_WAIT
 
 
 def _delay(failure: BaseException, attempt: int) -> float:

@@ -92,16 +92,24 @@ def test_the_hub_says_how_long_to_wait(work: Workspace, hub: Hub, headers: Calla
     assert 0.9 < asked[1] - asked[0] < 30
 
 
-def test_a_wait_that_is_too_long_is_left_to_the_user(work: Workspace, hub: Hub, capsys: Streams) -> None:
-    hub.faults.append(Fault("^POST .*/tag/", act=lambda: 429, headers={"Retry-After": "3600"}, times=9))
+@pytest.mark.parametrize("status", [429, 500, 503])
+def test_a_wait_that_is_too_long_is_left_to_the_user(work: Workspace, hub: Hub, capsys: Streams, status: int) -> None:
+    hub.faults.append(Fault("^POST .*/tag/", act=lambda: status, headers={"Retry-After": "3600"}, times=9))
     said = refusal(work, capsys, "--push", "--create", *FULL)
     assert "asks to wait 3600 seconds" in said
     assert f"commit {hub.store.repos[f'datasets/{REPO}'].main} is made" in said
     assert len(hub.asked("/tag/")) == 1
 
 
-@pytest.mark.parametrize("status", [403, 500])
-@pytest.mark.parametrize("call", ["refs", "preupload", "upload", "commit", "tag", "visibility"])
+@pytest.mark.parametrize(
+    ("call", "status"),
+    [
+        (call, status)
+        for call in ("refs", "preupload", "upload", "commit", "tag", "visibility")
+        for status in (401, 403, 404, 422, 500)
+        if (call, status) != ("refs", 401)  # by which the client means that there is no such repository
+    ],
+)
 def test_a_message_says_what_has_happened(work: Workspace, hub: Hub, capsys: Streams, call: str, status: int) -> None:
     hub.faults.append(Fault(EVERY_CALL[call], act=lambda: status, times=10_000, skip=call == "refs"))
     said = refusal(work, capsys, "--push", "--create", *FULL)
