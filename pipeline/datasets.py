@@ -159,7 +159,7 @@ def card_from(dataset: str, source: str) -> Card | None:
     The cards speak of MedIMeta's images and of the phantom that is drawn after them. Somebody's own folder may have
     the same name and is something else.
     """
-    return card(dataset) if source in ("medimeta", "phantom") and dataset in DATASETS else None
+    return card(dataset) if source in ("medimeta", "medimeta-c", "phantom") and dataset in DATASETS else None
 
 
 def robustmedclip_order(dataset: str, class_names: tuple[str, ...]) -> tuple[str, ...]:

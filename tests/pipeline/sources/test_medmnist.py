@@ -140,7 +140,9 @@ def test_a_release_that_does_not_fit_is_refused(tmp_path: Path, capsys: pytest.C
         return capsys.readouterr().err
 
     release(tmp_path / "order", contrast_down=np.tile([[1], [0], [0], [1], [0]], (5, 1)))
-    assert "contrast_down.npz has other labels at severity 1 than the clean test split" in says(tmp_path / "order")
+    assert "contrast_down.npz has other labels at severity 1 of contrast_down than clean test of breastmnist" in says(
+        tmp_path / "order"
+    )
     assert not Workspace(tmp_path / "order").manifest("breastmnist", "clean").exists()
     release(tmp_path / "hole")
     medmnist.corrupted_file(Workspace(tmp_path / "hole").raw("medmnist-c"), "breastmnist", "motion_blur").unlink()

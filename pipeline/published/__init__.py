@@ -1,0 +1,1 @@
+"""Trees of images that others published: read without trust, and compared with ours."""
