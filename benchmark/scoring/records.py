@@ -198,9 +198,10 @@ class ScoredDataset(Record):
 
 
 class Setting(Record):
-    """How a model was tuned: `name` is the first model's that was tuned alike but for the seed, or its own.
+    """How a model was tuned.
 
-    `seed` is none where it was not tuned here.
+    `name` is the first model's that was tuned alike but for the seed, or its own; a point of a grid goes by its name
+    without the seed. `seed` is none where it was not tuned here.
     """
 
     name: str
@@ -214,7 +215,8 @@ def settings_of(plan: Benchmark) -> dict[str, Setting]:
     for model in plan.models:
         tuned = plan.tuned.get(model)
         alike = model if tuned is None else tuned.model_copy(update={"seed": 0}).model_dump_json()
-        settings[model] = Setting(name=first.setdefault(alike, model), seed=None if tuned is None else tuned.seed)
+        name = model if tuned is None or "/" not in model else model.removesuffix(f"-seed{tuned.seed}")
+        settings[model] = Setting(name=first.setdefault(alike, name), seed=None if tuned is None else tuned.seed)
     return settings
 
 

@@ -5,7 +5,9 @@ import json
 import yaml
 
 from benchmark import predict, report, score, tune
+from benchmark.scoring.records import settings_of
 from benchmark.tuning.records import TuneRecord
+from pipeline.config import read_config
 from pipeline.paths import Workspace
 
 
@@ -13,7 +15,7 @@ def change(root, **tuned):
     params = yaml.safe_load((root / "params.yaml").read_text())
     base = {"base": "phantom-clip", "augment": False, "epochs": 2, "rank": 2}
     params["benchmark"]["tuned"] = {"r": {**base, **tuned}}
-    params["benchmark"]["models"] = ["phantom-clip", "r"]
+    params["benchmark"] |= {"models": ["phantom-clip", "r"], "baseline": "phantom-clip"}
     params["benchmark"]["on_the_fly"] = True
     (root / "params.yaml").write_text(yaml.safe_dump(params))
 
@@ -71,3 +73,12 @@ def test_all_of_val_is_tuned_on_and_the_epoch_chosen_on_train(trained, capsys):
     record = TuneRecord.read(Workspace(trained), "r/percent100")
     assert record.chosen_on == "train"
     assert record.summary().shots == {"oct": 8, "mammo_mass": 8}
+
+
+def test_seeds_of_a_point_are_one_setting_named_without_them(workspace):
+    change(workspace, shots=[1, 2], seed=[1, 2])
+    settings = settings_of(read_config(Workspace(workspace)).benchmark)
+    assert {model: (setting.name, setting.seed) for model, setting in settings.items()} == {
+        "phantom-clip": ("phantom-clip", None),
+        **{f"r/shots{k}-seed{seed}": (f"r/shots{k}", seed) for k in (1, 2) for seed in (1, 2)},
+    }
