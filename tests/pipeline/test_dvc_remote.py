@@ -130,6 +130,16 @@ def test_an_experiment_in_a_folder_of_its_own_has_the_raw_images(own: Path) -> N
     assert run(own, "git", "status", "--porcelain") == ""
 
 
+def test_tracked_images_that_change_make_what_is_of_them_anew(own: Path, tmp_path: Path) -> None:
+    there = clone(own, tmp_path / "clone")
+    run(there, "dvc", "pull", "--allow-missing")
+    images = there / "data" / "raw" / "imagefolder" / "mine" / "val" / "ill"
+    with Image.open(images / "0.png") as picture:
+        picture.rotate(90).save(images / "more.png")
+    assert repro(there, TARGET.format("mine")) == ["fetch", "prepare@mine", TARGET.format("mine")]
+    assert " M data/raw/imagefolder/mine.dvc" in run(there, "git", "status", "--porcelain")
+
+
 def test_a_file_of_the_build_is_imported_by_another_project(own: Path, tmp_path: Path) -> None:
     run(tmp_path, "git", "init", "-q")
     run(tmp_path, "dvc", "init", "-q")
