@@ -70,7 +70,7 @@ clean: ## remove the environments and build folders, never data
 .zoo: constraints.txt
 	@rm -rf $@
 	@python -m pip install --quiet --no-deps --constraint constraints.txt --target $@ \
-	  torchvision open_clip_torch timm ftfy wcwidth num2words docopt
+	  torchvision open_clip_torch timm ftfy wcwidth num2words docopt monai
 	@touch $@
 
 # The peers pin older versions of what we use, so they come without their requirements, and apart.
