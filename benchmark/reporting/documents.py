@@ -57,7 +57,7 @@ def latex(content: Content) -> str:
 
 def escape_markdown(words: str) -> str:
     """Return text that stands as it is in one line, or one cell of a table, of GitHub's Markdown."""
-    words = re.sub(r"([\\`*|<>\[\]~]|(?<!\w)_|_(?!\w)|&(?=#?\w+;))", r"\\\1", words)
+    words = re.sub(r"([\\`*|<>\[\]~]|(?<![^\W_])_|_(?![^\W_])|&(?=#?\w+;))", r"\\\1", words)
     return re.sub(r"(?<=\w)://", r":\\//", words)
 
 

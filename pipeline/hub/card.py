@@ -184,7 +184,7 @@ def escaped(text: object) -> str:
     """Return text on one line that Markdown shows as it is, in a paragraph or a table."""
     line = " ".join(re.sub(r"[\x00-\x20\x7f-\x9f\u2028\u2029]+", " ", str(text)).split())
     line = line.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    return re.sub(r"[\\`*\[\]|~$#]|(?<!\w)_|_(?!\w)", r"\\\g<0>", line)
+    return re.sub(r"[\\`*\[\]|~$#]|(?<![^\W_])_|_(?![^\W_])", r"\\\g<0>", line)
 
 
 class _WithoutAliases(yaml.SafeDumper):

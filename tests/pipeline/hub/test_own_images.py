@@ -178,7 +178,22 @@ def test_the_pngs_carry_pixels_and_nothing_else(unsaid: Workspace) -> None:
 
 
 NAMES = st.text(min_size=1, max_size=30) | st.sampled_from(
-    ["<b>x</b>", "a|b", "*a*", "_a_", "`x`", "[a](http://b)", "# a", "a\nb", "&amp;", "\\", "a\\|b", "$x$", "~~a~~"]
+    [
+        "<b>x</b>",
+        "a|b",
+        "*a*",
+        "_a_",
+        "__0__",
+        "`x`",
+        "[a](http://b)",
+        "# a",
+        "a\nb",
+        "&amp;",
+        "\\",
+        "a\\|b",
+        "$x$",
+        "~~a~~",
+    ]
 )
 
 
