@@ -63,15 +63,23 @@ _MOST = 10**9
 
 Count = Annotated[int, Field(ge=0, le=_MOST)]
 Positive = Annotated[int, Field(ge=1, le=_MOST)]
+Drawn = Annotated[int, Field(ge=0, le=10**6)]
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
-Batch = Annotated[int, Field(ge=1, le=2**20)]
+Batch = Annotated[int, Field(ge=1, le=2**14)]
 Rate = Annotated[float, Field(gt=0, le=100)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 DatasetName = Annotated[str, AfterValidator(checked_name)]
 ModelName = Annotated[str, AfterValidator(checked_model)]
+Line = Annotated[str, AfterValidator(lambda text: _line(text))]
 Column = Annotated[str, AfterValidator(lambda name: _one_of(name, tuple(COLUMNS)))]
 Corruption = Annotated[str, AfterValidator(lambda name: _one_of(name, CORRUPTIONS))]
 Profile = Annotated[str, AfterValidator(lambda name: _one_of(name, PROFILES))]
+
+
+def _line(text: str) -> str:
+    if not text or not text.isprintable():
+        raise ValueError(f"must be one line of text without control characters, not {text!r}")
+    return text
 
 
 def _one_of(value: str, choices: Sequence[str]) -> str:
@@ -90,17 +98,17 @@ class Splits(Record):
 class Counts(Record):
     """Images that the phantom draws of each split of a data set."""
 
-    train: Count
-    val: Count
-    test: Count
-    pretrain: Count
-    pretest: Count
+    train: Drawn
+    val: Drawn
+    test: Drawn
+    pretrain: Drawn
+    pretest: Drawn
 
 
 class Hub(Record):
     """What the frozen stage publish compares with."""
 
-    repo: str = "ORG/MediMeta-C"
+    repo: Line = "ORG/MediMeta-C"
 
 
 class Pretrain(Record):
@@ -238,13 +246,13 @@ class Benchmark(Record):
     protocol: Protocol = "own"
     prompts: Literal["single", "ensemble"] = "ensemble"
     held_out: tuple[Corruption, ...] = ()
-    collections: dict[str, Annotated[tuple[str, ...], Field(min_length=1)]] = Field(default_factory=dict)
-    workspaces: dict[str, str] = Field(default_factory=dict)
+    collections: dict[Line, Annotated[tuple[str, ...], Field(min_length=1)]] = Field(default_factory=dict)
+    workspaces: dict[Line, Line] = Field(default_factory=dict)
     bootstrap: Annotated[int, Field(ge=1, le=10**6)] = 1000
     device: Literal["auto", "cpu", "cuda"] = "auto"
     batch: Batch = 64
     on_the_fly: bool = False
-    weights: dict[ModelName, str] = Field(default_factory=dict)
+    weights: dict[ModelName, Line] = Field(default_factory=dict)
     published: dict[ModelName, Checkpoint] = Field(default_factory=dict)
     pretrain: Pretrain = Pretrain()
     tune: Tune = Tune()

@@ -116,6 +116,8 @@ def _checked_base_url(url: str) -> str:
     if not separator or scheme.lower() not in ("http", "https"):
         begins = f"begins with {scheme}://" if separator else "names no scheme"
         raise UserError(f"--base-url {begins}; it must be http://HOST or https://HOST")
+    if re.search(r"[?#\\]", url):
+        raise UserError("--base-url must have no ?, # or \\: paths are put after it")
     try:
         parts = urlsplit(url)
         if not parts.hostname or parts.port == 0 or re.search(r"\s", url):

@@ -47,6 +47,7 @@ def with_password(server: Server) -> str:
         (f"http://user:{SECRET}@zenodo.org:port", "port"),
         (f"http://user:{SECRET}@zenodo.org:0", "port"),
         (f"http://user:{SECRET}@[zenodo", "must be http://HOST or https://HOST"),
+        *((f"http://zenodo.org{mark}{SECRET}", "must have no ?, # or") for mark in ("?token=", "/?", "#", "/#", "\\")),
         (f"http://user:{SECRET}@zeno do", "must be http://HOST or https://HOST"),
     ],
 )
