@@ -213,7 +213,7 @@ def test_any_other_model_of_open_clip_by_name(tmp_path, prompts):
     other = find_record(name)
     assert (other.files[0].repo, other.files[0].revision) == ("laion/CLIP-ViT-B-32-laion2B-s34B-b79K", COMMIT)
     assert (other.preprocessing.size, other.embedding) == (224, 512)
-    model = load("open_clip:RN50", weights_dir=tmp_path, random_init=True)
+    model = load("open_clip:RN50-gelu", weights_dir=tmp_path, random_init=True)
     with torch.inference_mode():
         assert model.encode_images(model.preprocess(images(1, 100))).shape == (1, 1024)
         assert model.encode_texts(prompts).shape == (3, 1024)
@@ -270,13 +270,11 @@ def test_a_clip_on_the_hub_in_open_clips_form(tmp_path, prompts):
     save_file(state, tmp_path / "open_clip_model.safetensors")
     model = load("open_clip:hf-hub:someone/clip", weights_dir=tmp_path)
     settings = model.record.preprocessing
-    assert (settings.size, settings.mean, settings.std, settings.interpolation, settings.resize) == (
-        32,
-        (0.1, 0.2, 0.3),
-        (0.4, 0.5, 0.6),
-        "bilinear",
-        "squash",
-    )
+    assert settings.size == 32
+    assert settings.mean == pytest.approx((0.1, 0.2, 0.3), abs=1e-5)
+    assert settings.std == pytest.approx((0.4, 0.5, 0.6), abs=1e-5)
+    assert '"interpolation": "bilinear"' in settings.library
+    assert '"resize_mode": "squash"' in settings.library
     read = ("open_clip_model.safetensors", "open_clip_config.json")
     assert [(file.name, file.sha256) for file in model.record.files] == [(n, file_checksum(tmp_path / n)) for n in read]
     pixels = model.preprocess(images(2, 40))
@@ -305,8 +303,6 @@ def test_lora_finds_the_attention_of_a_timm_tower_in_open_clip(tmp_path):
         ("open_clip:ViT-B-32/laion2b_s34b_b79k", "names no pinned weights"),
         (f"open_clip:ViT-B-32/nothing@{COMMIT}", "names no pinned weights.*laion2b_s34b_b79k"),
         ("open_clip:ViT-Z-1", "no architecture 'ViT-Z-1'"),
-        (f"open_clip:roberta-ViT-B-32/laion2b_s12b_b32k@{COMMIT}", "has not CLIP's own text side"),
-        (f"open_clip:coca_ViT-B-32/laion2b_s13b_b90k@{COMMIT}", "has not CLIP's own text side"),
         ("open_clip:ViT-B-32/laion2b_s34b_b79k@main", "needs a pinned revision"),
     ],
 )
