@@ -193,8 +193,10 @@ def pinned(repo: str, commit: str) -> dict[str, str]:
     """Return the fields `repo` and `revision` of a file on the Hub, none of them without a commit.
 
     Raises:
-        UserError: `commit` is something else, such as a branch.
+        UserError: `repo` is none, or `commit` is something else, such as a branch.
     """
+    if commit and not re.fullmatch(r"\w[\w.-]*/\w[\w.-]*", repo, re.ASCII):
+        raise UserError(f"{repo!r} is no repository of the Hub; have OWNER/NAME")
     if commit and not re.fullmatch(COMMIT, commit):
         raise UserError(f"{repo} needs a pinned revision, the 40 hexadecimal digits of a commit, not {commit!r}")
     return {"repo": repo, "revision": commit} if commit else {}

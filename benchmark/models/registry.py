@@ -93,9 +93,11 @@ def load(
     """
     from benchmark.models.components import adapters
     from benchmark.models.components.files import Files
+    from benchmark.models.devices import parse_device
     from benchmark.models.generative import GenerativeModel, Generator
     from benchmark.models.model import Model
 
+    device = parse_device(device) if isinstance(device, str) else device
     folder = None if weights_dir is None else Path(weights_dir)
     record = find_record(name, folder=folder, offline=offline) if isinstance(name, str) else name
     if record.base is not None and adapter is None and not random_init:

@@ -23,6 +23,10 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
         UserError: the file is damaged or holds no tensors.
     """
     damaged: type[Exception] = package("safetensors").SafetensorError
+    if path.suffix != ".safetensors" and _is_old(path):
+        raise UserError(
+            f"{path} is a checkpoint of torch before 1.6, which is not read; load it there and save it anew"
+        )
     try:
         if path.suffix == ".safetensors":
             return dict(package("safetensors.torch").load_file(path))
@@ -43,6 +47,12 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     if not tensors:
         raise UserError(f"{path} holds no tensors by name")
     return tensors
+
+
+def _is_old(path: Path) -> bool:
+    """Return whether a file is a bare pickle, as torch wrote them before 1.6."""
+    with path.open("rb") as handle:
+        return handle.read(2) == b"\x80\x02"
 
 
 class _Inert:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 from pathlib import Path
 from typing import Any
@@ -94,7 +95,7 @@ class Files:
             for name, local in attempts:
                 try:
                     return Path(hub.hf_hub_download(file.repo, name, revision=file.revision, local_files_only=local))
-                except (OSError, ValueError, ImportError, errors.HTTPError) as error:
+                except (OSError, ValueError, ImportError, errors.HTTPError, *_url_errors()) as error:
                     # no network, no such file, no permission, a proxy that httpx can't read or has no package for
                     problem = error
                     if not local and not isinstance(error, errors.RemoteEntryNotFoundError):
@@ -105,6 +106,14 @@ class Files:
             f"{self.record.name} needs {file.name} of {file.repo}@{file.revision}, which is neither in the Hub's cache"
             f" nor to be had ({type(problem).__name__}); give a folder that holds it"
         ) from problem
+
+
+def _url_errors() -> tuple[type[Exception], ...]:
+    """Return what the Hub's client of HTTP raises for a proxy whose address it can't read."""
+    for client in ("httpx2", "httpx"):
+        if importlib.util.find_spec(client) is not None:
+            return (importlib.import_module(client).InvalidURL,)
+    return ()
 
 
 def read_json(path: Path) -> dict[str, Any]:

@@ -75,6 +75,26 @@ def test_a_hub_name_without_commit_is_an_error():
         find_record("hub:openai/clip-vit-base-patch16")
 
 
+@pytest.mark.parametrize("repo", ["a b/c", "../c", "", "c", "a/b/c", "a/../c", "a/c\n"])
+@pytest.mark.parametrize("form", ["hub:", "open_clip:hf-hub:"])
+def test_an_invalid_repository_is_an_error(form, repo):
+    with pytest.raises(UserError, match=r"is no repository of the Hub; have OWNER/NAME|needs a pinned revision"):
+        find_record(f"{form}{repo}@{'0' * 40}", offline=True)
+
+
+@pytest.mark.parametrize("device", ["cuda", "cuda:7", "tpu"])
+def test_a_device_that_is_not_there_is_an_error(device, monkeypatch):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    with pytest.raises(UserError, match="have auto, cpu"):
+        load("phantom-clip", device=device, random_init=True)
+
+
+@pytest.mark.parametrize("texts", [[3], ["a cell", None], [b"a cell"]])
+def test_a_prompt_that_is_no_string_is_an_error(texts):
+    with pytest.raises(UserError, match="a prompt must be a string, not"):
+        load("phantom-clip", random_init=True).encode_texts(texts)
+
+
 def test_an_adapter_is_asked_for():
     with pytest.raises(UserError, match="rmedclip is biomedclip with an adapter"):
         load("rmedclip")

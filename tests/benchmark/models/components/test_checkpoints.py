@@ -66,6 +66,20 @@ def test_damaged_weights_are_one_sentence(tmp_path, name):
     assert "\n" not in str(caught.value)
 
 
+def test_a_checkpoint_of_an_older_torch_is_one_sentence(tmp_path):
+    for content in ({"w": torch.ones(3)}, {"w": torch.ones(3), "trap": Trap(str(tmp_path / "sprung"))}):
+        torch.save(content, tmp_path / "w.pt", _use_new_zipfile_serialization=False)
+        with pytest.raises(UserError, match=r"is a checkpoint of torch before 1\.6"):
+            read_tensors(tmp_path / "w.pt")
+    assert not (tmp_path / "sprung").exists()
+
+
+def test_names_that_are_no_strings_are_none(tmp_path):
+    torch.save({0: torch.ones(3)}, tmp_path / "w.pt")
+    with pytest.raises(UserError, match="holds no tensors by name"):
+        read_tensors(tmp_path / "w.pt")
+
+
 def test_a_file_without_tensors_is_an_error(tmp_path):
     torch.save({"epoch": 1}, tmp_path / "w.pt")
     with pytest.raises(UserError, match="holds no tensors by name"):
