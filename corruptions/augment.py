@@ -15,6 +15,7 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Sequence
+from numbers import Real
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -98,13 +99,13 @@ class Augment(torch.nn.Module):
         self.corruptions = tuple(name for name in CORRUPTIONS if name not in exclude)
         if not self.corruptions:
             raise ValueError("exclude names every corruption, which leaves nothing to do; use probability=0 instead")
-        if strengths is not None and not (len(strengths) == 2 and 0 <= strengths[0] <= strengths[1] <= 5):
+        if strengths is not None and not (_is_pair(strengths) and 0 <= strengths[0] <= strengths[1] <= 5):
             raise ValueError(f"strengths must be (low, high) with 0 <= low <= high <= 5, not {strengths}")
         for severity in severities:
             strength(CORRUPTIONS[0], severity, profile=profile, column=column)
         if strengths is None and not len(severities):
             raise ValueError("severities is empty; have 1..5")
-        if not (len(value_range) == 2 and -math.inf < value_range[0] < value_range[1] < math.inf):
+        if not (_is_pair(value_range) and -math.inf < value_range[0] < value_range[1] < math.inf):
             raise ValueError(f"value_range must be (low, high) with low < high, not {value_range}")
         self.probability, self.severities, self.strengths = probability, tuple(severities), strengths
         self.profile, self.column, self.value_range = profile, column, value_range
@@ -238,6 +239,10 @@ class Augment(torch.nn.Module):
     @property
     def _key(self) -> DrawKey:
         return DrawKey(dataset="augment", split="train", seed=self.seed)
+
+
+def _is_pair(value: object) -> bool:
+    return isinstance(value, list | tuple) and [isinstance(part, Real) for part in value] == [True, True]
 
 
 def _interpolate(lower: Any, upper: Any, fraction: float) -> Any:

@@ -22,9 +22,11 @@ def find_images(sample: Any) -> list[Any]:
     """Return the images of a sample, by the rule of torchvision.transforms.v2.
 
     They are all PIL images and tv_tensors.Image; where there are none of these, the first plain tensor or array. Raise
-    TypeError if the sample has no image.
+    TypeError if the sample has no image, or a video.
     """
     leaves = list(_leaves(sample))
+    if any(_is_tv_tensor(leaf, "Video") for leaf in leaves):
+        raise TypeError("a tv_tensors.Video is no image: the corruptions are of single images, and would flicker in it")
     images = [leaf for leaf in leaves if _is_pil(leaf) or _is_tv_tensor(leaf, "Image")]
     plain = [leaf for leaf in leaves if isinstance(leaf, Tensor | np.ndarray) and not _is_tv_tensor(leaf, "TVTensor")]
     if not images and not plain:

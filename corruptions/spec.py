@@ -99,7 +99,7 @@ class DrawKey:
     column: str | None = None
 
     def __post_init__(self) -> None:
-        if not self.dataset.isascii():
+        if not (isinstance(self.dataset, str) and self.dataset.isascii()):
             raise ValueError(f"a data set's name must be ASCII text, not {self.dataset!r}")
         if self.split not in SPLITS:
             raise ValueError(f"no split {self.split!r}; have {', '.join(SPLITS)}")

@@ -53,6 +53,7 @@ REFUSED: list[tuple[dict[str, Any], type[Exception], str]] = [
     ),
     ({"column": "mine", "profile": "modality"}, ValueError, "no column for data set 'mine'"),
     ({"dataset": "ö"}, ValueError, "ASCII text, not 'ö'"),
+    ({"dataset": 3}, ValueError, "ASCII text, not 3"),
     ({"split": "dev"}, ValueError, "no split 'dev'; have train, val, test"),
     ({"indices": [1]}, ValueError, "one per image: 2 images, indices of shape (1,)"),
     ({"indices": [0, -1]}, ValueError, "integers from 0 to 2^32 - 1"),

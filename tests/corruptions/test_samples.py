@@ -120,9 +120,12 @@ def test_the_errors_name_what_monai_gives_and_what_a_normalisation_gives() -> No
         always()(LEVELS.float())
     with pytest.raises(ValueError, match="put Augment before Normalize"):
         always()((LEVELS / 255 - 0.48) / 0.26)
-    for value_range in ((1, 0), (0, 0), (0, float("inf")), (float("nan"), 1), (0, 1, 2)):
+    for value_range in ((1, 0), (0, 0), (0, float("inf")), (float("nan"), 1), (0, 1, 2), 255, None, "01", ("0", "1")):
         with pytest.raises(ValueError, match="value_range must be"):
             always(value_range=value_range)
+    for strengths in (3, "03", (1,), (0, float("nan"))):
+        with pytest.raises(ValueError, match="strengths must be"):
+            always(strengths=strengths)
 
 
 def test_what_rounds_to_a_level_of_the_range_is_accepted() -> None:
@@ -181,6 +184,8 @@ def test_samples_pass_through_as_torchvisions_own_transforms_do(v2: Any) -> None
     features = sample()["features"]
     assert always()((tv_tensors.Image(LEVELS[0]), features))[1] is features
     assert torch.equal(own["image"], corrupted(LEVELS[0]))
+    with pytest.raises(TypeError, match=r"a tv_tensors.Video is no image"):
+        always()((tv_tensors.Image(LEVELS[0]), tv_tensors.Video(LEVELS)))
     with pytest.raises(ValueError, match=r"the batches of one sample must have one length, not \[1, 4\]"):
         always()((tv_tensors.Image(LEVELS), tv_tensors.Image(LEVELS[0])))
 
