@@ -61,7 +61,22 @@ LARGE = BASE.changed(
     notes="Not on the Hub with this text encoder: download it and give the folder. Images are enlarged to 336.",
 )
 
-RECORDS = (BASE, LARGE)
+LARGE_WITH_BASE_TEXT = LARGE.changed(
+    name="unimedclip-l14-base",
+    title="UniMedCLIP ViT-L/14-336, base text",
+    files=(
+        ModelFile(
+            name="unimed_clip_vit_l14_base_text_encoder.pt",
+            repo="UzairK/unimed_clip_vit_l14_base_text_encoder",
+            revision="70daa9bfc4d4d9bc64f1b5f76db9f1c0e4850d85",
+        ),
+        bert.PUBMED_VOCABULARY,
+    ),
+    bert=bert.PUBMED_BERT,
+    notes="Images are enlarged to 336.",
+)
+
+RECORDS = (BASE, LARGE, LARGE_WITH_BASE_TEXT)
 
 
 class UniMedClip(nn.Module):

@@ -87,7 +87,14 @@ def test_prompts_are_cleaned_by_ftfy():
 
 def test_prompts_are_cleaned_where_the_models_own_tokenizer_cleans():
     cleaning = {name for name, record in records().items() if record.bert is not None and record.bert.clean}
-    assert cleaning == {"biomedclip", "unimedclip", "unimedclip-l14", "rmedclip", "robustmedclip"}
+    assert cleaning == {
+        "biomedclip",
+        "unimedclip",
+        "unimedclip-l14",
+        "unimedclip-l14-base",
+        "rmedclip",
+        "robustmedclip",
+    }
 
 
 @pytest.mark.zoo

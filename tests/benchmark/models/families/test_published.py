@@ -31,6 +31,7 @@ LORA_LAYERS = {
     "biomedclip": 12,
     "unimedclip": 12,
     "unimedclip-l14": 24,
+    "unimedclip-l14-base": 24,
 }
 """Modules that LoRA is put on: blocks of attention, one or three layers each, or convolutions of a ResNet-50."""
 
