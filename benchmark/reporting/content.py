@@ -72,7 +72,7 @@ class Content:
     def __init__(self, scores: ScoresRecord, cube: xr.Dataset, examples: Sequence[Example]) -> None:
         self.scores, self.examples, self.example_severity = scores, examples, SEVERITY
         self._cube = cube
-        self._error = tables.percentages(cube, scores.baseline)[0]
+        self._error, self._ce = tables.percentages(cube, scores.baseline)
         self.titles = _titles(scores)
         grid = tuned_grid.tuned_grid(cube, scores)
         shown = tuned_grid.representatives(grid, scores) if grid else list(scores.models)
@@ -136,17 +136,22 @@ class Content:
         return draw(slug("scores"), "Scores with 95 % intervals", figures.forest, panels, marks=marks, looks=self.looks)
 
     def _heat_maps(self) -> Iterator[Drawing]:
+        top = style.ceiling(self._ce.values.ravel())
         for collection, names in self._collections():
-            error = _having(self._error, names)
-            yield draw(
-                slug("errors", collection),
-                f"Error by data set and corruption, %{_of(collection)}",
-                figures.heat_map,
-                self._by_model(error.transpose(..., "dataset", "corruption")),
-                rows=names,
-                columns=_words(error.corruption),
-                top=self.error_top,
-            )
+            for name, title, values, darkest in (
+                ("errors", "Error by data set and corruption, %", self._error, self.error_top),
+                ("ce", f"CE by data set and corruption, base = 100; the darkest red is {top:g}", self._ce, top),
+            ):
+                of_sets = _having(values, names)
+                yield draw(
+                    slug(name, collection),
+                    f"{title}{_of(collection)}",
+                    figures.heat_map,
+                    self._by_model(of_sets.transpose(..., "dataset", "corruption")),
+                    rows=names,
+                    columns=_words(of_sets.corruption),
+                    top=darkest,
+                )
 
     def _severity(self) -> Iterator[Drawing]:
         for collection, names in self._collections():

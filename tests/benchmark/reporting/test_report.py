@@ -52,7 +52,7 @@ def test_the_page_shows_the_scores(reported):
 
 def test_every_figure_is_a_pdf_that_the_documents_name(reported):
     names = sorted(path.name for path in (reported.reports / "figures").iterdir())
-    assert len(names) == 4 + 1 + 2 * len(CLASSES)
+    assert len(names) == 5 + 1 + 2 * len(CLASSES)
     for document, form in (("report.md", "(figures/{})"), ("report.tex", "{{figures/{}}}")):
         text = (reported.reports / document).read_text()
         assert all(form.format(name) in text for name in names)
@@ -131,7 +131,7 @@ def test_a_data_set_without_a_corruption_is_a_dash(copied):
     assert score.main(["--root", str(copied.root)]) == 0
     assert report.main(["--root", str(copied.root)]) == 0
     html = (copied.reports / "index.html").read_text()
-    assert html.count("<title>mammo_mass, contrast: undefined</title>") == 2
+    assert html.count("<title>mammo_mass, contrast: undefined</title>") == 4, "error and CE"
     assert html.count('alt="mammo_mass, contrast"') == 0
 
 
