@@ -83,11 +83,11 @@ def check(workspace: Workspace) -> None:
     """Say what the run brings and how long it takes; UserError that names all that is missing, before any work."""
     from benchmark.preflight import preflight  # torch takes seconds to import
 
-    found = preflight(workspace, read_config(workspace))
-    for note in found.notes:
+    needs = preflight(workspace, read_config(workspace))
+    for note in needs.notes:
         print(note, flush=True)
-    if found.missing:
-        raise UserError(f"{len(found.missing)} things are missing: {'; '.join(found.missing)}")
+    if needs.missing:
+        raise UserError(f"{len(needs.missing)} things are missing: {'; '.join(needs.missing)}")
 
 
 def bring_adapters(workspace: Workspace) -> None:

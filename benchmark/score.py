@@ -37,8 +37,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     def work() -> None:
         scores = score(Workspace(args.root))
         width = 2 + max(22, *map(len, scores.models))
-        for model, found in scores.models.items():
-            printed = ((name, found.summary[name].value) for name in PRINTED)
+        for model, model_scores in scores.models.items():
+            printed = ((name, model_scores.summary[name].value) for name in PRINTED)
             print(f"{model:{width}}" + "  ".join(f"{name} {'-' if v is None else f'{v:6.1f}'}" for name, v in printed))
         for name, dataset in scores.datasets.items():
             for metric, reason in dataset.undefined.items():

@@ -403,11 +403,11 @@ class Config(Record):
     def collections(self) -> Mapping[str, tuple[str, ...]]:
         """Data sets that are scored, by collection: by source, if params.yaml says nothing."""
         names = {"imagefolder": "own images", "medmnist": "MedMNIST+"}
-        found: dict[str, tuple[str, ...]] = {}
+        by_source: dict[str, tuple[str, ...]] = {}
         for dataset in self.datasets:
             name = names.get(self.source_of(dataset), "MediMeta-C")
-            found[name] = (*found.get(name, ()), dataset)
-        return self.benchmark.collections or found
+            by_source[name] = (*by_source.get(name, ()), dataset)
+        return self.benchmark.collections or by_source
 
     @property
     def scored_datasets(self) -> list[str]:

@@ -103,10 +103,10 @@ def _not_needed(
     for dataset in datasets:
         places = (dataset, f"{dataset}_224.npz")  # a folder, or MedMNIST's file
         listed = {name: file for name, file in files.items() if name.partition("/")[0] in places}
-        made = [workspace.rows(dataset), *(workspace.npz(Cell(dataset, split)) for split in RELEASED)]
+        prepared = [workspace.rows(dataset), *(workspace.npz(Cell(dataset, split)) for split in RELEASED)]
         is_tracked = any((folder / f"{place}.dvc").exists() for place in places)
         is_absent = not any(os.path.lexists(folder / place) for place in places)
-        if listed and is_absent and (is_tracked or all(path.exists() for path in made)):
+        if listed and is_absent and (is_tracked or all(path.exists() for path in prepared)):
             yield dataset, listed
 
 

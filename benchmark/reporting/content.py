@@ -86,7 +86,7 @@ class Content:
 
         dots = {title: look.colour for title, look in self.looks.items()}
         labels = {model: Cell(title, colour=dots.get(title, "")) for model, title in self.titles.items()}
-        predictions = {model: found.prediction for model, found in scores.models.items()}
+        predictions = {model: model_scores.prediction for model, model_scores in scores.models.items()}
         self.main = list(tables.main_tables(scores, labels))
         self.left_out = tables.left_out(scores)
         self.paper = list(tables.paper_tables(cube, scores, labels))
@@ -229,7 +229,9 @@ class Content:
 
 def _titles(scores: ScoresRecord) -> dict[str, str]:
     """Return what each model is called; those of one title have their name beside it."""
-    titles = {name: tables.one_line(found.prediction.model.title) for name, found in scores.models.items()}
+    titles = {
+        name: tables.one_line(model_scores.prediction.model.title) for name, model_scores in scores.models.items()
+    }
     count = Counter(titles.values())
     return {name: title if count[title] == 1 else f"{title} ({name})" for name, title in titles.items()}
 

@@ -151,7 +151,9 @@ def summaries(scores: ScoresRecord) -> dict[str, dict[str, Summary]]:
     """Return every model's summary over all collections, under no name, and over each alone if there are several."""
     every = {"": {model: of_model.summary for model, of_model in scores.models.items()}}
     names = scores.collections if len(scores.collections) > 1 else ()
-    return every | {c: {model: found.collections[c] for model, found in scores.models.items()} for c in names}
+    return every | {
+        c: {model: model_scores.collections[c] for model, model_scores in scores.models.items()} for c in names
+    }
 
 
 def main_tables(scores: ScoresRecord, labels: Mapping[str, Cell]) -> Iterator[Table]:
@@ -303,8 +305,8 @@ def comparisons(scores: ScoresRecord, labels: Mapping[str, Cell]) -> Table:
 def label_order(scores: ScoresRecord, labels: Mapping[str, Cell]) -> Table:
     """Return the accuracy in the right class order beside that in RobustMedCLIP's."""
     rows = []
-    for model, found in scores.models.items():
-        for dataset, audit in found.label_order.items():
+    for model, model_scores in scores.models.items():
+        for dataset, audit in model_scores.label_order.items():
             own, theirs = audit.own, audit.theirs or Accuracies(clean=None, corrupted=None)
             accuracies = [
                 Cell(number(None if value is None else 100 * value))

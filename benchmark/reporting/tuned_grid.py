@@ -38,7 +38,8 @@ class TunedGrid:
 
 def tuned_grid(cube: xr.Dataset, scores: ScoresRecord) -> TunedGrid | None:
     """Return the grid of the models that were tuned here, or None if no two differ in amount, rank or seed."""
-    tuned = {model: found.prediction.tuning for model, found in scores.models.items() if found.prediction.tuning}
+    tunings = {model: model_scores.prediction.tuning for model, model_scores in scores.models.items()}
+    tuned = {model: tuning for model, tuning in tunings.items() if tuning}
     all_options: dict[str, Options] = {}
     for model, tuning in tuned.items():
         all_options.setdefault(scores.settings[model].name, _options(tuning.settings.model_dump()))
@@ -75,7 +76,9 @@ def representatives(grid: TunedGrid, scores: ScoresRecord) -> list[str]:
     settings = {setting for _, setting in most.values()}
     first = {scores.settings[model].name: model for model in reversed(scores.models)}
     shown = {scores.baseline, *(first[setting] for setting in settings)}
-    return [model for model, found in scores.models.items() if model in shown or not found.prediction.tuning]
+    return [
+        model for model, model_scores in scores.models.items() if model in shown or not model_scores.prediction.tuning
+    ]
 
 
 def tables_of(grid: TunedGrid) -> Iterator[Table]:

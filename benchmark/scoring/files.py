@@ -65,8 +65,9 @@ def write(workspace: Workspace, scores: ScoresRecord, cube: xr.Dataset) -> None:
     write_json(
         workspace.reports / "metrics.json",
         {
-            model: _main(found.summary) | {name: _main(summary) for name, summary in found.collections.items()}
-            for model, found in scores.models.items()
+            model: _main(model_scores.summary)
+            | {name: _main(summary) for name, summary in model_scores.collections.items()}
+            for model, model_scores in scores.models.items()
         },
     )
     with atomic_write(workspace.scores) as handle:  # in the order of params.yaml, which write_json would sort

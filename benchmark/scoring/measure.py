@@ -178,8 +178,8 @@ def label_order(
     prompted = class_names if columns is None or sorted(columns) != sorted(class_names) else columns
 
     def accuracies(names: Sequence[str]) -> Accuracies:
-        chosen = [prompted.index(name) for name in names] if names != prompted else range(len(names))
-        by_cell = [metrics.accuracy(cell[:, chosen].argmax(axis=1), labels) for cell in logits]
+        positions = [prompted.index(name) for name in names] if names != prompted else range(len(names))
+        by_cell = [metrics.accuracy(cell[:, positions].argmax(axis=1), labels) for cell in logits]
         return Accuracies(clean=by_cell[0], corrupted=float(np.mean(by_cell[1:])))
 
     own = accuracies(class_names)

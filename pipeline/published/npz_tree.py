@@ -33,17 +33,17 @@ def find(folder: Path) -> dict[str, Path]:
     Raises:
         UserError: there is no tree, or the same data set twice.
     """
-    found: dict[str, Path] = {}
+    homes: dict[str, Path] = {}
     for path in sorted(walk(folder)) if folder.is_dir() else ():
         if path.name == "clean.npz" and path.parent.name in RELEASED:
             home = path.parents[1]
-            if found.setdefault(home.name, home) != home:
-                raise UserError(f"{folder} has {home.name} twice, in {found[home.name]} and in {home}: name one tree")
-    if not found:
+            if homes.setdefault(home.name, home) != home:
+                raise UserError(f"{folder} has {home.name} twice, in {homes[home.name]} and in {home}: name one tree")
+    if not homes:
         raise UserError(
             f"no {folder}/<data set>/<val or test>/clean.npz: name the folder of the tree, unpacked if it came packed"
         )
-    return found
+    return homes
 
 
 def splits(folder: Path) -> tuple[str, ...]:
