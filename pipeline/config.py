@@ -70,6 +70,9 @@ Rate = Annotated[float, Field(gt=0, le=100)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 DatasetName = Annotated[str, AfterValidator(checked_name)]
 ModelName = Annotated[str, AfterValidator(checked_model)]
+WeightsName = Annotated[str, AfterValidator(lambda name: _line(name) if ":" in name else checked_model(name))]
+"""Of a model that has a name of its own here, or of a pinned one, as ``vlm:OWNER/NAME``, whose folder is given."""
+
 Line = Annotated[str, AfterValidator(lambda text: _line(text))]
 Column = Annotated[str, AfterValidator(lambda name: _one_of(name, tuple(COLUMNS)))]
 Corruption = Annotated[str, AfterValidator(lambda name: _one_of(name, CORRUPTIONS))]
@@ -215,6 +218,20 @@ class Checkpoint(Record):
     revision: Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")] | None = None
 
 
+class Probe(Record):
+    """A linear classifier on a model's frozen features, fitted on the shots that `Tune` says, each data set its own.
+
+    Attributes:
+        base: model whose features are taken, as params.yaml calls it.
+        head: ``linear``, logistic regression, or ``means``, the nearest class mean.
+        seed: of the draw of the shots.
+    """
+
+    base: str
+    head: Literal["linear", "means"] = "linear"
+    seed: Seed = 1
+
+
 class Benchmark(Record):
     """The section ``benchmark``.
 
@@ -238,6 +255,7 @@ class Benchmark(Record):
         pretrain, tune: see there.
         tuned: see there; a setting that is a list multiplies out to one model a value, named ``<name>/<values>``, and
             <name> among `models` stands for them all.
+        probes: by name, the probes that are scored as models.
     """
 
     baseline: str = PHANTOM_CLIP
@@ -252,11 +270,12 @@ class Benchmark(Record):
     device: Literal["auto", "cpu", "cuda"] = "auto"
     batch: Batch = 64
     on_the_fly: bool = False
-    weights: dict[ModelName, Line] = Field(default_factory=dict)
+    weights: dict[WeightsName, Line] = Field(default_factory=dict)
     published: dict[ModelName, Checkpoint] = Field(default_factory=dict)
     pretrain: Pretrain = Pretrain()
     tune: Tune = Tune()
     tuned: dict[ModelName, Tuned] = Field(default_factory=dict)
+    probes: dict[ModelName, Probe] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -287,6 +306,9 @@ class Benchmark(Record):
                 raise ValueError(f"tuned.{name}.split and benchmark.split are both {split!r}")
             if tuned.base not in bases:
                 raise ValueError(f"tuned.{name}.base is {tuned.base!r}, itself tuned; have {', '.join(bases)}")
+        for name, probe in self.probes.items():
+            if name in ours or probe.base in self.probes.keys() | ours:
+                raise ValueError(f"probes.{name} needs a name of its own, and a base that is neither tuned nor a probe")
         if any(self.settings(name).augment for name in self.tuned) and not self.trained:
             raise ValueError("held_out holds out every corruption, so there is none to augment with")
         return self
@@ -391,7 +413,9 @@ class Config(Record):
     @property
     def needs_phantom_clip(self) -> bool:
         """Whether phantom-clip is scored or tuned, and params.yaml names no folder that has its weights."""
-        models = {*self.benchmark.models, *(tuned.base for tuned in self.benchmark.tuned.values())}
+        bases = {tuned.base for tuned in self.benchmark.tuned.values()}
+        bases |= {probe.base for probe in self.benchmark.probes.values()}
+        models = {*self.benchmark.models, *bases}
         return PHANTOM_CLIP in models - self.benchmark.weights.keys()
 
     def check_dataset(self, dataset: str) -> None:

@@ -46,7 +46,7 @@ def _file(record: ModelRecord, file: ModelFile) -> tuple[str, ...]:
         origin = f"`{file.repo}` at `{file.revision}`"
     else:
         is_address = (file.origin or "").startswith("https://")
-        origin = f"[not on the Hub]({file.origin})" if is_address else str(file.origin)
+        origin = f"[not pinned on the Hub]({file.origin})" if is_address else str(file.origin)
     return f"`{record.name}`", f"`{file.name}`", origin, f"`{file.sha256}`" if file.sha256 else "not published"
 
 

@@ -37,6 +37,8 @@ def load(
     Raises:
         UserError: it can't be made.
     """
+    if name in config.probes:
+        return load(workspace, config, config.probes[name].base, device=device)
     tuned = config.tuned.get(name)
     published = config.published.get(name)
     model_name = _full_name(config, tuned.base if tuned else published.model if published else name)

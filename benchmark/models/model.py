@@ -106,6 +106,8 @@ class Model:
 
     def encode_texts(self, texts: Sequence[str]) -> Tensor:
         """Return the float32 (K, D) features of K prompts, of unit length if `unit_texts`; cut long ones."""
+        if self.record.kind == "encoder":
+            raise UserError(f"{self.record.name} has no text side: put a probe on it (benchmark.probes in params.yaml)")
         if isinstance(texts, str) or not texts:
             raise UserError(f"encode_texts takes a list of at least one prompt, not {texts!r}")
         for text in texts:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Protocol
 
 import torch
@@ -11,8 +12,10 @@ from torch import Tensor
 from benchmark.data.classes import class_features
 from benchmark.data.prompts import ClosedSet as ClosedSetPrompts
 from benchmark.data.prompts import Prompts
+from benchmark.models.components.checkpoints import read_tensors
 from benchmark.models.generative import ClosedSet, GenerativeModel
 from benchmark.models.model import Model
+from pipeline.errors import UserError
 
 AT_ONCE = 4
 """Images that a CPU prepares at once: 2.4 MB of floats each at 224 x 224, which stay in its caches."""
@@ -79,6 +82,26 @@ class ZeroShot:
 
     def __call__(self, images: Tensor) -> Tensor:
         return self._encoder.model.logits(self._encoder(images), self._features)
+
+
+class Probed:
+    """A linear head on a model's features."""
+
+    def __init__(self, encoder: Encoder, prompts: Prompts, path: Path) -> None:
+        """Read the head of a data set from `path`; UserError if it has none, or one of other classes or features."""
+        model, tensors = encoder.model, read_tensors(path)
+        weight, bias = (tensors.get(f"{part}.{prompts.dataset}", torch.empty(0)) for part in ("weight", "bias"))
+        classes = len(prompts.class_names)
+        if weight.ndim != 2 or weight.shape[0] != classes or bias.shape != (classes,):
+            raise UserError(f"{path} has no head for the {classes} classes of {prompts.dataset}; fit the probe again")
+        self.prompts = prompts.changed(templates="probe", sentences=tuple((name,) for name in prompts.class_names))
+        files = [file.sha256 for file in model.record.files]
+        self.options = json.dumps([model.record.preprocessing.model_dump(), files, model.device.type])
+        self.values = weight.numpy().tobytes() + bias.numpy().tobytes()
+        self._encoder, self._weight, self._bias = encoder, weight.to(model.device), bias.to(model.device)
+
+    def __call__(self, images: Tensor) -> Tensor:
+        return self._encoder(images) @ self._weight.T + self._bias
 
 
 class Generative:

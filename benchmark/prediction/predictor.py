@@ -22,11 +22,11 @@ from benchmark.models import ModelRecord, loading
 from benchmark.models.generative import GenerativeModel
 from benchmark.models.model import Model
 from benchmark.prediction.batches import Batch, Cells
-from benchmark.prediction.classifiers import Classifier, Encoder, Generative, ZeroShot
+from benchmark.prediction.classifiers import Classifier, Encoder, Generative, Probed, ZeroShot
 from benchmark.prediction.logits import Logits, stored_key, write_logits
 from benchmark.prediction.processes import Shard
 from benchmark.prediction.records import FileDescription, ModelDescription, PredictionRecord
-from benchmark.tuning.records import TuneRecord
+from benchmark.tuning.records import HEADS, ProbeRecord, TuneRecord
 from pipeline.cell import Cell
 from pipeline.config import Config, home
 from pipeline.errors import UserError
@@ -37,6 +37,7 @@ from pipeline.run.progress import progress
 PACKAGES = (
     "medimeta-c",
     "numpy",
+    "scikit-learn",
     "torch",
     "kornia",
     "peft",
@@ -137,7 +138,11 @@ class Predictor:
                 self._classifiers[dataset] = Generative(self.model, closed_set(source, dataset))
             else:
                 told = prompts(source, dataset, templates=templates)
-                self._classifiers[dataset] = ZeroShot(self._encoder, told)
+                if self.name in self.config.benchmark.probes:
+                    heads = self.workspace.model(self.name) / HEADS
+                    self._classifiers[dataset] = Probed(self._encoder, told, heads)
+                else:
+                    self._classifiers[dataset] = ZeroShot(self._encoder, told)
         return self._classifiers[dataset]
 
     def _path(self, cell: Cell) -> Path:
@@ -178,33 +183,36 @@ class Predictor:
 
     def record(self, datasets: Sequence[str]) -> PredictionRecord:
         """Return the record of logits on `datasets` that are made now."""
-        tuned = self.config.benchmark.tuned.get(self.name)
+        benchmark = self.config.benchmark
+        tuned, probe = benchmark.tuned.get(self.name), benchmark.probes.get(self.name)
+        made = tuned or probe
         return PredictionRecord(
             model=describe(
                 self.model.record,
                 name=self.name,
-                is_tuned=tuned is not None or self.name in self.config.benchmark.published,
+                is_ours=made is not None or self.name in benchmark.published,
             ),
-            base=None if tuned is None else tuned.base,
+            base=None if made is None else made.base,
             logit_scale=self.model.logit_scale if isinstance(self.model, Model) else 1.0,
             logit_bias=self.model.logit_bias if isinstance(self.model, Model) else 0.0,
             prompts={dataset: self.classifier(dataset).prompts for dataset in datasets},
             tuning=None if tuned is None else TuneRecord.read(self.workspace, self.name).summary(),
+            probe=None if probe is None else ProbeRecord.read(self.workspace, self.name).summary(),
             weights_sha256=self.weights,
             versions=versions(),
             device=self.model.device.type,
         )
 
 
-def describe(model: ModelRecord, *, name: str, is_tuned: bool) -> ModelDescription:
-    """Return what is known of a model that params.yaml calls `name`; tables call one that was tuned here so too."""
+def describe(model: ModelRecord, *, name: str, is_ours: bool) -> ModelDescription:
+    """Return what is known of a model that params.yaml calls `name`; tables call one that was made here so too."""
     files = [
         FileDescription(name=f.name, sha256=f.sha256, repo=f.repo, revision=f.revision, origin=f.origin)
         for f in model.files
     ]
     return ModelDescription(
         name=name,
-        title=name if is_tuned else model.title,
+        title=name if is_ours else model.title,
         family=model.family,
         architecture=model.architecture,
         files=tuple(files),

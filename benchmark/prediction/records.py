@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from benchmark.data.prompts import ClosedSet, Prompts
-from benchmark.tuning.records import TuningSummary
+from benchmark.tuning.records import ProbeSummary, TuningSummary
 from pipeline.io.records import Record, read_record
 from pipeline.paths import Workspace
 
@@ -58,6 +58,7 @@ class PredictionRecord(Record):
         logit_bias: what was added then.
         prompts: by data set, the sentences of its classes.
         tuning: of a model that was tuned here, what tune.json says.
+        probe: of a probe that was fitted here, what probe.json says.
         weights_sha256: checksum of the image tower; every npz of logits names it as ``weights``.
         versions: by package, and of Python.
         device: ``cpu`` or ``cuda``.
@@ -69,6 +70,7 @@ class PredictionRecord(Record):
     logit_bias: float = 0.0
     prompts: dict[str, ClosedSet | Prompts]
     tuning: TuningSummary | None
+    probe: ProbeSummary | None = None
     weights_sha256: str
     versions: dict[str, str]
     device: str

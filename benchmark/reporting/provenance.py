@@ -6,10 +6,11 @@ from collections.abc import Iterator, Mapping
 
 from markupsafe import Markup
 
+from benchmark.data.prompts import ClosedSet
 from benchmark.prediction.records import FileDescription, PredictionRecord
 from benchmark.reporting.tables import Cell, Column, Table, number, slug
 from benchmark.scoring.records import ScoresRecord
-from benchmark.tuning.records import TuningSummary
+from benchmark.tuning.records import ProbeSummary, TuningSummary
 
 COLUMNS = (Column("What", is_text=True), Column("Value", is_text=True))
 
@@ -25,9 +26,11 @@ def model_table(name: str, title: str, record: PredictionRecord) -> Table:
         ("Image tower, SHA-256", record.weights_sha256),
         *(("File", _file(file)) for file in known.files),
         ("Images", known.preprocessing),
-        ("Prompts", f"at most {known.context_length} tokens"),
+        ("Prompts", f"at most {known.context_length} tokens" if known.context_length else ""),
         ("Logit scale", f"{record.logit_scale:.4g}" + (f", bias {record.logit_bias:.4g}" if record.logit_bias else "")),
         *(_tuning(record.tuning) if record.tuning else ()),
+        *(_probe(record.probe) if record.probe else ()),
+        *(("Question", p.questions[0]) for p in list(record.prompts.values())[:1] if isinstance(p, ClosedSet)),
         ("Device", record.device),
         ("Versions", _named(record.versions)),
         ("Remarks", known.notes),
@@ -72,6 +75,15 @@ def _tuning(tuning: TuningSummary) -> Iterator[tuple[str, str]]:
     yield "Parameters trained", f"{tuning.parameters:,}"
     yield "Corruptions seen", ", ".join(tuning.corruptions) or "none"
     yield "Kept", tuning.kept()
+
+
+def _probe(probe: ProbeSummary) -> Iterator[tuple[str, str]]:
+    chosen = "no image was left to choose on"
+    if probe.chosen_on is not None:
+        chosen = f"chosen on {probe.chosen_on}"
+    yield "Probe", {"linear": "logistic regression", "means": "nearest class mean"}[probe.probe.head]
+    yield f"Shots of {probe.split}", _named(probe.shots)
+    yield "Strength", f"{_named(probe.strengths)}; {chosen}"
 
 
 def _named(values: Mapping[str, object]) -> str:

@@ -6,13 +6,17 @@ from typing import Annotated, Self
 
 from pydantic import Field
 
-from pipeline.config import Pretrain, Protocol, TuningSettings
+from pipeline.config import Pretrain, Probe, Protocol, TuningSettings
 from pipeline.io.records import Record, read_record
 from pipeline.manifest import Sha256
 from pipeline.paths import Workspace
 
 TUNE_RECORD = "tune.json"
 PRETRAIN_RECORD = "pretrain.json"
+PROBE_RECORD = "probe.json"
+
+HEADS = "probe.safetensors"
+"""Of a probe: tensors ``weight.<dataset>`` float32 (K, D) and ``bias.<dataset>`` float32 (K,)."""
 
 Accuracy = Annotated[float, Field(ge=0, le=1)]
 
@@ -114,6 +118,59 @@ class TuneRecord(Record):
         counts = {dataset: len(indices) for dataset, indices in self.shots.items()}
         kept = self.model_dump(include=set(TuningSummary.model_fields) - {"shots"})
         return TuningSummary.model_validate(kept | {"shots": counts})
+
+
+class ProbeSummary(Record):
+    """What the record of a probe's predictions keeps of probe.json: `shots` is the number by data set."""
+
+    probe: Probe
+    split: str
+    shots: dict[str, int]
+    strengths: dict[str, float]
+    chosen_on: str | None
+    overlap: dict[str, int] = Field(default_factory=dict)
+
+
+class ProbeRecord(Record):
+    """probe.json, beside the heads that it describes.
+
+    Attributes:
+        probe: as params.yaml has it.
+        split: that the shots are from.
+        shots: by data set, the indices in `split` of the images that the head was fitted on.
+        strengths: by data set, C of the logistic regression, or what squared distances to the means are multiplied by.
+        accuracy: by data set, on the images that the strength was chosen on; none where none were left.
+        chosen_on: which images those are, in words; None where none were left.
+        held_images: how many they are.
+        overlap: as in `TuneRecord`.
+        device: ``cpu`` or ``cuda``.
+        key: checksum of all that the heads depend on.
+        weights_sha256: of the file of the heads.
+    """
+
+    probe: Probe
+    split: str
+    shots: dict[str, tuple[int, ...]]
+    strengths: dict[str, float]
+    accuracy: dict[str, Accuracy]
+    chosen_on: str | None
+    held_images: int
+    overlap: dict[str, int] = Field(default_factory=dict)
+    device: str
+    key: str
+    weights_sha256: Sha256
+
+    @classmethod
+    def read(cls, workspace: Workspace, name: str) -> Self:
+        """Read the record of the probe `name`; UserError if it is not there or not whole."""
+        remedy = f"run `python -m benchmark.probe --model {name}`"
+        return read_record(workspace.model(name) / PROBE_RECORD, cls, remedy=remedy)
+
+    def summary(self) -> ProbeSummary:
+        """Return what the record of predictions keeps."""
+        counts = {dataset: len(indices) for dataset, indices in self.shots.items()}
+        kept = self.model_dump(include=set(ProbeSummary.model_fields) - {"shots"})
+        return ProbeSummary.model_validate(kept | {"shots": counts})
 
 
 class PretrainRecord(Record):

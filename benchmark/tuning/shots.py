@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.data.overlap import overlaps
 from benchmark.data.pool import Ints, Pool, Subset, open_subset
-from pipeline.cell import Cell
+from pipeline import manifest
+from pipeline.cell import PREPARED, Cell
 from pipeline.config import Config, TuningSettings, home
 from pipeline.errors import UserError
 from pipeline.paths import Workspace
@@ -111,6 +113,13 @@ def count_overlap(workspace: Workspace, config: Config, images: TuningImages, *,
             " allow_overlap: true under benchmark.tune, which counts them in tune.json"
         )
     return {uses: len(equal) for uses, equal in pairs.items()}
+
+
+def split_entry(workspace: Workspace, subset: Subset) -> dict[str, Any]:
+    """Return the entry of a subset's whole split, its count and checksums, in the manifest that has it."""
+    read = manifest.read_prepared if subset.split in PREPARED else manifest.read_clean
+    entry = read(workspace, subset.dataset).split(subset.split)
+    return entry.model_dump(mode="json", exclude_unset=True)
 
 
 def _some(subset: Subset, indices: Ints, *, seed: Sequence[int]) -> Subset:

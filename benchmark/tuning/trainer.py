@@ -10,14 +10,13 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from benchmark.data.classes import class_columns, class_features, masked_cross_entropy
-from benchmark.data.pool import Images, Ints, Pool, Subset
+from benchmark.data.pool import Images, Ints, Pool
 from benchmark.data.prefetch import prefetch
 from benchmark.data.prompts import prompts
 from benchmark.models import loading, protocol
@@ -27,10 +26,8 @@ from benchmark.tuning.augmentation import RandomCorruption
 from benchmark.tuning.geometry import RandomCropAndMirror, may_mirror
 from benchmark.tuning.records import TRAINING_VERSION, EpochRecord, TuneRecord
 from benchmark.tuning.schedule import time_left, warm_cosine
-from benchmark.tuning.shots import balanced_order, choose_images, count_overlap
+from benchmark.tuning.shots import balanced_order, choose_images, count_overlap, split_entry
 from corruptions.table import BYTES_VERSION
-from pipeline import manifest
-from pipeline.cell import PREPARED
 from pipeline.config import Config
 from pipeline.errors import UserError
 from pipeline.io.atomic import atomic_write
@@ -122,7 +119,7 @@ class Tuning:
             and [BYTES_VERSION, vars(self.corruption), self.corruption.strengths(config.datasets)],
             "prompts": [p.model_dump(mode="json") for p in self._prompts],
             "images": [
-                (subset.dataset, subset.split, self._checksums(subset), subset.indices.tolist())
+                (subset.dataset, subset.split, split_entry(self.workspace, subset), subset.indices.tolist())
                 for subset in (*self.shots.subsets, *(self.held.subsets if self.held else ()))
             ],
             "torch": torch.__version__,
@@ -130,12 +127,6 @@ class Tuning:
         digest = hashlib.sha256(self.features.cpu().numpy().tobytes())
         digest.update(json.dumps(values, sort_keys=True).encode())
         return digest.hexdigest()
-
-    def _checksums(self, subset: Subset) -> dict[str, Any]:
-        """Return the entry of the subset's whole split in the manifest that has it."""
-        read = manifest.read_prepared if subset.split in PREPARED else manifest.read_clean
-        entry = read(self.workspace, subset.dataset).split(subset.split)
-        return entry.model_dump(mode="json", exclude_unset=True)
 
     def run(self, *, stop_after: int | None = None) -> Progress:
         """Train to the end, or until `stop_after` epochs are done. Resumes where a run stopped."""

@@ -74,7 +74,8 @@ class Files:
         origin = file.origin or f"{file.repo}@{file.revision}"
         if self.folder is None:
             raise UserError(
-                f"{self.record.name} has its {file.name} not on the Hub: get it from {origin} and give its folder"
+                f"{self.record.name} has its {file.name} not on the Hub, or at no pinned commit: get it from {origin}"
+                " and give its folder"
             )
         for name in filter(None, (file.name, file.older_name)):
             if (self.folder / name).is_file():

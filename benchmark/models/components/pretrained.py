@@ -27,7 +27,7 @@ def read_config(files: Files, kinds: tuple[str, ...]) -> dict[str, Any]:
     return config
 
 
-def read_network(files: Files, auto: str, *, random_init: bool, heads: bool = True) -> Any:
+def read_network(files: Files, auto: str, *, random_init: bool, heads: bool = True, **options: Any) -> Any:
     """Return a network of transformers, in float32 or as it was saved, from config.json and its safetensors.
 
     Args:
@@ -35,6 +35,7 @@ def read_network(files: Files, auto: str, *, random_init: bool, heads: bool = Tr
         auto: name of the library's class that finds the network's own.
         random_init: leave the weights as the architecture starts out with them.
         heads: whether weights that the network has no place for are an error.
+        options: of the network's own class.
 
     Raises:
         UserError: the weights are damaged or another architecture's.
@@ -42,7 +43,7 @@ def read_network(files: Files, auto: str, *, random_init: bool, heads: bool = Tr
     transformers = package("transformers")
     folder, name = files.path(CONFIG).parent, files.record.name
     if random_init:
-        return getattr(transformers, auto).from_config(transformers.AutoConfig.from_pretrained(folder))
+        return getattr(transformers, auto).from_config(transformers.AutoConfig.from_pretrained(folder), **options)
     fetch_weights(files)
     verbosity = transformers.logging.get_verbosity()
     transformers.logging.set_verbosity_error()  # what it would tell of missing weights is an error below
@@ -55,6 +56,7 @@ def read_network(files: Files, auto: str, *, random_init: bool, heads: bool = Tr
             dtype="auto",
             ignore_mismatched_sizes=True,
             output_loading_info=True,
+            **options,
         )
     except Exception as error:  # a damaged file can raise anything
         raise UserError(f"{folder} can't be read as {name}: {str(error).splitlines()[0]}") from error

@@ -67,7 +67,41 @@ GENERATIVE = ModelRecord(
 )
 """What is alike of all, and what is not known of one before its files are read."""
 
-RECORDS: tuple[ModelRecord, ...] = ()
+MEDGEMMA = GENERATIVE.changed(
+    name="medgemma",
+    title="MedGemma 4B",
+    architecture="gemma3",
+    files=(ModelFile(name=CONFIG, repo="google/medgemma-4b-it", revision="290cda5eeccbee130f987c4ad74a59ae6f196408"),),
+    preprocessing=GENERATIVE.preprocessing.changed(size=896),
+    licence="Health AI Developer Foundations terms of use",
+    gated="accept the terms on huggingface.co/google/medgemma-4b-it, then log in with `hf auth login`",
+    parameters=4000,
+    citation="Sellergren et al., MedGemma Technical Report, arXiv 2507.05201, 2025",
+    sources=("google/medgemma-4b-it, model card", "transformers, models/gemma3"),
+    notes="Instruction-tuned. All other files of the commit, weights and processor, are read too.",
+)
+
+LLAVA_MED = GENERATIVE.changed(
+    name="llava-med",
+    title="LLaVA-Med 1.5 7B",
+    architecture="llava",
+    files=(
+        ModelFile(
+            name=CONFIG,
+            origin="https://huggingface.co/chaoyinshe/llava-med-v1.5-mistral-7b-hf",
+        ),
+    ),
+    preprocessing=GENERATIVE.preprocessing.changed(size=336),
+    licence="see microsoft/llava-med-v1.5-mistral-7b",
+    parameters=7000,
+    citation="Li et al., LLaVA-Med: Training a Large Language-and-Vision Assistant for Biomedicine in One Day,"
+    " NeurIPS 2023, arXiv 2306.00890",
+    sources=("microsoft/llava-med-v1.5-mistral-7b", "transformers, models/llava"),
+    notes="A conversion by others, as transformers can't read its authors' files; no commit of it is known here: look"
+    " at one yourself and name it, `vlm:chaoyinshe/llava-med-v1.5-mistral-7b-hf@COMMIT`, or give its folder.",
+)
+
+RECORDS: tuple[ModelRecord, ...] = (MEDGEMMA, LLAVA_MED)
 
 
 def describe(name: str, *, folder: Path | None, offline: bool) -> ModelRecord:
@@ -83,7 +117,7 @@ def describe(name: str, *, folder: Path | None, offline: bool) -> ModelRecord:
         raise UserError(f"{name!r} has no commit: say {FORMS[0]}, or give a folder")
     unread = GENERATIVE.changed(
         name=name,
-        title=repo.rpartition("/")[2],
+        title=repo + " with an adapter" * name.endswith(ADAPTED),
         files=(ModelFile(name=CONFIG, **pinned(repo, commit)),),
         base=repo if name.endswith(ADAPTED) else None,
     )

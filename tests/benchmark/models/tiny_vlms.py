@@ -28,7 +28,7 @@ SMALL = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "nu
 WORDS = {**SMALL, "num_key_value_heads": 2, "max_position_embeddings": 4096}
 
 
-def _tokenizer(*special: str, bos: bool = False, **tokens: str) -> Any:
+def tokenizer(*special: str, bos: bool = False, **tokens: str) -> Any:
     """Return a byte-level BPE; with `bos` it puts the first of `special` before a text."""
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 
@@ -58,7 +58,7 @@ def _ids(tokenizer: Any, **tokens: str) -> dict[str, int]:
 
 def llava() -> tuple[Any, Any]:
     """LLaVA-1.5: CLIP, two linear layers, Llama; an image is 16 tokens."""
-    words = _tokenizer("<s>", "</s>", "<image>", bos=True, bos_token="<s>", eos_token="</s>", image_token="<image>")
+    words = tokenizer("<s>", "</s>", "<image>", bos=True, bos_token="<s>", eos_token="</s>", image_token="<image>")
     square = {"height": 32, "width": 32}
     processor = transformers.LlavaProcessor(
         transformers.CLIPImageProcessorPil(size={"shortest_edge": 32}, crop_size=square),
@@ -79,7 +79,7 @@ def llava() -> tuple[Any, Any]:
 
 def llava_next() -> tuple[Any, Any]:
     """LLaVA-1.6: as LLaVA-1.5 on tiles, with Mistral."""
-    words = _tokenizer("<s>", "</s>", "<image>", bos=True, bos_token="<s>", eos_token="</s>", image_token="<image>")
+    words = tokenizer("<s>", "</s>", "<image>", bos=True, bos_token="<s>", eos_token="</s>", image_token="<image>")
     square, grid = {"height": 32, "width": 32}, [[32, 64], [64, 32], [64, 64]]
     processor = transformers.LlavaNextProcessor(
         transformers.LlavaNextImageProcessorPil(
@@ -103,7 +103,7 @@ def llava_next() -> tuple[Any, Any]:
 
 def llava_onevision() -> tuple[Any, Any]:
     """LLaVA-OneVision: SigLIP on tiles and on the whole, Qwen2."""
-    words = _tokenizer("<|endoftext|>", "<image>", "<video>", eos_token="<|im_end|>", pad_token="<|endoftext|>")
+    words = tokenizer("<|endoftext|>", "<image>", "<video>", eos_token="<|im_end|>", pad_token="<|endoftext|>")
     square, grid = {"height": 32, "width": 32}, [[32, 64], [64, 32], [64, 64]]
     processor = transformers.LlavaOnevisionProcessor(
         transformers.LlavaOnevisionImageProcessorPil(size=square, image_grid_pinpoints=grid),
@@ -126,7 +126,7 @@ def llava_onevision() -> tuple[Any, Any]:
 
 def gemma3() -> tuple[Any, Any]:
     """Gemma 3 and MedGemma: image tokens see each other, and every other layer sees 16 tokens back."""
-    words = _tokenizer(
+    words = tokenizer(
         *("<bos>", "<eos>", "<pad>", "<start_of_image>", "<end_of_image>", "<image_soft_token>"),
         bos=True,
         bos_token="<bos>",
@@ -172,7 +172,7 @@ def smolvlm() -> tuple[Any, Any]:
 def _idefics(name: str, *videos: Any) -> tuple[Any, Any]:
     special = ("<fake_token_around_image>", "<image>", "<end_of_utterance>", "<global-img>")
     tiles = [f"<row_{row}_col_{column}>" for row in (1, 2) for column in (1, 2)]
-    words = _tokenizer("<|endoftext|>", *special, *tiles, eos_token="<|im_end|>", pad_token="<|endoftext|>")
+    words = tokenizer("<|endoftext|>", *special, *tiles, eos_token="<|im_end|>", pad_token="<|endoftext|>")
     images = getattr(transformers, f"{name}ImageProcessorPil")(
         size={"longest_edge": 64}, max_image_size={"longest_edge": 32}
     )
@@ -201,7 +201,7 @@ def qwen2_5_vl() -> tuple[Any, Any]:
 
 def _qwen(name: str, vision: dict[str, Any]) -> tuple[Any, Any]:
     special = ("<|endoftext|>", "<|vision_start|>", "<|vision_end|>", "<|image_pad|>", "<|video_pad|>")
-    words = _tokenizer(*special, eos_token="<|im_end|>", pad_token="<|endoftext|>")
+    words = tokenizer(*special, eos_token="<|im_end|>", pad_token="<|endoftext|>")
     processor = getattr(transformers, f"{name}Processor")(
         transformers.Qwen2VLImageProcessorPil(min_pixels=28 * 28, max_pixels=84 * 84),
         words,
@@ -226,7 +226,7 @@ def _qwen(name: str, vision: dict[str, Any]) -> tuple[Any, Any]:
 def internvl() -> tuple[Any, Any]:
     """InternVL as transformers has it: its own ViT, pixels folded into tokens, Qwen2."""
     tokens = {"start_image_token": "<img>", "end_image_token": "</img>", "context_image_token": "<IMG_CONTEXT>"}
-    words = _tokenizer("<|endoftext|>", *tokens.values(), "<video>", eos_token="<|im_end|>", pad_token="<|endoftext|>")
+    words = tokenizer("<|endoftext|>", *tokens.values(), "<video>", eos_token="<|im_end|>", pad_token="<|endoftext|>")
     for name, token in {**tokens, "video_token": "<video>"}.items():
         words._set_model_specific_special_tokens({name: token})
     processor = transformers.InternVLProcessor(
