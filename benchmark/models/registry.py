@@ -103,13 +103,13 @@ def load(
     if record.base is not None and adapter is None and not random_init:
         raise UserError(f"{record.name} is {record.base} with an adapter: say which folder holds it (adapter=)")
     files = Files(record, folder=folder, offline=offline)
-    made = _families()[record.family].build(record, files, random_init=random_init)
+    built = _families()[record.family].build(record, files, random_init=random_init)
     record, base = record.changed(files=files.as_read()), record.base or record.name
-    if isinstance(made, Generator):
+    if isinstance(built, Generator):
         if adapter is not None:
-            made = made._replace(network=adapters.attach(made.network, Path(adapter), base=base))
-        return GenerativeModel(record, made, device=device)
-    model = Model(record, made, device=device)
+            built = built._replace(network=adapters.attach(built.network, Path(adapter), base=base))
+        return GenerativeModel(record, built, device=device)
+    model = Model(record, built, device=device)
     if adapter is not None:
         model.image_tower = adapters.attach(model.image_tower, Path(adapter), base=base)
     return model

@@ -10,12 +10,24 @@ import yaml
 from benchmark import pretrain
 from benchmark.prediction.records import ModelDescription, PredictionRecord
 from pipeline.cell import Cell, cells_of
+from pipeline.errors import UserError
 from pipeline.io import npz
 from pipeline.io.records import write_record
 from pipeline.paths import Workspace
 
 COUNT = 40
 CLASSES = {"oct": ["CNV", "DME", "DRUSEN", "NORMAL"], "mammo_mass": ["benign", "malignant"]}
+
+
+def refusal(action):
+    """Return the sentence that an action is refused with, or None; any other error is one."""
+    sentence = None
+    try:
+        action()
+    except UserError as refused:
+        sentence = str(refused)
+    assert sentence is None or "\n" not in sentence
+    return sentence
 
 
 def params(**benchmark):

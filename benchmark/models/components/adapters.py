@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from torch import nn
 
 from benchmark.models.components.checkpoints import check_finite, check_tensors, read_tensors
-from benchmark.models.components.files import read_json
+from benchmark.models.components.files import first_line, read_json
 from benchmark.models.components.packages import package
 from pipeline.errors import UserError
 from pipeline.io.records import explain
 
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
+
+Rank = Annotated[int, Field(le=4096)]
+"""As a tuning here may have it: PEFT takes memory for a rank before any weight is read."""
 
 
 class _AdapterConfig(BaseModel):
@@ -24,6 +28,8 @@ class _AdapterConfig(BaseModel):
 
     peft_type: str
     base_model_name_or_path: str
+    r: Rank | None = None
+    rank_pattern: dict[str, Rank] | None = None
 
 
 def attach(tower: nn.Module, folder: Path, *, base: str) -> nn.Module:
@@ -47,6 +53,10 @@ def attach(tower: nn.Module, folder: Path, *, base: str) -> nn.Module:
         raise UserError(f"{folder / CONFIG}: {explain(wrong.errors()[0], _AdapterConfig)}") from None
     if config.base_model_name_or_path != base:
         raise UserError(f"the adapter in {folder} is for {config.base_model_name_or_path}, not for {base}")
+    if content.get("megatron_config") is not None:
+        raise UserError(
+            f"{folder / CONFIG} has a megatron_config, for which PEFT would import what it names; remove it"
+        )
     peft = package("peft")
     if config.peft_type not in peft.PeftType.__members__:
         known = ", ".join(peft.PeftType.__members__)
@@ -57,7 +67,7 @@ def attach(tower: nn.Module, folder: Path, *, base: str) -> nn.Module:
         wrapped: nn.Module = peft.PeftModel(tower, settings)
     except (TypeError, ValueError, KeyError, AttributeError, RuntimeError, ArithmeticError, re.error) as error:
         # PEFT checks neither types nor values before it uses them
-        raise UserError(f"the adapter in {folder} doesn't fit {base}: {str(error).splitlines()[0]}") from error
+        raise UserError(f"the adapter in {folder} doesn't fit {base}: {first_line(error)}") from error
     check_tensors(
         tensors,
         peft.get_peft_model_state_dict(wrapped, save_embedding_layers=False),

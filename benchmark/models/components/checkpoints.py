@@ -9,8 +9,15 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from benchmark.models.components.files import first_line
 from benchmark.models.components.packages import package
 from pipeline.errors import UserError
+
+_FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
+"""What weights are taken in; torch would copy integers, complex numbers and 8-bit floats too, without their scales."""
+
+_DAMAGED = (OSError, EOFError, RuntimeError, ValueError, TypeError, AttributeError, AssertionError, LookupError)
+"""What torch raises for a checkpoint that was cut or edited, beside pickle's own error."""
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
@@ -35,9 +42,9 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
             content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:  # what torch never reads, such as a call of the operating system
         raise UserError(f"{path} is damaged, or would run something to be read") from error
-    except (OSError, RuntimeError, ValueError, EOFError, KeyError, damaged) as error:
+    except (*_DAMAGED, damaged) as error:
         # each reader has its own error for bytes that it can't read
-        raise UserError(f"{path} can't be read as weights: {str(error).splitlines()[0]}") from error
+        raise UserError(f"{path} can't be read as weights: {first_line(error)}") from error
     state = content.get("state_dict", content) if isinstance(content, Mapping) else {}
     tensors = {
         name.removeprefix("module."): value
@@ -81,7 +88,8 @@ def load_tensors(
         computed: endings of names that are left out on both sides, such as buffers that are computed.
 
     Raises:
-        UserError: a name is missing or left over, a shape is another, or a number is not finite; names the tensors.
+        UserError: a name is missing or left over, a shape or type is another, or a number is not finite; names the
+            tensors.
     """
     loaded = {name: value for name, value in tensors.items() if not name.endswith(computed)}
     wanted = {name: value for name, value in module.state_dict().items() if not name.endswith(computed)}
@@ -91,7 +99,7 @@ def load_tensors(
 
 
 def check_tensors(tensors: Mapping[str, Tensor], wanted: Mapping[str, Tensor], problem: str) -> None:
-    """Raise UserError, which begins with `problem`, unless both have the same names and shapes."""
+    """Raise UserError, which begins with `problem`, unless both have the same names, shapes and kinds of numbers."""
     check_names(
         missing=[name for name in wanted if name not in tensors],
         left_over=[name for name in tensors if name not in wanted],
@@ -102,6 +110,8 @@ def check_tensors(tensors: Mapping[str, Tensor], wanted: Mapping[str, Tensor], p
         ],
         problem=problem,
     )
+    wrong = [name for name, value in wanted.items() if value.is_floating_point() and tensors[name].dtype not in _FLOATS]
+    _refuse([f"{name} is {tensors[name].dtype} and not {wanted[name].dtype}" for name in wrong], problem)
 
 
 def check_names(
@@ -118,8 +128,12 @@ def check_names(
 
 
 def check_finite(tensors: Mapping[str, Tensor], problem: str) -> None:
-    """Raise UserError, which begins with `problem`, if a number is NaN or infinite: what it gives are no scores."""
-    _refuse([f"{name} has NaN or infinite numbers" for name, t in tensors.items() if not t.isfinite().all()], problem)
+    """Raise UserError, which begins with `problem`, if a number is NaN, infinite or packed: it gives no scores."""
+    numbers = {name: t for name, t in tensors.items() if t.is_floating_point() or t.is_complex()}
+    _refuse(
+        [f"{name} is {t.dtype}, which is not read" for name, t in numbers.items() if t.dtype not in _FLOATS], problem
+    )
+    _refuse([f"{name} has NaN or infinite numbers" for name, t in numbers.items() if not t.isfinite().all()], problem)
 
 
 def _refuse(wrong: list[str], problem: str) -> None:

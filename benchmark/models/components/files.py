@@ -105,8 +105,17 @@ class Files:
             logging.set_verbosity(verbosity)
         raise UserError(
             f"{self.record.name} needs {file.name} of {file.repo}@{file.revision}, which is neither in the Hub's cache"
-            f" nor to be had ({type(problem).__name__}); give a folder that holds it"
+            f" nor to be had ({_reason(problem)}); give a folder that holds it"
         ) from problem
+
+
+def _reason(problem: Exception | None) -> str:
+    """Return why the Hub could not be asked, without the addresses that an error may repeat."""
+    if "SOCKS" in str(problem):
+        return "a SOCKS proxy (ALL_PROXY) needs socksio: pip install 'httpx[socks]'"
+    if isinstance(problem, _url_errors()) or "proxy URL" in str(problem):
+        return "HTTPS_PROXY, HTTP_PROXY or ALL_PROXY is no address of a proxy"
+    return type(problem).__name__
 
 
 def _url_errors() -> tuple[type[Exception], ...]:
@@ -115,6 +124,11 @@ def _url_errors() -> tuple[type[Exception], ...]:
         if importlib.util.find_spec(client) is not None:
             return (importlib.import_module(client).InvalidURL,)
     return ()
+
+
+def first_line(error: BaseException) -> str:
+    """Return the first line of what a library says, or the error's kind where it says nothing."""
+    return next(iter(str(error).splitlines()), "") or type(error).__name__
 
 
 def read_json(path: Path) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from benchmark.models.components.files import Files, read_json
+from benchmark.models.components.files import Files, first_line, read_json
 from benchmark.models.components.packages import package
 from pipeline.errors import UserError
 
@@ -59,7 +59,7 @@ def read_network(files: Files, auto: str, *, random_init: bool, heads: bool = Tr
             **options,
         )
     except Exception as error:  # a damaged file can raise anything
-        raise UserError(f"{folder} can't be read as {name}: {str(error).splitlines()[0]}") from error
+        raise UserError(f"{folder} can't be read as {name}: {first_line(error)}") from error
     finally:
         transformers.logging.set_verbosity(verbosity)
     wrong = [f"{key} is missing" for key in loaded["missing_keys"]]

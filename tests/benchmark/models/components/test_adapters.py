@@ -4,12 +4,15 @@ import json
 
 import pytest
 import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 from torch import nn
 
 from benchmark.models.components.adapters import attach
 from benchmark.models.components.packages import package
 from pipeline.errors import UserError
+from tests.benchmark.conftest import refusal
 
 PREFIX = "base_model.model."
 
@@ -81,6 +84,8 @@ def test_a_broken_configuration_is_one_sentence(adapter, content):
         {"target_modules": None},
         {"modules_to_save": 7},
         {"rank_pattern": 1},
+        {"r": 10**9},
+        {"rank_pattern": {"0": 10**9}},
     ],
     ids=str,
 )
@@ -90,6 +95,55 @@ def test_wrong_values_are_one_sentence(adapter, values):
         attach(tower(), adapter, base="base")
     assert str(adapter) in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-1, 10**6) | st.floats() | st.text(max_size=4) | st.just("all-linear"),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=3) | st.just("0"), inner, max_size=2),
+    max_leaves=4,
+)
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+@pytest.mark.filterwarnings("ignore")
+def test_any_edit_of_a_configuration_is_an_adapter_or_a_sentence(adapter, data):
+    path = adapter / "adapter_config.json"
+    before = path.read_text(encoding="utf-8")
+    key = data.draw(st.sampled_from([*json.loads(before), "new"]))
+    changed(adapter, **{key: data.draw(JSON)})
+    sentence = refusal(lambda: attach(tower(), adapter, base="base"))
+    path.write_text(before, encoding="utf-8")
+    assert sentence is None or str(adapter) in sentence
+
+
+def test_a_configuration_imports_nothing(adapter, tmp_path, monkeypatch):
+    """PEFT would import the module that megatron_core names."""
+    (tmp_path / "trap.py").write_text("raise SystemExit('imported')", encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    changed(adapter, megatron_config={"a": 1}, megatron_core="trap")
+    with pytest.raises(UserError, match=r"adapter_config\.json has a megatron_config, .*; remove it$"):
+        attach(tower(), adapter, base="base")
+
+
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(edits=st.dictionaries(st.integers(0, 399), st.integers(0, 255), min_size=1, max_size=4))
+@pytest.mark.filterwarnings("ignore")
+def test_any_edit_of_the_weights_is_an_adapter_or_a_sentence(adapter, edits):
+    path = adapter / "adapter_model.safetensors"
+    before = path.read_bytes()
+    path.write_bytes(bytes(edits.get(place, byte) for place, byte in enumerate(before)))
+    sentence = refusal(lambda: attach(tower(), adapter, base="base"))
+    path.write_bytes(before)
+    assert sentence is None or str(adapter) in sentence
+
+
+@pytest.mark.parametrize("dtype", [torch.float8_e4m3fn, torch.complex64, torch.int32, torch.bool], ids=str)
+def test_numbers_of_another_kind_are_refused_by_name(adapter, dtype):
+    path = adapter / "adapter_model.safetensors"
+    save_file({name: tensor.to(dtype) for name, tensor in load_file(path).items()}, path)
+    with pytest.raises(UserError, match=rf"doesn't fit base: .*0.lora_A.weight is {dtype} and not torch.float32"):
+        attach(tower(), adapter, base="base")
 
 
 @pytest.mark.parametrize("length", [0, 4, 8, 60, 400])

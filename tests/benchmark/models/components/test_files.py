@@ -60,6 +60,39 @@ def test_no_network_is_one_sentence(cache, offline, capfd):
     assert capfd.readouterr() == ("", "")
 
 
+SECRET = "pass-w0rd"
+
+
+@pytest.mark.parametrize("variable", ["ALL_PROXY", "HTTP_PROXY"])
+@pytest.mark.parametrize(
+    ("proxy", "says"),
+    [
+        *((f"socks{kind}://user:{SECRET}@127.0.0.1:9", r"SOCKS proxy.*needs socksio") for kind in ("5", "5h")),
+        ("socks4://127.0.0.1:9", "no address of a proxy"),
+        *((proxy, "no address of a proxy") for proxy in ("foo://", f"foo://u:{SECRET}@h", "://", "http://[::", "a\tb")),
+        *((f"http://u:{SECRET}@127.0.0.1:{port}", "no address of a proxy") for port in ("x", "1:1")),
+        *((proxy, "LocalEntryNotFound") for proxy in ("not a proxy", f"http://u:{SECRET}@127.0.0.1:9", "http://", "[")),
+    ],
+)
+def test_any_proxy_ends_in_a_sentence(cache, monkeypatch, capfd, variable, proxy, says):
+    import huggingface_hub
+
+    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.lower(), raising=False)
+    monkeypatch.setenv(variable, proxy)
+    huggingface_hub.close_session()  # the client remembers the proxies that it was made with
+    try:
+        for ask in (Files(one()).path, Files(one()).optional):
+            with pytest.raises(UserError, match=rf"one needs w\.bin of owner/name@.*{says}") as caught:
+                ask("w.bin")
+            assert str(caught.value).isprintable()
+            assert SECRET not in str(caught.value)
+    finally:
+        huggingface_hub.close_session()
+    assert capfd.readouterr() == ("", "")
+
+
 def test_a_cached_file_needs_no_network(cache):
     snapshot = cache / "models--owner--name" / "snapshots" / COMMIT
     snapshot.mkdir(parents=True)
