@@ -333,7 +333,11 @@ class Benchmark(Record):
 
 
 class Config(Record):
-    """All of params.yaml."""
+    """All of params.yaml.
+
+    `allow_overlap` goes on where two splits of a data set share an image, or where one is tuned on and scored, says so
+    and counts them in manifests, card and tune.json.
+    """
 
     source: Source
     datasets: Annotated[tuple[DatasetName, ...], Field(min_length=1)]
@@ -346,6 +350,7 @@ class Config(Record):
     counts: Counts
     limit: Positive | None
     sources: dict[DatasetName, Source] = Field(default_factory=dict)
+    allow_overlap: bool = False
     hub: Hub = Hub()
     benchmark: Benchmark = Benchmark()
 

@@ -58,6 +58,7 @@ class CleanManifest(Record):
         class_names: in label order, as the source has them.
         corruptions: names of the corruptions that came with an adopted data set.
         splits: split to its file's entry.
+        overlap: where that is allowed, the number of images that two splits share, such as ``val and test``.
     """
 
     bytes_version: int | None = None
@@ -69,6 +70,7 @@ class CleanManifest(Record):
     class_names: tuple[str, ...]
     corruptions: tuple[str, ...] | None = None
     splits: dict[str, ArraysEntry]
+    overlap: dict[str, int] = Field(default_factory=dict)
 
     @property
     def is_adopted(self) -> bool:

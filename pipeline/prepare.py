@@ -52,7 +52,7 @@ def prepare(workspace: Workspace, dataset: str, config: Config, *, workers: int)
         ((split, *dropped) for split, clean in splits.items() for dropped in clean.dropped),
     )
     _report_dropped(workspace, dataset, splits)
-    _report_shared(dataset, splits, digests)
+    overlap = _count_overlap(config, dataset, splits, digests)
     first = splits[RELEASED[0]]
     prepared = CleanManifest(
         bytes_version=BYTES_VERSION,
@@ -64,6 +64,8 @@ def prepare(workspace: Workspace, dataset: str, config: Config, *, workers: int)
         class_names=first.class_names,
         splits={split: entry for split, entry in entries.items() if split not in RELEASED},
     )
+    if overlap:
+        prepared = prepared.changed(overlap=overlap)
     channels = 3 if config.channels == "rgb" else first.channels
     released = prepared.changed(channels=channels, splits={split: entries[split] for split in RELEASED})
     manifest.write(workspace, prepared, name=manifest.PREPARED)
@@ -132,21 +134,39 @@ def _report_dropped(workspace: Workspace, dataset: str, splits: dict[str, Clean]
         command_line.warn(f"warning: {dataset}: {reasons.total()} files are left out ({top}); {path} names each")
 
 
-def _report_shared(dataset: str, splits: dict[str, Clean], digests: dict[str, list[bytes]]) -> None:
-    """Say which images two splits have in common, whatever they are called there: one of them may be tuned on."""
+def _count_overlap(
+    config: Config, dataset: str, splits: dict[str, Clean], digests: dict[str, list[bytes]]
+) -> dict[str, int]:
+    """Return the number of different images that two splits have in common, by the splits, such as ``val and test``.
+
+    Splits that params.yaml takes from the same split of the source are not compared.
+
+    Raises:
+        UserError: there are some, and params.yaml does not allow it.
+    """
+    counts, words = {}, []
+    first = {split: {digest: k for k, digest in reversed([*enumerate(digests[split])])} for split in splits}
     for split, other in itertools.combinations(splits, 2):
-        first = dict(zip(digests[split], splits[split].image_ids, strict=True))
-        shared = [
-            (first[digest], image_id)
-            for digest, image_id in zip(digests[other], splits[other].image_ids, strict=True)
-            if digest in first
-        ]
-        if shared:
-            (one, same), count = shared[0], len(shared)
-            command_line.warn(
-                f"warning: {dataset}: {count} of {len(digests[other])} images of {other} are in {split} too, such as"
-                f" {same!a} = {one!a}: if one of the two is tuned on, scores on the other are not of unseen images"
-            )
+        common = first[split].keys() & first[other].keys()
+        if not common or config.source_split(split) == config.source_split(other):
+            continue
+        pairs = sorted((first[split][digest], first[other][digest]) for digest in common)
+        named = ", ".join(
+            f"{split} {k} {splits[split].image_ids[k]!a} = {other} {j} {splits[other].image_ids[j]!a}"
+            for k, j in pairs[:3]
+        )
+        more = f" and {len(pairs) - 3} more" if len(pairs) > 3 else ""
+        words.append(f"{len(pairs)} in {split} and {other} ({named}{more})")
+        counts[f"{split} and {other}"] = len(pairs)
+    said = f"{dataset}: the same image stands in two splits: {'; '.join(words)}"
+    if counts and not config.allow_overlap:
+        raise UserError(
+            f"{said}. Take one of each out of the source, or set allow_overlap: true in params.yaml, which counts them"
+            " in the manifests and in the card"
+        )
+    if counts:
+        command_line.warn(f"warning: {said}; if one is tuned on, scores on the other are not of unseen images")
+    return counts
 
 
 def _rows(splits: dict[str, Clean]) -> Iterable[Sequence[object]]:

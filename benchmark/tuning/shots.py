@@ -92,7 +92,7 @@ def count_overlap(workspace: Workspace, config: Config, images: TuningImages, *,
     """Return the number of pairs of equal images that are tuned on, chosen on and scored, by two of these.
 
     Raises:
-        UserError: there are some, and that is not `allowed`.
+        UserError: there are some, and that is not `allowed`, nor in all of params.yaml.
     """
     parts = {
         "tuned on": images.shots.subsets,
@@ -103,14 +103,14 @@ def count_overlap(workspace: Workspace, config: Config, images: TuningImages, *,
         ),
     }
     pairs = {f"{use} and {other}": equal for (use, other), equal in overlaps(parts).items()}
-    if pairs and not allowed:
+    if pairs and not (allowed or config.allow_overlap):
         words = []
         for uses, equal in pairs.items():
             more = f" and {len(equal) - 3} more pairs" if len(equal) > 3 else ""
             words.append(f"{', '.join(f'{image} = {other}' for image, other in equal[:3])}{more} are {uses}")
         raise UserError(
             f"the same image has two uses: {'; '.join(words)}. Take one of each out of the source, or set"
-            " allow_overlap: true under benchmark.tune, which counts them in tune.json"
+            " allow_overlap: true in params.yaml, which counts them in tune.json"
         )
     return {uses: len(equal) for uses, equal in pairs.items()}
 

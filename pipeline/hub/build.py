@@ -54,6 +54,12 @@ class Dataset:
         """Where the images were taken from, if a card says so."""
         return datasets.origin(self.name, self.clean.source)
 
+    @property
+    def caveats(self) -> tuple[str, ...]:
+        """What a reader of scores should know: what its card says, and which images two splits share."""
+        overlap = "; ".join(f"{count} in {splits}" for splits, count in self.clean.overlap.items())
+        return (*(self.card or self.own).caveats, *([f"Images that two splits share: {overlap}."] if overlap else []))
+
     def count(self, split: str) -> int:
         """Return the number of images of a released split."""
         return self.clean.split(split).count

@@ -66,7 +66,6 @@ def dataset_card(build: Build, config: Config, entries: Entries, *, checksum: st
     """
     head = metadata(build, entries)
     features = {feature["name"]: feature["dtype"] for feature in head["dataset_info"][0]["features"]}
-    known = [(dataset.name, dataset.card or dataset.own) for dataset in build.datasets]
     body = (
         _environment()
         .get_template("dataset.md.j2")
@@ -90,7 +89,7 @@ def dataset_card(build: Build, config: Config, entries: Entries, *, checksum: st
             modality=datasets.modality,
             uses=USES,
             personal=personal(build),
-            caveats=[(name, caveat) for name, card in known for caveat in card.caveats],
+            caveats=[(dataset.name, caveat) for dataset in build.datasets for caveat in dataset.caveats],
             checksum=checksum,
             parameters=_parameters(build, config),
             packages=made_with(),
@@ -290,7 +289,7 @@ def _info(entries: Entries, dataset: Dataset, corruption: str | None) -> Any:
 
 def _parameters(build: Build, config: Config) -> str:
     """Return what a rebuild of this repository needs of params.yaml: data sets of other sources are in others."""
-    kept = config.model_dump(mode="json", exclude={"sources", "hub", "benchmark"})
+    kept = config.model_dump(mode="json", exclude={"sources", "hub", "benchmark"}, exclude_defaults=True)
     return yaml.safe_dump(kept | {"datasets": [dataset.name for dataset in build.datasets]}, sort_keys=False)
 
 

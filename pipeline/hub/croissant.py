@@ -60,9 +60,7 @@ def describe(build: Build) -> str:
         for dataset in build.datasets
     ]
     newest = datasets.changes()[0]
-    caveats = [
-        f"{dataset.name}: {caveat}" for dataset in build.datasets for caveat in (dataset.card or dataset.own).caveats
-    ]
+    caveats = [f"{dataset.name}: {caveat}" for dataset in build.datasets for caveat in dataset.caveats]
     metadata = mlc.Metadata(
         conforms_to=["http://mlcommons.org/croissant/1.1", "http://mlcommons.org/croissant/RAI/1.0"],
         name=re.sub(r"[^\w+]+", "-", build.title.partition(":")[0]),

@@ -132,6 +132,7 @@ def test_an_image_with_two_uses_is_refused_by_name(dataset, tmp_path):
     assert "allow_overlap: true" in said
     counts = count_overlap(workspace, config, chosen, allowed=True)
     assert counts == {"tuned on and scored": 1, "chosen on and scored": 1}
+    assert count_overlap(workspace, config.changed(allow_overlap=True), chosen, allowed=False) == counts
 
 
 def test_many_pairs_are_counted_and_three_are_named(tmp_path):

@@ -125,8 +125,8 @@ def decoded(image: Image.Image, mode: str) -> Any:
 def test_a_folder_of_ugly_files(tmp_path: Path, capsys: Any) -> None:
     model = phantom_clip.RECORD.name
     benchmark = {"baseline": model, "models": [model], "tuned": {}, "weights": {model: "weights"}, "bootstrap": 10}
-    columns = {"ugly": "oct"}
-    write_params(tmp_path, source="imagefolder", datasets=["ugly"], columns=columns, limit=None, benchmark=benchmark)
+    params = {"columns": {"ugly": "oct"}, "limit": None, "allow_overlap": True, "benchmark": benchmark}
+    write_params(tmp_path, source="imagefolder", datasets=["ugly"], **params)
     workspace, config = Workspace(tmp_path), read_config(Workspace(tmp_path))
     folder = workspace.raw("imagefolder") / "ugly"
     right, wrong = ugly_files(folder / "test" / "ugly")
