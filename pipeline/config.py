@@ -66,7 +66,7 @@ Positive = Annotated[int, Field(ge=1, le=_MOST)]
 Drawn = Annotated[int, Field(ge=0, le=10**6)]
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
 Batch = Annotated[int, Field(ge=1, le=2**14)]
-Rate = Annotated[float, Field(gt=0, le=100)]
+Rate = Annotated[float, Field(ge=1e-12, le=100)]  # a smaller one is 0 to float32 weights
 Fraction = Annotated[float, Field(ge=0, le=1)]
 DatasetName = Annotated[str, AfterValidator(checked_name)]
 ModelName = Annotated[str, AfterValidator(checked_model)]
@@ -151,11 +151,11 @@ class Tune(Record):
     learning_rate: Rate = 3e-3
     weight_decay: Annotated[float, Field(ge=0, le=100)] = 0.01
     warmup: Fraction = 0.1
-    clip: Annotated[float, Field(gt=0, le=1e6)] = 1.0
+    clip: Annotated[float, Field(ge=1e-9, le=1e6)] = 1.0
     alpha: Annotated[int, Field(ge=1, le=2**16)] = 16
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
     validate_every: Positive = 4
-    scales: Annotated[tuple[Annotated[float, Field(gt=0, le=1)], ...], Field(min_length=1)] = tuple(SCALES)
+    scales: Annotated[tuple[Annotated[float, Field(ge=1e-6, le=1)], ...], Field(min_length=1)] = tuple(SCALES)
     strength: Annotated[int, Field(ge=1, le=5)] = 5
     allow_overlap: bool = False
 
@@ -213,8 +213,8 @@ class Checkpoint(Record):
     """
 
     model: Literal["robustmedclip", "robustmedclip-resnet"] = "robustmedclip"
-    repo: str
-    file: str
+    repo: Line
+    file: Line
     revision: Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")] | None = None
 
 

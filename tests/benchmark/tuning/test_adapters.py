@@ -1,7 +1,10 @@
 """What a tuning leaves behind."""
 
+import json
 import os
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -12,8 +15,10 @@ from safetensors.torch import load_file, save_file
 from benchmark.models import records
 from benchmark.tuning import adapters
 from benchmark.tuning.records import EpochRecord, TuneRecord, TuningSettings
+from pipeline.io.atomic import is_temporary
 from pipeline.io.checksums import file_checksum
 from pipeline.paths import Workspace
+from tests.pipeline.conftest import REPOSITORY
 
 
 def record(**changes):
@@ -102,6 +107,58 @@ def test_curves_have_a_row_an_epoch_where_there_is_a_value(tmp_path):
     tables = {path.stem: path.read_text().splitlines() for path in (tmp_path / "live").rglob("*.tsv")}
     assert set(tables) == {"loss", "clean", "validation"}
     assert [len(rows) for rows in (tables["loss"], tables["clean"])] == [1 + 2, 1 + 1]
+
+
+WORK = """
+import os, signal, sys
+from pathlib import Path
+from benchmark.tuning import adapters
+from tests.benchmark.tuning import test_adapters as tests
+
+moves, rename = [], Path.rename
+
+def kill_at_a_move(path, target):
+    moves.append(path)
+    if len(moves) == int(sys.argv[2]):
+        os.kill(os.getpid(), signal.SIGKILL)
+    return rename(path, target)
+
+tests.save(sys.argv[1], "old", 1)
+Path.rename = kill_at_a_move
+tests.save(sys.argv[1], "new", 2)
+"""
+
+
+def save(root, key, epochs):
+    """Save an adapter, its record and curves of so many epochs."""
+    history = tuple(EpochRecord(epoch=k + 1, loss=1.0) for k in range(epochs))
+    adapters.save_adapter(
+        Tower(float(epochs)),
+        records()["clip"],
+        Workspace(root),
+        "mine",
+        record(key=key, history=history),
+        synthetic=False,
+    )
+
+
+@pytest.mark.parametrize("move", range(1, 5))
+def test_a_kill_leaves_whole_curves_and_the_next_run_removes_the_rest(move, tmp_path):
+    """It comes before an old folder or a new one is moved, of the curves and then of the adapter."""
+    killed = subprocess.run([sys.executable, "-c", WORK, str(tmp_path), str(move)], cwd=REPOSITORY, check=False)
+    assert killed.returncode == -signal.SIGKILL
+    folder = Workspace(tmp_path).model("mine")
+    assert [path for path in folder.iterdir() if is_temporary(path)]
+    live = folder / "live"
+    if move == 2:
+        assert not live.exists(), "the old one is moved away and the new one not yet there"
+    else:
+        rows = (live / "plots" / "metrics" / "loss.tsv").read_text().splitlines()
+        assert len(rows) == 1 + (1 if move == 1 else 2)
+        assert json.loads((live / "metrics.json").read_text())["step"] == len(rows) - 2
+    save(tmp_path, "new", 2)
+    assert not [path for path in folder.rglob("*") if is_temporary(path)]
+    assert adapters.saved_record(Workspace(tmp_path), "mine", "new") is not None
 
 
 def test_a_record_is_found_again_with_its_key_and_its_own_weights_alone(tmp_path):

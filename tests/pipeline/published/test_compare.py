@@ -92,3 +92,18 @@ def test_trees_with_nothing_in_common(
     shutil.copytree(trees[0] / "pneumonia", other / "oct")
     assert compare.main([str(trees[0]), str(other), "--out", str(tmp_path / "out")]) == 1
     assert "nothing to compare" in capsys.readouterr().err
+
+
+def test_what_only_one_tree_has_is_a_warning(
+    trees: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = shutil.copytree(trees[0], tmp_path / "other")
+    for path in (other / "pneumonia/test").glob("[!c]*.npz"):
+        path.unlink()
+    shutil.copytree(other / "pneumonia", other / "oct")
+    assert compare.main([str(trees[0]), str(other), "--out", str(tmp_path / "out")]) == 0
+    warnings = [line for line in capsys.readouterr().err.splitlines() if line.startswith("warning: ")]
+    assert warnings[0] == "warning: oct is in one tree only"
+    assert warnings[1:] == [
+        f"warning: pneumonia, test: {name} is in one tree only" for name in sorted(CORRUPTIONS) if name != "contrast"
+    ]

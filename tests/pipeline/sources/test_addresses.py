@@ -156,10 +156,20 @@ def test_a_socks_proxy_says_what_it_needs(
 @pytest.mark.usefixtures("no_retry")
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], derandomize=True)
 @given(
-    proxy=st.sampled_from(["", "http://", "HTTP://", "foo://", "://", "http:/", "//"])
+    proxy=st.sampled_from(["", "http://", "HTTP://", "foo://", "://", "http:/", "//", "socks5://", "socks4a://"])
     .flatmap(
         lambda scheme: st.sampled_from(
-            ["", "[", "127.0.0.1:x", "127.0.0.1:99999", "127.0.0.1:9", f"u:{SECRET}@", f"u:{SECRET}@127.0.0.1:9", "a b"]
+            [
+                "",
+                "[",
+                "127.0.0.1:x",
+                "127.0.0.1:99999",
+                "127.0.0.1:9",
+                f"u:{SECRET}@",
+                f"u:{SECRET}@127.0.0.1:9",
+                "not a proxy",
+                "[::",
+            ]
         ).map(lambda rest: scheme + rest)
     )
     .filter(bool)
@@ -167,8 +177,10 @@ def test_a_socks_proxy_says_what_it_needs(
 def test_any_proxy_ends_in_a_sentence(
     workspace: Path, capsys: pytest.CaptureFixture[str], no_proxy: pytest.MonkeyPatch, proxy: str
 ) -> None:
-    no_proxy.setenv("HTTP_PROXY", proxy)
-    assert run(workspace, "http://mirror.invalid") == 1
-    said = capsys.readouterr().err
-    assert said.count("\n") == 1
-    assert SECRET not in said
+    for variable in ("HTTP_PROXY", "ALL_PROXY"):
+        no_proxy.setenv(variable, proxy)
+        assert run(workspace, "http://mirror.invalid") == 1
+        said = capsys.readouterr().err
+        assert said.count("\n") == 1
+        assert SECRET not in said
+        no_proxy.delenv(variable)
