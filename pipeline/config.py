@@ -7,6 +7,7 @@ for every stage and before any work.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Hashable, Mapping, Sequence
 from typing import Annotated, Any, Literal, Self, get_args
 
@@ -61,6 +62,8 @@ _YAML_ERRORS = (yaml.YAMLError, ValueError, TypeError, AttributeError, Recursion
 _MOST = 10**9
 """Largest count that any parameter takes; a larger one is a slip of the keyboard."""
 
+_PINNED = re.compile(r"[a-z_]+:[\w./@:+#-]+", re.ASCII)
+
 Count = Annotated[int, Field(ge=0, le=_MOST)]
 Positive = Annotated[int, Field(ge=1, le=_MOST)]
 Drawn = Annotated[int, Field(ge=0, le=10**6)]
@@ -70,7 +73,7 @@ Rate = Annotated[float, Field(ge=1e-12, le=100)]  # a smaller one is 0 to float3
 Fraction = Annotated[float, Field(ge=0, le=1)]
 DatasetName = Annotated[str, AfterValidator(checked_name)]
 ModelName = Annotated[str, AfterValidator(checked_model)]
-WeightsName = Annotated[str, AfterValidator(lambda name: _line(name) if ":" in name else checked_model(name))]
+WeightsName = Annotated[str, AfterValidator(lambda name: name if _PINNED.fullmatch(name) else checked_model(name))]
 """Of a model that has a name of its own here, or of a pinned one, as ``vlm:OWNER/NAME``, whose folder is given."""
 
 Line = Annotated[str, AfterValidator(lambda text: _line(text))]

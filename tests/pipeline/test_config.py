@@ -224,9 +224,27 @@ def test_zero_and_almost_zero_are_refused_where_they_make_no_sense(
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(
     name=st.one_of(
-        st.text(max_size=8).filter(lambda name: not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*(/[\w.+-]+)?", name)),
+        st.text(max_size=8).filter(
+            lambda name: not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*(/[\w.+-]+)?|[a-z_]+:.+", name)
+        ),
         st.sampled_from(
-            ["../x", "/etc/x", "a/../b", "<b>", "=1+1", "a|b", "$x_1$", "x\n", "\x1b[31m", "e\u0301", "x" * 101]
+            [
+                ":",
+                ":x",
+                "vlm:",
+                "vlm:<b>",
+                "../x",
+                "/etc/x",
+                "a/../b",
+                "<b>",
+                "=1+1",
+                "a|b",
+                "$x_1$",
+                "x\n",
+                "\x1b[31m",
+                "e\u0301",
+                "x" * 101,
+            ]
         ),
     ),
     place=st.sampled_from(["models", "tuned", "weights"]),
