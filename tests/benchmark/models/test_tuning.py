@@ -19,9 +19,10 @@ from tests.benchmark.models.conftest import published_state, without_checksum
 
 def workspace(root, base, weights, rank):
     """Write two data sets and settings that tune `base`, whose files are in `weights`, on an image a class."""
+    name = "other" if ":" in base else base  # a pinned model goes by a short name
     values = params(
-        baseline=base,
-        models=[base, "mine"],
+        baseline=name,
+        models=[name, "mine"],
         weights={"other": base, base: str(weights)},
         tuned={"mine": {"base": base, "rank": rank, "augment": False}},
         tune={"shots": 1, "epochs": 2, "batch": 3, "validate_every": 2, "scales": [1.0], "learning_rate": 0.01},
