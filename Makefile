@@ -39,7 +39,7 @@ test-long: $(VENV)/.test ## run the tests that take longer
 	@pytest -n auto -m "slow and not zoo and not gpu"
 
 test-zoo: $(VENV)/.test .zoo ## run every published model's architecture, with random weights
-	@PYTHONPATH=.zoo python -m pytest -m zoo
+	@PYTHONPATH="$(CURDIR)/.zoo" python -m pytest -m zoo
 
 test-matrix: ## run the tests on the oldest versions, and on every Python
 	@$(PYTHON) -m tests.matrix --pythons $(PYTHONS)
@@ -49,7 +49,7 @@ audit: $(VENV)/.test ## look for withdrawn versions and known vulnerabilities am
 	@python -m tests.matrix.audit
 
 bench: $(VENV)/.test .peers ## measure everything that needs no GPU, beside the peers
-	@OMP_NUM_THREADS=1 PYTHONPATH=.peers python -m tests.bench
+	@OMP_NUM_THREADS=1 PYTHONPATH="$(CURDIR)/.peers" python -m tests.bench
 
 bench-predict: $(VENV)/.test ## measure how busy prediction keeps a model
 	@python -m tests.bench.predicting

@@ -17,6 +17,7 @@ WORDS = [
     *("a", "an", "the", "of", "photo", "medical", "image", "with", "chest", "x", "ray", "blood", "smear", "cell"),
     *("##s", "##ing", "micro", "##scopy", "pneumonia", "normal", "fundus", "drusen", "benign", "malignant", ",", "-"),
     *("barrett", "'", "s", "&", "#", ";", "<", "39", "amp", "lt", "naive", "fine", "\u2019"),
+    *("cnv", "dme"),
 ]
 PROMPTS = ["a photo of a cell", "Pneumonia, chest x-ray", "blood smear microscopy with drusens of the fundus"]
 

@@ -14,7 +14,7 @@ from benchmark.tuning import shots
 from pipeline.config import read_config
 from pipeline.paths import Workspace
 from tests.benchmark.conftest import discs, fill, params
-from tests.benchmark.models.conftest import published_state, without_checksum
+from tests.benchmark.models.conftest import WORDS, published_state, without_checksum
 
 
 def workspace(root, base, weights, rank):
@@ -81,7 +81,7 @@ as the layer's kernel, B is 1 by 1."""
 def test_the_towers_of_robustmedclip_are_tuned_and_batch_norm_stays(name, rank, words, tmp_path, monkeypatch):
     architecture, parameters = TOWERS[name]
     files = without_checksum(records()[name])
-    changed = {"bert": Bert(vocabulary=40, width=64, layers=3), "architecture": architecture, "files": files}
+    changed = {"bert": Bert(vocabulary=len(WORDS), width=64, layers=3), "architecture": architecture, "files": files}
     monkeypatch.setitem(records(), name, records()[name].changed(**changed))
     monkeypatch.setattr(shots, "HELD", 4)
     torch.manual_seed(0)
