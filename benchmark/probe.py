@@ -51,10 +51,10 @@ def probe(root: Path | str, name: str) -> None:
     if _is_fitted(workspace, name, key):
         print(f"probe {name}: fitted before with the same settings, images and base; nothing to do")
         return
-    chosen = "no image is left to choose the strength on"
+    choice = "no image is left to choose the strength on"
     if images.held:
-        chosen = f"the strength is chosen on {len(images.held)} images ({images.chosen_on})"
-    print(f"probe {name}: {settings.head}, {len(images.shots)} shots, {chosen}")
+        choice = f"the strength is chosen on {len(images.held)} images ({images.chosen_on})"
+    print(f"probe {name}: {settings.head}, {len(images.shots)} shots, {choice}")
     shots = probing.encode(model, images.shots, batch=benchmark.batch)
     held = None if images.held is None else probing.encode(model, images.held, batch=benchmark.batch)
     tensors, fitted = {}, {}

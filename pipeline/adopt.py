@@ -115,12 +115,12 @@ def adopt(workspace: Workspace, release: Release, *, channels: str = "rgb") -> N
         UserError: a file is not there, damaged, or does not fit the clean images.
     """
     dataset, first = release.dataset, next(iter(release.clean.values()))
-    written = 3 if channels == "rgb" else first.channels
+    channel_count = 3 if channels == "rgb" else first.channels
     total = sum(len(clean.labels) for clean in release.clean.values())
     total *= 1 + len(release.corruptions) * len(SEVERITIES)
     with progress(total=total, unit="img", desc=dataset) as bar:
         entries = {
-            split: _write(workspace, Cell(dataset, split), clean, written, bar)
+            split: _write(workspace, Cell(dataset, split), clean, channel_count, bar)
             for split, clean in release.clean.items()
         }
         for name in release.corruptions:
@@ -134,7 +134,7 @@ def adopt(workspace: Workspace, release: Release, *, channels: str = "rgb") -> N
                             f" {split} of {dataset}"
                         )
                     cell = Cell(dataset, split, name, severity)
-                    cells[split][severity] = _write(workspace, cell, images, written, bar)
+                    cells[split][severity] = _write(workspace, cell, images, channel_count, bar)
             origin, checksum = release.origin(name)
             adopted = CorruptionManifest(
                 dataset=dataset,
@@ -153,7 +153,7 @@ def adopt(workspace: Workspace, release: Release, *, channels: str = "rgb") -> N
             source=release.source,
             seed=None,
             native_channels=1 if all(map(_is_grey, release.clean.values())) else 3,
-            channels=written,
+            channels=channel_count,
             class_names=first.class_names,
             corruptions=release.corruptions,
             splits=entries,

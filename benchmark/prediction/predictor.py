@@ -185,14 +185,14 @@ class Predictor:
         """Return the record of logits on `datasets` that are made now."""
         benchmark = self.config.benchmark
         tuned, probe = benchmark.tuned.get(self.name), benchmark.probes.get(self.name)
-        made = tuned or probe
+        ours = tuned or probe
         return PredictionRecord(
             model=describe(
                 self.model.record,
                 name=self.name,
-                is_ours=made is not None or self.name in benchmark.published,
+                is_ours=ours is not None or self.name in benchmark.published,
             ),
-            base=None if made is None else made.base,
+            base=None if ours is None else ours.base,
             logit_scale=self.model.logit_scale if isinstance(self.model, Model) else 1.0,
             logit_bias=self.model.logit_bias if isinstance(self.model, Model) else 0.0,
             prompts={dataset: self.classifier(dataset).prompts for dataset in datasets},

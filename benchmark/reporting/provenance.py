@@ -78,12 +78,12 @@ def _tuning(tuning: TuningSummary) -> Iterator[tuple[str, str]]:
 
 
 def _probe(probe: ProbeSummary) -> Iterator[tuple[str, str]]:
-    chosen = "no image was left to choose on"
+    choice = "no image was left to choose on"
     if probe.chosen_on is not None:
-        chosen = f"chosen on {probe.chosen_on}"
+        choice = f"chosen on {probe.chosen_on}"
     yield "Probe", {"linear": "logistic regression", "means": "nearest class mean"}[probe.probe.head]
     yield f"Shots of {probe.split}", _named(probe.shots)
-    yield "Strength", f"{_named(probe.strengths)}; {chosen}"
+    yield "Strength", f"{_named(probe.strengths)}; {choice}"
 
 
 def _named(values: Mapping[str, object]) -> str:
