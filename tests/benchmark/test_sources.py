@@ -64,8 +64,7 @@ def test_a_line_for_the_source_leads_to_the_report(collections, tmp_path, monkey
     assert {name: dataset["source"] for name, dataset in scores["datasets"].items()} == sources
     assert set(TuneRecord.read(Workspace(tmp_path), "rmedclip").shots) == set(sources), "tuned on all of them together"
     report = (tmp_path / "reports" / "report.md").read_text(encoding="utf-8")
-    headings = collections if len(collections) > 1 else ()  # a single collection needs no heading of its own
-    assert [name for name in (*headings, *sources) if name not in report] == []
+    assert [name for name in (*collections, *sources) if name not in report] == []
     listed = json.loads((tmp_path / "manifests" / "source.json").read_text())
     assert set(listed.get("others", {})) == set(list(sources.values())[1:])
     left_out = "export: breastmnist are left out: a repository has one source, medimeta" in capsys.readouterr().err
