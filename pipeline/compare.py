@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import base64
-import csv
 import io
 import sys
 from collections.abc import Sequence
@@ -20,10 +19,11 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from numpy.typing import NDArray
 from PIL import Image
 
+from corruptions.spec import CORRUPTIONS
 from pipeline.cell import Cell
 from pipeline.errors import UserError
 from pipeline.io.atomic import atomic_write
-from pipeline.io.records import Record, write_record
+from pipeline.io.records import Record, write_csv, write_record
 from pipeline.published import differences, npz_tree
 from pipeline.published.differences import CellDifference, NearestStrength, Pair
 from pipeline.run import command_line
@@ -70,7 +70,7 @@ def compare(first: Path, second: Path, out: Path, datasets: Sequence[str] = ()) 
         for both in pairs:
             for corruption in both.corruptions:
                 cells += [differences.difference(both, cell) for cell in both.cells() if cell.corruption == corruption]
-                if differences.in_table((corruption,)):
+                if corruption in CORRUPTIONS:
                     strengths += differences.nearest(both, corruption)
                 pictures.append((both, corruption, _pictures(both, corruption)))
                 bar.update()
@@ -81,8 +81,8 @@ def compare(first: Path, second: Path, out: Path, datasets: Sequence[str] = ()) 
         strengths=tuple(strengths),
         left_out=tuple(_left_out(homes, others, pairs)),
     )
-    _write_csv(out / "cells.csv", CellDifference, comparison.cells)
-    _write_csv(out / "strengths.csv", NearestStrength, comparison.strengths)
+    _write_table(out / "cells.csv", CellDifference, comparison.cells)
+    _write_table(out / "strengths.csv", NearestStrength, comparison.strengths)
     environment = Environment(
         loader=FileSystemLoader(Path(npz_tree.__file__).parent), autoescape=True, undefined=StrictUndefined
     )
@@ -119,15 +119,9 @@ def _address(image: NDArray[np.uint8]) -> str:
     return f"data:image/jpeg;base64,{base64.b64encode(data.getvalue()).decode()}"
 
 
-def _write_csv(path: Path, kind: type[Record], records: Sequence[Record]) -> None:
-    with atomic_write(path) as handle:
-        text = io.TextIOWrapper(handle, "utf-8", newline="")
-        writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(kind.model_fields)
-        for record in records:
-            values = record.model_dump().values()
-            writer.writerow("; ".join(value) if isinstance(value, tuple) else value for value in values)
-        text.detach()
+def _write_table(path: Path, kind: type[Record], records: Sequence[Record]) -> None:
+    rows = (record.model_dump().values() for record in records)
+    write_csv(path, kind.model_fields, (("; ".join(x) if isinstance(x, tuple) else x for x in row) for row in rows))
 
 
 def main(argv: Sequence[str] | None = None) -> int:

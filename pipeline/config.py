@@ -202,7 +202,8 @@ class Tuned(TuningSettings):
             own = {"shots": 0, "percent": 0.0} | own
         defaults = {name: getattr(self, name) for name in ("base", "rank", "augment", "seed")}
         if protocol == "robustmedclip":
-            defaults |= ROBUSTMEDCLIP | {"alpha": own.get("rank", ROBUSTMEDCLIP["rank"]), "scales": (1.0,)}
+            defaults |= ROBUSTMEDCLIP | {"alpha": own.get("rank", ROBUSTMEDCLIP["rank"])}
+            defaults["scales"] = tuple(ROBUSTMEDCLIP["scales"])
         return TuningSettings(**{**shared.model_dump(), **defaults, **own})
 
 

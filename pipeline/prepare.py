@@ -6,14 +6,11 @@ data/prepared/<dataset>/, with rows.csv (where each image came from) and dropped
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import io
 import itertools
 import sys
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,14 +21,13 @@ from pipeline.cell import PREPARED, RELEASED, SIZE, Cell
 from pipeline.config import Config, read_config
 from pipeline.errors import UserError
 from pipeline.io import npz
-from pipeline.io.atomic import atomic_write
+from pipeline.io.records import write_csv
 from pipeline.manifest import ArraysEntry, CleanManifest
 from pipeline.paths import Workspace
 from pipeline.run import command_line
 from pipeline.run.parallel import ordered
 from pipeline.run.progress import progress
 from pipeline.sources import Clean
-from pipeline.text import spreadsheet_text
 
 _BATCH = 32
 
@@ -45,8 +41,8 @@ def prepare(workspace: Workspace, dataset: str, config: Config, *, workers: int)
     digests: dict[str, list[bytes]] = {}
     for split, clean in splits.items():
         entries[split], digests[split] = _write(workspace, dataset, split, clean, config, workers)
-    _write_csv(workspace.rows(dataset), ("split", "index", "label", "image_id"), _rows(splits))
-    _write_csv(
+    write_csv(workspace.rows(dataset), ("split", "index", "label", "image_id"), _rows(splits))
+    write_csv(
         workspace.dropped(dataset),
         ("split", "image_id", "reason"),
         ((split, *dropped) for split, clean in splits.items() for dropped in clean.dropped),
@@ -173,15 +169,6 @@ def _rows(splits: dict[str, Clean]) -> Iterable[Sequence[object]]:
     for split, clean in splits.items():
         for index, (label, image_id) in enumerate(zip(clean.labels.tolist(), clean.image_ids, strict=True)):
             yield split, index, label, image_id
-
-
-def _write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    with atomic_write(path) as handle:
-        text = io.TextIOWrapper(handle, "utf-8", newline="")
-        writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(header)
-        writer.writerows([spreadsheet_text(str(value)) for value in row] for row in rows)
-        text.detach()
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, TypeVar, get_args
@@ -14,7 +16,7 @@ from pydantic_core import ErrorDetails
 from pipeline.errors import UserError
 from pipeline.io.atomic import atomic_write
 from pipeline.io.regular import read_regular
-from pipeline.text import printable
+from pipeline.text import printable, spreadsheet_text
 
 R = TypeVar("R", bound="Record")
 
@@ -57,6 +59,16 @@ def write_json(path: Path, value: Any) -> None:
     """Write `value` as indented JSON with sorted keys, whole or absent."""
     with atomic_write(path) as handle:
         handle.write((json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False) + "\n").encode())
+
+
+def write_csv(path: Path, header: Iterable[str], rows: Iterable[Iterable[object]]) -> None:
+    """Write a CSV file, whole or absent; a spreadsheet shows its texts and computes none."""
+    with atomic_write(path) as handle:
+        text = io.TextIOWrapper(handle, "utf-8", newline="")
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(header)
+        writer.writerows([spreadsheet_text(x) if isinstance(x, str) else x for x in row] for row in rows)
+        text.detach()
 
 
 def explain(error: ErrorDetails, kind: type[BaseModel]) -> str:

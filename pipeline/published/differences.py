@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from corruptions.api import sweep
-from corruptions.spec import CORRUPTIONS, SEVERITIES, Strength, strength
+from corruptions.spec import SEVERITIES, Strength, strength
 from corruptions.table import COLUMNS
 from pipeline.cell import Cell
 from pipeline.errors import UserError
@@ -196,11 +196,6 @@ def nearest(both: Pair, corruption: str) -> list[NearestStrength]:
             )
         )
     return results
-
-
-def in_table(corruptions: tuple[str, ...]) -> tuple[str, ...]:
-    """Return those of `corruptions` that the table has."""
-    return tuple(name for name in corruptions if name in CORRUPTIONS)
 
 
 def _pixel_distance(clean: Images, images: Images, candidates: Sequence[Images]) -> float:
