@@ -100,6 +100,7 @@ def bring_adapters(workspace: Workspace) -> None:
         from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 
         from benchmark.models import registry, robustmedclip
+        from benchmark.models.components.files import one_line
         from benchmark.models.model import Model
 
         base = registry.find_record(checkpoint.model).base or ""
@@ -108,7 +109,7 @@ def bring_adapters(workspace: Workspace) -> None:
             path = hf_hub_download(checkpoint.repo, checkpoint.file, revision=checkpoint.revision)
         except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as problem:
             where = f"{checkpoint.repo}@{checkpoint.revision}"
-            raise UserError(f"{checkpoint.file} can't be had from {where}: {str(problem).splitlines()[0]}") from None
+            raise UserError(f"{checkpoint.file} can't be had from {where}: {one_line(problem)}") from None
         model = registry.load(base, weights_dir=folder)
         assert isinstance(model, Model), f"{base} is the base of an adapter"
         robustmedclip.convert(Path(path), workspace.adapter(name), base=model)

@@ -12,6 +12,7 @@ from dvclive import Live
 
 from benchmark.models import ModelRecord
 from benchmark.models.components.adapters import WEIGHTS
+from benchmark.models.components.files import one_line
 from benchmark.models.components.packages import package
 from benchmark.models.model import Model
 from benchmark.tuning.records import TUNE_RECORD, EpochRecord, TuneRecord
@@ -40,7 +41,7 @@ def add_lora(model: Model, settings: TuningSettings) -> Any:
         try:
             tower = peft.get_peft_model(model.image_tower, config)
         except ValueError as problem:  # PEFT's word for a tower without such layers
-            raise UserError(f"LoRA can't be put on {settings.base}: {str(problem).splitlines()[0]}") from None
+            raise UserError(f"LoRA can't be put on {settings.base}: {one_line(problem)}") from None
     tower.to(memory_format=torch.channels_last)
     model.image_tower = tower
     return tower

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from torch import nn
 
 from benchmark.models.components.checkpoints import check_finite, check_tensors, read_tensors
-from benchmark.models.components.files import first_line, read_json
+from benchmark.models.components.files import one_line, read_json
 from benchmark.models.components.packages import package
 from pipeline.errors import UserError
 from pipeline.io.records import explain
@@ -67,7 +67,7 @@ def attach(tower: nn.Module, folder: Path, *, base: str) -> nn.Module:
         wrapped: nn.Module = peft.PeftModel(tower, settings)
     except (TypeError, ValueError, KeyError, AttributeError, RuntimeError, ArithmeticError, re.error) as error:
         # PEFT checks neither types nor values before it uses them
-        raise UserError(f"the adapter in {folder} doesn't fit {base}: {first_line(error)}") from error
+        raise UserError(f"the adapter in {folder} doesn't fit {base}: {one_line(error)}") from error
     check_tensors(
         tensors,
         peft.get_peft_model_state_dict(wrapped, save_embedding_layers=False),

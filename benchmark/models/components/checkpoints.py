@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from benchmark.models.components.files import first_line
+from benchmark.models.components.files import one_line
 from benchmark.models.components.packages import package
 from pipeline.errors import UserError
 
@@ -44,7 +44,7 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
         raise UserError(f"{path} is damaged, or would run something to be read") from error
     except (*_DAMAGED, damaged) as error:
         # each reader has its own error for bytes that it can't read
-        raise UserError(f"{path} can't be read as weights: {first_line(error)}") from error
+        raise UserError(f"{path} can't be read as weights: {one_line(error)}") from error
     state = content.get("state_dict", content) if isinstance(content, Mapping) else {}
     tensors = {
         name.removeprefix("module."): value

@@ -126,9 +126,9 @@ def _url_errors() -> tuple[type[Exception], ...]:
     return ()
 
 
-def first_line(error: BaseException) -> str:
-    """Return the first line of what a library says, or the error's kind where it says nothing."""
-    return next(iter(str(error).splitlines()), "") or type(error).__name__
+def one_line(error: BaseException) -> str:
+    """Return what a library says, on one line and not too long, or the error's kind where it says nothing."""
+    return " ".join(str(error).split())[:300] or type(error).__name__
 
 
 def read_json(path: Path) -> dict[str, Any]:

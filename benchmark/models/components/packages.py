@@ -42,9 +42,9 @@ def package(name: str) -> ModuleType:
 
 
 @contextlib.contextmanager
-def quietly(name: str) -> Iterator[None]:
+def quietly() -> Iterator[None]:
     """Keep transformers from telling on the terminal what an error's sentence tells better."""
-    logging = package(f"{name}.utils.logging")
+    logging = package("transformers.utils.logging")
     verbosity, had_bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
     logging.set_verbosity(logging.CRITICAL)
     logging.disable_progress_bar()

@@ -6,8 +6,8 @@ import re
 from pathlib import Path
 from typing import Any
 
-from benchmark.models.components.files import Files, first_line, read_json
-from benchmark.models.components.packages import package
+from benchmark.models.components.files import Files, one_line, read_json
+from benchmark.models.components.packages import package, quietly
 from pipeline.errors import UserError
 
 CONFIG, WEIGHTS, INDEX = "config.json", "model.safetensors", "model.safetensors.index.json"
@@ -45,23 +45,19 @@ def read_network(files: Files, auto: str, *, random_init: bool, heads: bool = Tr
     if random_init:
         return getattr(transformers, auto).from_config(transformers.AutoConfig.from_pretrained(folder), **options)
     fetch_weights(files)
-    verbosity = transformers.logging.get_verbosity()
-    transformers.logging.set_verbosity_error()  # what it would tell of missing weights is an error below
-    transformers.logging.disable_progress_bar()
     try:
-        network, loaded = getattr(transformers, auto).from_pretrained(
-            folder,
-            local_files_only=True,
-            use_safetensors=True,
-            dtype="auto",
-            ignore_mismatched_sizes=True,
-            output_loading_info=True,
-            **options,
-        )
+        with quietly():  # what it would tell of missing weights is an error below
+            network, loaded = getattr(transformers, auto).from_pretrained(
+                folder,
+                local_files_only=True,
+                use_safetensors=True,
+                dtype="auto",
+                ignore_mismatched_sizes=True,
+                output_loading_info=True,
+                **options,
+            )
     except Exception as error:  # a damaged file can raise anything
-        raise UserError(f"{folder} can't be read as {name}: {first_line(error)}") from error
-    finally:
-        transformers.logging.set_verbosity(verbosity)
+        raise UserError(f"{folder} can't be read as {name}: {one_line(error)}") from error
     wrong = [f"{key} is missing" for key in loaded["missing_keys"]]
     wrong += [f"{key} is left over" for key in loaded["unexpected_keys"] if heads]
     wrong += [f"{key[0]} has another shape" for key in loaded["mismatched_keys"]]

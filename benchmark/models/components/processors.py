@@ -12,10 +12,8 @@ from torch import Tensor
 
 from benchmark.models.components.preprocessing import preprocess
 from benchmark.models.record import Channels, Preprocessing
+from pipeline.cell import SIZE
 from pipeline.errors import UserError
-
-SIDE = 224
-"""Height and width of a release's images, pixels."""
 
 Process = Callable[[list[Image.Image]], Tensor]
 """From N images to float32 (N, 3, S, S)."""
@@ -43,7 +41,7 @@ class LibraryProcessor:
             UserError: it does not give square images of three channels.
         """
         self._process = process
-        self.noise = np.random.default_rng(0).integers(0, 256, (1, SIDE, SIDE, 3), dtype=np.uint8)
+        self.noise = np.random.default_rng(0).integers(0, 256, (1, SIZE, SIZE, 3), dtype=np.uint8)
         shape = tuple(self._by_library(self.noise).shape)
         if len(shape) != 4 or shape[1] != 3 or shape[2] != shape[3]:
             raise UserError(f"the image processor of {name} gives {shape}, and not one square image of three channels")

@@ -16,6 +16,12 @@ from pipeline.errors import UserError
 Tokenizer = Callable[[list[str]], Mapping[str, Tensor]]
 """From K prompts to the text tower's arguments, tensors whose first axis is K."""
 
+TOKENIZER_FILES = (
+    *("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"),
+    *("spiece.model", "sentencepiece.bpe.model", "vocab.txt", "vocab.json", "merges.txt"),
+)
+"""What tokenizers of transformers are saved as; none of them is in every repository."""
+
 
 def read_vocabulary(path: Path, *, lowercase: bool) -> Any:
     """Return BERT's tokenizer of a vocab.txt: the tokens are those of transformers' ``BertTokenizerFast``.
@@ -27,18 +33,6 @@ def read_vocabulary(path: Path, *, lowercase: bool) -> Any:
         return package("tokenizers").BertWordPieceTokenizer(str(path), lowercase=lowercase)
     except Exception as error:  # tokenizers raises nothing narrower
         raise UserError(f"{path} is no WordPiece vocabulary: {error}") from error
-
-
-def read_tokenizer(path: Path) -> Any:
-    """Return the tokenizer of a tokenizer.json.
-
-    Raises:
-        UserError: it can't be read.
-    """
-    try:
-        return package("tokenizers").Tokenizer.from_file(str(path))
-    except Exception as error:  # tokenizers raises nothing narrower
-        raise UserError(f"{path} is no tokenizer: {error}") from error
 
 
 def clean_text(text: str) -> str:

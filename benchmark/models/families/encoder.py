@@ -13,7 +13,7 @@ from pydantic import BaseModel, ValidationError
 from torch import Tensor, nn
 
 from benchmark.models.components.checkpoints import load_tensors, read_tensors
-from benchmark.models.components.files import Files, read_json
+from benchmark.models.components.files import Files, one_line, read_json
 from benchmark.models.components.packages import package
 from benchmark.models.components.pretrained import CONFIG, WEIGHTS, read_config, read_network
 from benchmark.models.components.processors import LibraryProcessor
@@ -146,13 +146,13 @@ def _image_processor(files: Files) -> LibraryProcessor:
     except ImportError as error:
         raise UserError(f"{name} has an image processor that needs torchvision: pip install -e '.[zoo]'") from error
     except Exception as error:  # a damaged file can raise anything
-        raise UserError(f"{path} can't be read as an image processor: {str(error).splitlines()[0]}") from error
+        raise UserError(f"{path} can't be read as an image processor: {one_line(error)}") from error
 
     def process(pictures: list[Image.Image]) -> Tensor:
         try:
             pixels: Tensor = processor(images=pictures, return_tensors="pt").pixel_values
         except Exception as error:  # settings that contradict each other can raise anything
-            raise UserError(f"{PREPROCESSOR} of {name} can't be used: {str(error).splitlines()[0]}") from error
+            raise UserError(f"{PREPROCESSOR} of {name} can't be used: {one_line(error)}") from error
         return pixels
 
     settings = {key: value for key, value in processor.to_dict().items() if key != "image_processor_type"}
@@ -209,7 +209,7 @@ def _timm_network(record: ModelRecord, content: Mapping[str, Any], files: Files,
     try:
         network: nn.Module = package("timm").create_model(config.architecture, num_classes=0, **config.model_args)
     except (RuntimeError, TypeError, ValueError) as error:
-        raise UserError(f"timm can't make {record.name}: {str(error).splitlines()[0]}") from error
+        raise UserError(f"timm can't make {record.name}: {one_line(error)}") from error
     if not random_init:
         heads = config.pretrained_cfg.classifier or ()
         heads = (heads,) if isinstance(heads, str) else heads

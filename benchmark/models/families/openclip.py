@@ -14,9 +14,10 @@ from PIL import Image
 from torch import Tensor, nn
 
 from benchmark.models.components.checkpoints import load_tensors, read_tensors
-from benchmark.models.components.files import Files, read_json
+from benchmark.models.components.files import Files, one_line, read_json
 from benchmark.models.components.packages import package
 from benchmark.models.components.processors import LibraryProcessor
+from benchmark.models.components.tokenizers import TOKENIZER_FILES
 from benchmark.models.model import Towers
 from benchmark.models.record import CLIP_MEAN, CLIP_STD, ModelFile, ModelRecord, Preprocessing, pinned
 from pipeline.errors import UserError
@@ -34,10 +35,7 @@ QUICK = "-quickgelu"
 SLOW = "-gelu"
 """Ending, of this project alone, that says of weights in a folder that they have not the faster GELU."""
 
-TEXT_FILES = (
-    *("config.json", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"),
-    *("spiece.model", "sentencepiece.bpe.model", "vocab.txt", "vocab.json", "merges.txt"),
-)
+TEXT_FILES = ("config.json", *TOKENIZER_FILES)
 """Files of a text side of transformers, where a repository has them."""
 
 BROKEN = (TypeError, ValueError, KeyError, AttributeError, RuntimeError, ArithmeticError, AssertionError, OSError)
@@ -116,7 +114,7 @@ def build(record: ModelRecord, files: Files, *, random_init: bool) -> Towers:
     try:
         model = network(config, text_folder)
     except BROKEN as error:
-        raise UserError(f"{record.name} can't be built from its configuration: {_line(error)}") from error
+        raise UserError(f"{record.name} can't be built from its configuration: {one_line(error)}") from error
     if not random_init:
         state = _converted(model, read_tensors(files.weights()), record.name)
         load_tensors(model, state, model=record.name, computed=("attn_mask", ".position_ids"))
@@ -169,7 +167,7 @@ def _converted(model: Any, state: dict[str, Tensor], name: str) -> dict[str, Ten
         factory.resize_pos_embed(state, model)
         factory.resize_text_pos_embed(state, model)
     except BROKEN as error:
-        raise UserError(f"the weights are not those of {name}: {_line(error)}") from error
+        raise UserError(f"the weights are not those of {name}: {one_line(error)}") from error
     return state
 
 
@@ -188,7 +186,7 @@ def _tokenizer(record: ModelRecord, config: Mapping[str, Any], folder: Path | No
     settings, name = text.get("tokenizer_kwargs", {}), text.get("hf_tokenizer_name")
     if not name:
         return open_clip.SimpleTokenizer(context_length=record.context_length, **settings)
-    is_there = folder is not None and any((folder / file).is_file() for file in TEXT_FILES[1:])
+    is_there = folder is not None and any((folder / file).is_file() for file in TOKENIZER_FILES)
     try:
         return package("open_clip.tokenizer").HFTokenizer(
             str(folder) if is_there else name,
@@ -197,7 +195,9 @@ def _tokenizer(record: ModelRecord, config: Mapping[str, Any], folder: Path | No
             **settings,
         )
     except (*BROKEN, ImportError) as error:
-        raise UserError(f"{record.name} needs the tokenizer of {name}, beside its weights: {_line(error)}") from error
+        raise UserError(
+            f"{record.name} needs the tokenizer of {name}, beside its weights: {one_line(error)}"
+        ) from error
 
 
 def _processor(name: str, config: Mapping[str, Any], settings: Mapping[str, Any]) -> LibraryProcessor:
@@ -214,7 +214,7 @@ def _processor(name: str, config: Mapping[str, Any], settings: Mapping[str, Any]
 
         return LibraryProcessor(process, name=name, library=f"open_clip {json.dumps(merged, sort_keys=True)}")
     except (*BROKEN, IndexError) as error:
-        raise UserError(f"the preprocessing of {name} can't be followed: {_line(error)}") from error
+        raise UserError(f"the preprocessing of {name} can't be followed: {one_line(error)}") from error
 
 
 def configuration(architecture: str) -> dict[str, Any]:
@@ -331,7 +331,3 @@ def _record(
         citation="Ilharco et al., OpenCLIP, 2021, doi 10.5281/zenodo.5143773",
         sources=(source,),
     )
-
-
-def _line(error: Exception) -> str:
-    return " ".join(str(error).split())[:300] or type(error).__name__

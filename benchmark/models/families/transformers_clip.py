@@ -12,10 +12,10 @@ from PIL import Image
 from torch import Tensor, nn
 
 from benchmark.models.components.checkpoints import check_finite, check_names, read_tensors
-from benchmark.models.components.files import Files, read_json
+from benchmark.models.components.files import Files, one_line, read_json
 from benchmark.models.components.packages import package, quietly
 from benchmark.models.components.processors import LibraryProcessor
-from benchmark.models.components.tokenizers import Tokenizer
+from benchmark.models.components.tokenizers import TOKENIZER_FILES, Tokenizer
 from benchmark.models.model import Towers
 from benchmark.models.record import ModelFile, ModelRecord, Preprocessing, pinned
 from pipeline.errors import UserError
@@ -26,12 +26,6 @@ RECORDS: tuple[ModelRecord, ...] = ()
 
 WEIGHTS, OLDER_WEIGHTS = "model.safetensors", "pytorch_model.bin"
 CONFIG, PREPROCESSOR = "config.json", "preprocessor_config.json"
-TOKENIZER_FILES = (
-    *("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"),
-    *("spiece.model", "sentencepiece.bpe.model", "vocab.txt", "vocab.json", "merges.txt"),
-)
-"""What tokenizers of transformers are saved as; none of them is in every repository."""
-
 WITHOUT_MASK = ("siglip", "siglip2")
 """Their text sides saw every prompt filled up to its full length, without a mask (Zhai et al. 2023)."""
 
@@ -115,7 +109,7 @@ def read_config(files: Files, name: str) -> tuple[Any, Any]:
     if kind not in configurations:
         raise UserError(f"{name} is a {kind!r}, which transformers does not have; code in a repository is never run")
     try:
-        with quietly("transformers"):
+        with quietly():
             config = configurations[kind].from_dict(content)
             model_class: Any = modeling.MODEL_MAPPING.get(type(config), None)
             for features in ("get_image_features", "get_text_features"):
@@ -125,7 +119,7 @@ def read_config(files: Files, name: str) -> tuple[Any, Any]:
     except UserError:
         raise
     except (*BROKEN, package("huggingface_hub.errors").StrictDataclassError) as error:
-        raise UserError(f"{CONFIG} of {name} can't be read: {_line(error)}") from error
+        raise UserError(f"{CONFIG} of {name} can't be read: {one_line(error)}") from error
 
 
 def read_processor(files: Files, name: str) -> LibraryProcessor:
@@ -145,17 +139,17 @@ def read_processor(files: Files, name: str) -> LibraryProcessor:
         try:
             output = dict(processor(images=images, return_tensors="pt"))
         except BROKEN as error:
-            raise UserError(f"{problem} can't be followed: {_line(error)}") from error
+            raise UserError(f"{problem} can't be followed: {one_line(error)}") from error
         if set(output) != {"pixel_values"}:
             raise UserError(f"{problem} gives {', '.join(output)}, and only pixel_values is known here")
         pixels: Tensor = output["pixel_values"]
         return pixels
 
     try:
-        with quietly("transformers"):
+        with quietly():
             processor = automatic.from_pretrained(str(path.parent), local_files_only=True, trust_remote_code=False)
     except BROKEN as error:
-        raise UserError(f"{problem} can't be followed: {_line(error)}") from error
+        raise UserError(f"{problem} can't be followed: {one_line(error)}") from error
     settings = {key: value for key, value in processor.to_dict().items() if key != "image_processor_type"}
     library = f"{type(processor).__name__} {json.dumps(settings, default=str, sort_keys=True)}"
     return LibraryProcessor(process, name=name, library=library)
@@ -166,10 +160,10 @@ def build(record: ModelRecord, files: Files, *, random_init: bool) -> Towers:
     config, model_class = read_config(files, record.name)
     tokenize = read_tokenizer(record, files, config)
     try:
-        with quietly("transformers"):
+        with quietly():
             model = _load(model_class, config, files, record.name, random_init=random_init)
     except BROKEN as error:
-        raise UserError(f"{record.name} can't be built: {_line(error)}") from error
+        raise UserError(f"{record.name} can't be built: {one_line(error)}") from error
     processor = read_processor(files, record.name)
     towers = Towers(
         Tower(model, model.get_image_features, is_text=False),
@@ -231,7 +225,7 @@ def check_logits(model: Any, towers: Towers, processor: LibraryProcessor, name: 
             texts = nn.functional.normalize(towers.text(**tokens), dim=-1)
             logits = towers.logit_scale * features @ texts.T + towers.logit_bias
     except BROKEN as error:
-        raise UserError(f"{name} can't be run with its own tokenizer and image processor: {_line(error)}") from error
+        raise UserError(f"{name} can't be run with its own tokenizer and image processor: {one_line(error)}") from error
     if not torch.allclose(logits, expected, rtol=1e-3, atol=1e-3):
         raise UserError(f"{name} makes its logits in another way than a scale and a bias on cosines")
 
@@ -249,13 +243,13 @@ def read_tokenizer(record: ModelRecord, files: Files, config: Any) -> Tokenizer:
     for file in TOKENIZER_FILES:
         files.optional(file)
     try:
-        with quietly("transformers"):
+        with quietly():
             words = automatic.from_pretrained(str(folder), local_files_only=True, trust_remote_code=False)
     except ImportError as error:
         needs = next((word for word in ("sentencepiece", "protobuf") if word in str(error)), "a package")
         raise UserError(f"the tokenizer of {record.name} needs {needs}: pip install -e '.[zoo]'") from error
     except Exception as error:  # tokenizers raises nothing narrower
-        raise UserError(f"{folder} has no tokenizer that transformers can read: {_line(error)}") from error
+        raise UserError(f"{folder} has no tokenizer that transformers can read: {one_line(error)}") from error
     rows = getattr(config.text_config, "vocab_size", None)
     if rows is not None and len(words) > rows:
         raise UserError(f"the tokenizer of {record.name} has {len(words)} words, and the model vectors for {rows}")
@@ -276,7 +270,3 @@ def read_tokenizer(record: ModelRecord, files: Files, config: Any) -> Tokenizer:
         return {"input_ids": tokens["input_ids"]} if full else tokens
 
     return tokenize
-
-
-def _line(error: Exception) -> str:
-    return " ".join(str(error).split())[:300] or type(error).__name__

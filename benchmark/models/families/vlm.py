@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from benchmark.models.components.files import Files, first_line
+from benchmark.models.components.files import Files, one_line
 from benchmark.models.components.packages import package
 from benchmark.models.components.pretrained import CONFIG, fetch, read_config, read_network
 from benchmark.models.generative import Generator
@@ -169,10 +169,10 @@ def build(record: ModelRecord, files: Files, *, random_init: bool) -> Generator:
     except ImportError as error:
         raise UserError(
             f"{record.name} has a processor that needs another package, such as torchvision for videos:"
-            f" pip install -e '.[zoo]' ({first_line(error)})"
+            f" pip install -e '.[zoo]' ({one_line(error)})"
         ) from error
     except Exception as error:  # a damaged file can raise anything
-        raise UserError(f"{folder} has no processor that can be read: {first_line(error)}") from error
+        raise UserError(f"{folder} has no processor that can be read: {one_line(error)}") from error
     processor.image_processor = images
     if not getattr(processor, "chat_template", None):
         raise UserError(f"{record.name} has no chat template, so nobody can say how to ask it a question")
