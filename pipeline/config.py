@@ -22,6 +22,7 @@ from pipeline.grid import GridError, family, multiply_all
 from pipeline.io.records import Record, explain
 from pipeline.io.regular import read_regular
 from pipeline.paths import Workspace, checked_model, checked_name
+from pipeline.text import COMMIT
 
 Source = Literal["phantom", "medimeta", "medmnist", "imagefolder"]
 SOURCES: tuple[str, ...] = get_args(Source)
@@ -219,7 +220,7 @@ class Checkpoint(Record):
     model: Literal["robustmedclip", "robustmedclip-resnet"] = "robustmedclip"
     repo: Line
     file: Line
-    revision: Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")] | None = None
+    revision: Annotated[str, Field(pattern=f"^{COMMIT}$")] | None = None
 
 
 class Probe(Record):

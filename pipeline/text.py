@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+COMMIT = "[0-9a-f]{40}"
+"""Pattern of a revision that never moves, on the Hub as in git."""
+
 
 def printable(text: object) -> str:
     """Return text for a terminal: on one line, and without control characters, which could rewrite what stands there.

@@ -9,14 +9,14 @@ from pydantic import Field, model_validator
 
 from pipeline.errors import UserError
 from pipeline.io.records import Record
+from pipeline.text import COMMIT
 
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
 """openai/CLIP, clip/clip.py, `_transform`; BiomedCLIP's open_clip_config.json and UniMedCLIP's transform.py agree."""
 
-COMMIT = r"^[0-9a-f]{40}$"
 
-Commit = Annotated[str, Field(pattern=COMMIT)]
+Commit = Annotated[str, Field(pattern=f"^{COMMIT}$")]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Channels = tuple[float, float, float]
 Kind = Literal["zero-shot", "generative", "encoder"]
@@ -58,9 +58,7 @@ class Preprocessing(Record):
         resize: ``shortest`` brings the shorter side to `resized`, ``squash`` both sides; ``pad`` puts the image in the
             middle of a black square first; ``none`` leaves it as it is; ``processor`` leaves all of this to the image
             processor that comes with the model, whose images are about `size` pixels.
-        resized: pixels that the resize brings to; `size` if not given.
-        crop: of the centre, to `size`: where half a pixel is left over its corner is ``rounded``, as by torchvision, or
-            ``floored``, as by transformers; ``none`` crops nothing.
+        resized: pixels that the resize brings to, of which the centre is cropped to `size`; `size` if not given.
         library: with ``processor``, which one that is, and what it is told; mean and deviation are then what it comes
             down to for images of the tower's own size.
         grey: take the luma before anything else (Pillow's ``L``) and repeat it three times.
@@ -72,7 +70,6 @@ class Preprocessing(Record):
     interpolation: Literal["bicubic", "bilinear"] = "bicubic"
     resize: Literal["shortest", "squash", "pad", "none", "processor"] = "shortest"
     resized: Annotated[int, Field(ge=1)] | None = None
-    crop: Literal["rounded", "floored", "none"] = "rounded"
     grey: bool = False
     library: str = ""
 
@@ -90,7 +87,7 @@ class Preprocessing(Record):
         to = f" to {self.resized}" if self.resized is not None else ""
         steps = {"shortest": f"shorter side{to}", "squash": f"both sides{to}", "pad": "on a black square"}
         fit = steps.get(self.resize, "not resized")
-        if self.crop != "none" and (self.resize in ("shortest", "none") or to):
+        if self.resize in ("shortest", "none") or to:
             fit += ", centre crop"
         colour = "grey, " if self.grey else ""
         if self.mean == (0, 0, 0) and self.std == (1, 1, 1):

@@ -13,12 +13,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import wraps
 from typing import NamedTuple, ParamSpec
-from unittest import mock
 from xml.etree import ElementTree
 
 import matplotlib.style
 import numpy as np
-from fontTools import subset
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
@@ -72,7 +70,6 @@ _STYLE = {
     "ytick.labelsize": 10,
     "ytick.major.size": 0,
 }
-_LAYOUT_TABLES = ["GDEF", "GPOS", "GSUB", "kern"]  # how letters join, which matplotlib settles before it writes a PDF
 _BAND = 24  # pixels for a panel's title
 _TIP, _PANEL = "tip ", "panel "  # how the ids begin that tell `svgs` what an element is
 _SVG, _XLINK = "http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink"
@@ -202,16 +199,7 @@ def tip(artist: Artist, words: str) -> None:
 
 def pdf(figure: Figure) -> bytes:
     """Return the figure as PDF with embedded fonts."""
-    with mock.patch.object(subset, "Options", _EmbeddedFont):
-        return _saved(figure, "pdf", {"CreationDate": None, "Creator": None, "Producer": None})
-
-
-class _EmbeddedFont(subset.Options):  # type: ignore[misc]
-    """Leave out what a PDF has no use for and takes most of the time to cut down to the letters in use."""
-
-    def __init__(self, **settings: object) -> None:
-        super().__init__(**settings)
-        self.drop_tables += _LAYOUT_TABLES
+    return _saved(figure, "pdf", {"CreationDate": None, "Creator": None, "Producer": None})
 
 
 def svgs(figure: Figure, label: str, name: str) -> list[str]:

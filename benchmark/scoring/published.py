@@ -15,6 +15,7 @@ from corruptions.spec import SEVERITIES
 from pipeline.cell import CLEAN
 from pipeline.errors import UserError
 from pipeline.io.records import explain
+from pipeline.io.regular import read_regular
 
 KINDS = ("error", "balanced_error")
 COLUMNS = ("dataset", "corruption", "severity", *KINDS)
@@ -73,7 +74,7 @@ def _severities(
 def _lines(path: Path) -> list[tuple[int, dict[str, str]]]:
     """Return the rows of a CSV file with their line numbers."""
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        text = read_regular(path).decode("utf-8-sig")
     except FileNotFoundError:
         raise UserError(f"no {path}, which benchmark.baseline names; it is a CSV file of published errors") from None
     except (OSError, UnicodeDecodeError) as broken:

@@ -15,8 +15,8 @@ from datasets import load_dataset_builder
 from huggingface_hub import HfApi, errors
 
 from pipeline.errors import UserError
+from pipeline.text import COMMIT
 
-_COMMIT = re.compile(r"[0-9a-f]{40}")
 _UNREACHABLE: Any = (errors.HfHubHTTPError.__bases__[0], OSError)
 
 
@@ -51,7 +51,7 @@ def load_pinned(
         WrongRevision: the tag stands on another commit than `commit`, the commit cannot be found out, or what
             ``datasets`` would load is of another commit.
     """
-    expected = commit or (revision if _COMMIT.fullmatch(revision) else _commit_of(repo, revision))
+    expected = commit or (revision if re.fullmatch(COMMIT, revision) else _commit_of(repo, revision))
     builder = load_dataset_builder(repo, config, revision=revision, **options)
     loaded = PurePath(builder.cache_dir).name
     if loaded != expected:

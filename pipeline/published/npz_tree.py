@@ -21,9 +21,9 @@ from pipeline.io.npz import Array
 from pipeline.io.regular import walk
 from pipeline.sources import Clean, medmnist
 from pipeline.sources.arrays import read_labels, runs
+from pipeline.text import COMMIT
 
 _REMEDY = "put the released file there"
-_COMMIT = re.compile("[0-9a-f]{40}")
 _CORRUPTED = re.compile(r"(\w+)_severity_\d\.npz")
 
 
@@ -105,7 +105,7 @@ def download(repo: str, revision: str, folder: Path) -> Path:
     """
     from huggingface_hub import HfApi, errors
 
-    if not _COMMIT.fullmatch(revision):
+    if not re.fullmatch(COMMIT, revision):
         raise UserError(f"--revision {revision!r} must be a commit, 40 hexadecimal digits: a branch or a tag may move")
     http_error: Any = errors.HfHubHTTPError.__bases__[0]  # of the client's HTTP library, whichever it is
     failures: Any = (http_error, errors.HfHubHTTPError, errors.HFValidationError, errors.LocalEntryNotFoundError)

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from benchmark.models.components.files import one_line
 from benchmark.models.components.packages import package
 from pipeline.errors import UserError
+from pipeline.io.regular import open_regular
 
 _FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 """What weights are taken in; torch would copy integers, complex numbers and 8-bit floats too, without their scales."""
@@ -58,7 +59,7 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
 
 def _is_old(path: Path) -> bool:
     """Return whether a file is a bare pickle, as torch wrote them before 1.6."""
-    with path.open("rb") as handle:
+    with open_regular(path) as handle:
         return handle.read(2) == b"\x80\x02"
 
 

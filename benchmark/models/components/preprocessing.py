@@ -73,12 +73,11 @@ def _fit(images: Tensor, settings: Preprocessing) -> Tensor:
     elif settings.resize != "none":
         images = _resize(images, target, target, settings.interpolation)
     height, width = images.shape[2:]
-    if settings.crop == "none" or (height, width) == (size, size):
+    if (height, width) == (size, size):
         return images
     if min(height, width) < size:
         raise UserError(f"images of {height} x {width} pixels are smaller than the {size} x {size} that are cropped")
-    whole = round if settings.crop == "rounded" else int
-    top, left = whole((height - size) / 2), whole((width - size) / 2)
+    top, left = round((height - size) / 2), round((width - size) / 2)  # as torchvision's CenterCrop: half to even
     return images[:, :, top : top + size, left : left + size]
 
 

@@ -24,4 +24,4 @@ def test_preprocessing_in_words():
     assert plain.changed(resized=256).in_words() == "224 px bicubic, shorter side to 256, centre crop; values 0 to 1"
     squashed = plain.changed(resize="squash", resized=256, interpolation="bilinear")
     assert squashed.in_words() == "224 px bilinear, both sides to 256, centre crop; values 0 to 1"
-    assert plain.changed(resize="none", crop="none").in_words() == "224 px bicubic, not resized; values 0 to 1"
+    assert plain.changed(resize="none").in_words() == "224 px bicubic, not resized, centre crop; values 0 to 1"
