@@ -15,7 +15,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import get_args
 
-from pipeline.config import SOURCES, Protocol, read_config
+from pipeline.benchmark_config import Protocol
+from pipeline.config import SOURCES, read_config
 from pipeline.errors import UserError
 from pipeline.io.atomic import atomic_write
 from pipeline.paths import Workspace

@@ -24,7 +24,8 @@ def pretrain(root: Path | str) -> PretrainRecord | None:
     from benchmark.models.families import phantom_clip
     from benchmark.tuning import pretraining
     from benchmark.tuning.records import PRETRAIN_RECORD, PretrainRecord, PretrainSkipped
-    from pipeline.config import Pretrain, read_config
+    from pipeline.benchmark_config import Pretrain
+    from pipeline.config import read_config
     from pipeline.errors import UserError
     from pipeline.io.checksums import file_checksum
     from pipeline.io.records import read_record, write_record

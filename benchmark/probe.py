@@ -30,7 +30,8 @@ def probe(root: Path | str, name: str) -> None:
     from benchmark.tuning.records import HEADS, PROBE_RECORD, ProbeRecord
     from benchmark.tuning.shots import choose_images, count_overlap
     from pipeline import manifest
-    from pipeline.config import TuningSettings, read_config
+    from pipeline.benchmark_config import TuningSettings
+    from pipeline.config import read_config
     from pipeline.io.atomic import atomic_write
     from pipeline.io.checksums import file_checksum
     from pipeline.io.records import write_record

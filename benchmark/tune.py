@@ -25,7 +25,8 @@ def tune(root: Path | str, name: str) -> TuneRecord:
     from benchmark.tuning.adapters import copy_adapter, save_adapter, saved_record
     from benchmark.tuning.records import TuneRecord
     from benchmark.tuning.trainer import Tuning
-    from pipeline.config import ROBUSTMEDCLIP, read_config
+    from pipeline.benchmark_config import ROBUSTMEDCLIP
+    from pipeline.config import read_config
     from pipeline.paths import Workspace
 
     workspace = Workspace(root)

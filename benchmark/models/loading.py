@@ -10,7 +10,7 @@ from benchmark.models import protocol, registry
 from benchmark.models.families import phantom_clip, vlm
 from benchmark.models.generative import GenerativeModel
 from benchmark.models.model import Model
-from pipeline.config import Benchmark
+from pipeline.benchmark_config import Benchmark
 from pipeline.errors import UserError
 from pipeline.paths import Workspace
 

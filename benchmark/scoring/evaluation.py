@@ -16,7 +16,8 @@ from benchmark.scoring.measure import Measurement, check_complete, measure, read
 from benchmark.scoring.published import read_published
 from benchmark.scoring.records import Grid, Intervals, ModelScores, ScoredDataset, ScoresRecord, settings_of
 from pipeline import datasets, manifest
-from pipeline.config import Benchmark, home, read_config
+from pipeline.benchmark_config import Benchmark
+from pipeline.config import home, read_config
 from pipeline.errors import UserError
 from pipeline.manifest import CleanManifest
 from pipeline.paths import Workspace

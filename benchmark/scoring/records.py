@@ -15,7 +15,7 @@ from pydantic import BeforeValidator, Field
 from benchmark.prediction.records import PredictionRecord
 from benchmark.scoring.metrics import Reliability, undefined
 from pipeline import datasets
-from pipeline.config import Benchmark
+from pipeline.benchmark_config import Benchmark
 from pipeline.io.records import Record
 from pipeline.manifest import CleanManifest
 

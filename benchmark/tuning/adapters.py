@@ -16,7 +16,7 @@ from benchmark.models.components.files import one_line
 from benchmark.models.components.packages import package
 from benchmark.models.model import Model
 from benchmark.tuning.records import TUNE_RECORD, EpochRecord, TuneRecord
-from pipeline.config import TuningSettings
+from pipeline.benchmark_config import TuningSettings
 from pipeline.errors import UserError
 from pipeline.hub.card import adapter_card
 from pipeline.io.atomic import atomic_folder

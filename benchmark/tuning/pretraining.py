@@ -26,7 +26,8 @@ from benchmark.tuning.geometry import may_mirror, shift_and_mirror
 from benchmark.tuning.records import TRAINING_VERSION
 from benchmark.tuning.schedule import time_left, warm_cosine
 from pipeline import manifest
-from pipeline.config import Config, Pretrain
+from pipeline.benchmark_config import Pretrain
+from pipeline.config import Config
 from pipeline.datasets import card
 from pipeline.errors import UserError
 from pipeline.io.atomic import atomic_write

@@ -15,7 +15,7 @@ from benchmark.data.pool import Pool
 from benchmark.models.components.packages import package
 from benchmark.models.model import Model
 from benchmark.tuning.shots import TuningImages, split_entry
-from pipeline.config import Probe
+from pipeline.benchmark_config import Probe
 from pipeline.errors import UserError
 from pipeline.paths import Workspace
 

@@ -6,7 +6,7 @@ from typing import Annotated, Self
 
 from pydantic import Field
 
-from pipeline.config import Pretrain, Probe, Protocol, TuningSettings
+from pipeline.benchmark_config import Pretrain, Probe, Protocol, TuningSettings
 from pipeline.io.records import Record, read_record
 from pipeline.manifest import Sha256
 from pipeline.paths import Workspace

@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from benchmark.data.overlap import overlaps
 from benchmark.data.pool import Ints, Pool, Subset, open_subset
 from pipeline import manifest
+from pipeline.benchmark_config import TuningSettings
 from pipeline.cell import PREPARED, Cell
-from pipeline.config import Config, TuningSettings, home
+from pipeline.config import Config, home
 from pipeline.errors import UserError
 from pipeline.paths import Workspace
 

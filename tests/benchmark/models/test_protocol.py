@@ -22,8 +22,9 @@ from benchmark.scoring import files
 from benchmark.scoring.measure import label_order
 from benchmark.tuning.records import TuneRecord
 from benchmark.tuning.trainer import Tuning
+from pipeline.benchmark_config import ROBUSTMEDCLIP, Benchmark
 from pipeline.cell import cells_of
-from pipeline.config import ROBUSTMEDCLIP, Benchmark, read_config
+from pipeline.config import read_config
 from pipeline.paths import Workspace
 from tests.benchmark.conftest import CLASSES
 

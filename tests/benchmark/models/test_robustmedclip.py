@@ -16,7 +16,7 @@ from benchmark.models.components.packages import package
 from benchmark.models.components.preprocessing import preprocess
 from benchmark.models.model import Model, Towers
 from benchmark.models.robustmedclip import convert, main
-from pipeline.config import Benchmark
+from pipeline.benchmark_config import Benchmark
 from pipeline.errors import UserError
 from pipeline.paths import Workspace
 from tests.benchmark.models import robustmedclip_original as original
