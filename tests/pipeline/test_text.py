@@ -50,8 +50,8 @@ def test_a_spreadsheet_computes_nothing(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["=1+1.png", "+1", "-1", "@x", '=HYPERLINK("http://x")', "\t=1"])
 def test_the_tables_of_prepare_compute_nothing(tmp_path: Path, name: str) -> None:
-    from pipeline.prepare import _write_csv
+    from pipeline.io.records import write_csv
 
-    _write_csv(tmp_path / "rows.csv", ("split", "index", "image_id"), [("val", 0, name)])
+    write_csv(tmp_path / "rows.csv", ("split", "index", "image_id"), [("val", 0, name)])
     with (tmp_path / "rows.csv").open(encoding="utf-8", newline="") as file:
         assert list(csv.reader(file))[1] == ["val", "0", f"'{name}"]
