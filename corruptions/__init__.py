@@ -1,4 +1,4 @@
-"""The seven corruptions of MediMeta-C: arrays in, arrays out; no disk, no data set, no model.
+"""The seven corruptions of MediMeta-C and an extended set beside them: arrays in, arrays out, nothing else.
 
 Images are uint8 (N, H, W, C), levels 0 to 255, with C = 1 or 3 and H, W >= 2. The same bytes come out on every machine
 and backend, in every batch size and order: docs/corruptions.md defines them. Importing this package loads NumPy alone;
@@ -11,7 +11,16 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from corruptions.api import corrupt, sweep
-from corruptions.spec import BACKENDS, CORRUPTIONS, PROFILES, SEVERITIES, BackendUnavailable, Strength, strength
+from corruptions.spec import (
+    BACKENDS,
+    CORRUPTIONS,
+    EXTENDED,
+    PROFILES,
+    SEVERITIES,
+    BackendUnavailable,
+    Strength,
+    strength,
+)
 from corruptions.table import BYTES_VERSION
 
 if TYPE_CHECKING:
@@ -23,6 +32,7 @@ __all__ = [
     "BACKENDS",
     "BYTES_VERSION",
     "CORRUPTIONS",
+    "EXTENDED",
     "PROFILES",
     "SEVERITIES",
     "BackendUnavailable",

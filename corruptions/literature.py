@@ -45,7 +45,7 @@ def gaussian_noise(images: Images, uniforms: NDArray[np.uint16], *, std: float) 
     `images` uint8 (N, H, W, C); `uniforms` uint16 of the same shape.
     """
     normal = special.ndtri((uniforms + 0.5) / 65536)
-    return _to_levels(images / 255 + std * normal)
+    return to_levels(images / 255 + std * normal)
 
 
 def impulse_noise(images: Images, uniforms: NDArray[np.uint16], *, amount: float) -> Images:
@@ -71,7 +71,7 @@ def motion_blur(images: Images, angles: NDArray[np.uint8], *, radius: int, sigma
             picture.motion_blur(radius=radius, sigma=sigma, angle=direction(int(angle)))
             height, width, channels = image.shape
             exported = picture.export_pixels(0, 0, width, height, "RGB" if channels == 3 else "R", "short")
-            blurred[...] = _to_levels(np.asarray(exported).reshape(image.shape) / 65535)
+            blurred[...] = to_levels(np.asarray(exported).reshape(image.shape) / 65535)
     return out
 
 
@@ -111,7 +111,7 @@ def motion_blur_in_float(images: Images, angles: NDArray[np.uint8], *, radius: i
             rows = np.clip(np.arange(image.shape[0]) + down, 0, image.shape[0] - 1)
             columns = np.clip(np.arange(image.shape[1]) + right, 0, image.shape[1] - 1)
             total += weight * image[rows][:, columns]
-        blurred[...] = _to_levels(total / 255)
+        blurred[...] = to_levels(total / 255)
     return out
 
 
@@ -125,7 +125,7 @@ def zoom_blur(images: Images, *, percents: Sequence[int]) -> Images:
     for percent in percents:
         for image, summed in zip(scaled, total, strict=True):
             summed += _zoomed(image, percent / 100)
-    return _to_levels(total / (len(percents) + 1))
+    return to_levels(total / (len(percents) + 1))
 
 
 def _zoomed(image: Floats, factor: float) -> Floats:
@@ -145,10 +145,10 @@ def add_value(images: Images, *, delta: float) -> Images:
     `images` uint8 (N, H, W, C).
     """
     if images.shape[-1] == 1:
-        return _to_levels(images / 255 + delta)
+        return to_levels(images / 255 + delta)
     hsv = color.rgb2hsv(images / 255)
     hsv[..., 2] = np.clip(hsv[..., 2] + delta, 0, 1)
-    return _to_levels(color.hsv2rgb(hsv))
+    return to_levels(color.hsv2rgb(hsv))
 
 
 def channel_mean(images: Images, *, percent: int) -> Images:
@@ -158,7 +158,7 @@ def channel_mean(images: Images, *, percent: int) -> Images:
     """
     scaled = images / 255
     means = scaled.mean(axis=(1, 2), keepdims=True)
-    return _to_levels((scaled - means) * (percent / 100) + means)
+    return to_levels((scaled - means) * (percent / 100) + means)
 
 
 def scale(images: Images, *, percent: int) -> Images:
@@ -166,7 +166,7 @@ def scale(images: Images, *, percent: int) -> Images:
 
     `images` uint8 (N, H, W, C).
     """
-    return _to_levels(images / 255 * (percent / 100))
+    return to_levels(images / 255 * (percent / 100))
 
 
 def luma_mean(images: Images, *, percent: int) -> Images:
@@ -177,7 +177,7 @@ def luma_mean(images: Images, *, percent: int) -> Images:
     out = np.empty_like(images)
     for image, blended in zip(images, out, strict=True):
         mean = int(ImageStat.Stat(_pillow_image(image).convert("L")).mean[0] + 0.5)
-        blended[...] = _to_levels((mean + (image.astype(np.float64) - mean) * (percent / 100)) / 255)
+        blended[...] = to_levels((mean + (image.astype(np.float64) - mean) * (percent / 100)) / 255)
     return out
 
 
@@ -199,7 +199,7 @@ def _pillow_image(image: Images) -> Image.Image:
     return Image.fromarray(image.squeeze(-1) if image.shape[-1] == 1 else image)
 
 
-def _to_levels(scaled: NDArray[np.floating[Any]]) -> Images:
+def to_levels(scaled: NDArray[np.floating[Any]]) -> Images:
     """Return the level, 0 to 255, that is nearest to each value from 0 to 1; halves go up."""
     levels: Images = np.floor(np.clip(scaled, 0, 1) * 255 + 0.5).astype(np.uint8)
     return levels

@@ -8,17 +8,20 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from corruptions.draws import PhiloxKey, philox_key
-from corruptions.table import COLUMNS, KERNELS, STRENGTHS
+from corruptions.table import COLUMNS, EXTENDED_KERNELS, EXTENDED_STRENGTHS, KERNELS, STRENGTHS
 
-_ROWS: Any = STRENGTHS  # nested deeper than a type could say in a line
-PROFILES: tuple[str, ...] = tuple(_ROWS)
-CORRUPTIONS: tuple[str, ...] = tuple(_ROWS["imagenet-c"])
+_Rows = dict[str, dict[str, Any]]
+_CORE, _EXTENDED = cast(tuple[_Rows, _Rows], (STRENGTHS, EXTENDED_STRENGTHS))
+PROFILES: tuple[str, ...] = tuple(_CORE)
+CORRUPTIONS: tuple[str, ...] = tuple(_CORE["imagenet-c"])
+EXTENDED: tuple[str, ...] = tuple(_EXTENDED["imagenet-c"])
+_ROWS = {profile: {**_CORE[profile], **_EXTENDED[profile]} for profile in PROFILES}
 SEVERITIES = (1, 2, 3, 4, 5)
 BACKENDS = ("cpu", "gpu", "literature")
 SPLITS = ("train", "val", "test")
@@ -42,10 +45,14 @@ class Strength(NamedTuple):
     source: str
 
     @property
-    def draws(self) -> str | None:
-        """What the kernel draws: ``uniforms``, ``angles`` or nothing."""
-        draws: str | None = _kernel_row(self.kernel)["draws"]
-        return draws
+    def draws(self) -> tuple[str, ...]:
+        """What the kernel draws, in the order of its arguments: names of `corruptions.table.KERNELS`, or nothing."""
+        return tuple(_kernel_row(self.kernel)["draws"])
+
+    @property
+    def words(self) -> int:
+        """How many random words the kernel draws for each image, if ``words`` is among its draws."""
+        return int(_kernel_row(self.kernel)["words"])
 
     @property
     def identity(self) -> Strength:
@@ -59,8 +66,9 @@ def strength(name: str, severity: int, *, profile: str = "imagenet-c", column: s
     `column` names the data set whose column of the profile ``modality`` is used; ``imagenet-c`` has one column for all.
     Raise ValueError for a name, severity, profile or column that the table does not have.
     """
-    if name not in CORRUPTIONS or not _is_integer(severity) or severity not in SEVERITIES:
-        raise ValueError(f"no corruption {name!r} at severity {severity!r}; have {', '.join(CORRUPTIONS)} at 1..5")
+    if name not in _ROWS["imagenet-c"] or not _is_integer(severity) or severity not in SEVERITIES:
+        have = f"have {', '.join(CORRUPTIONS)} at 1..5, and of the extended set {', '.join(EXTENDED)}"
+        raise ValueError(f"no corruption {name!r} at severity {severity!r}; {have}")
     if profile not in PROFILES:
         raise ValueError(f"no profile {profile!r}; have {', '.join(PROFILES)}")
     row = _ROWS["imagenet-c"][name]
@@ -144,8 +152,12 @@ def check_indices(indices: Indices | None, count: int) -> NDArray[np.uint32]:
 
 def find_kernel(backend: str, name: str) -> Callable[..., Any]:
     """Return the function of kernel `name` in a backend; NotImplementedError if nobody has written it."""
-    within = "" if backend == "literature" else f".{_kernel_row(name)['module']}"
-    module = importlib.import_module(f"corruptions.{backend}{within}")
+    within = f"{backend}.{_kernel_row(name)['module']}"
+    if name in EXTENDED_KERNELS:
+        within = f"extended.{within}"
+    elif backend == "literature":
+        within = backend  # the seven's formulas are one module
+    module = importlib.import_module(f"corruptions.{within}")
     kernel: Callable[..., Any] | None = getattr(module, name, None)
     if kernel is None:
         raise NotImplementedError(f"{module.__name__} has no kernel {name!r}, which the table names")
@@ -153,7 +165,7 @@ def find_kernel(backend: str, name: str) -> Callable[..., Any]:
 
 
 def _kernel_row(kernel: str) -> dict[str, Any]:
-    row: Any = KERNELS.get(kernel)
+    row: Any = KERNELS.get(kernel) or EXTENDED_KERNELS.get(kernel)
     if row is None:
         raise NotImplementedError(f"KERNELS in corruptions/table.py has no kernel {kernel!r}, which a row names")
     return dict(row)

@@ -126,18 +126,54 @@ COLUMNS = {
 """Column of the ``modality`` profile for each data set."""
 
 KERNELS = {
-    "gaussian_noise": {"module": "levels", "draws": "uniforms", "identity": {"std": 0.0}},
-    "impulse_noise": {"module": "levels", "draws": "uniforms", "identity": {"amount": 0.0}},
-    "add_value": {"module": "levels", "draws": None, "identity": {"delta": 0.0}},
-    "scale": {"module": "levels", "draws": None, "identity": {"percent": 100}},
-    "channel_mean": {"module": "levels", "draws": None, "identity": {"percent": 100}},
-    "luma_mean": {"module": "levels", "draws": None, "identity": {"percent": 100}},
-    "motion_blur": {"module": "motion", "draws": "angles", "identity": {"radius": 0}},
-    "zoom_blur": {"module": "zoom", "draws": None, "identity": {"percents": [100]}},
-    "pixelate": {"module": "pixelate", "draws": None, "identity": {"percent": 100}},
+    "gaussian_noise": {"module": "levels", "draws": ["uniforms"], "identity": {"std": 0.0}},
+    "impulse_noise": {"module": "levels", "draws": ["uniforms"], "identity": {"amount": 0.0}},
+    "add_value": {"module": "levels", "draws": [], "identity": {"delta": 0.0}},
+    "scale": {"module": "levels", "draws": [], "identity": {"percent": 100}},
+    "channel_mean": {"module": "levels", "draws": [], "identity": {"percent": 100}},
+    "luma_mean": {"module": "levels", "draws": [], "identity": {"percent": 100}},
+    "motion_blur": {"module": "motion", "draws": ["angles"], "identity": {"radius": 0}},
+    "zoom_blur": {"module": "zoom", "draws": [], "identity": {"percents": [100]}},
+    "pixelate": {"module": "pixelate", "draws": [], "identity": {"percent": 100}},
 }
 """Every kernel: a function of this name in that module of ``cpu`` and of ``gpu``, and in ``literature``.
 
-``draws`` is what it takes beside the images: a 16-bit uniform for each element, an angle for each image, or nothing.
+``draws`` is what it takes beside the images, in this order: ``uniforms``, 16 bits for each element; ``pixels``, 16 bits
+for each pixel; ``angles``, 8 bits for each image; ``words``, as many words of 32 bits for each image as ``words`` says.
 ``identity`` are the parameters that leave the images as they are; any that it does not name may have any legal value.
 """
+
+EXTENDED_STRENGTHS = {
+    "imagenet-c": {
+        # Noise.
+        "speckle_noise": {"kernel": "speckle_noise", "std": [0.15, 0.2, 0.35, 0.45, 0.6], "source": "HD"},
+        # Blur.
+        # Weather.
+        # Colour.
+        "brightness_up": {"kernel": "scale", "percent": [110, 120, 130, 140, 150], "source": "MM:chest"},
+        # Compression and geometry.
+        # Acquisition.
+    },
+    "modality": {
+        # Noise.
+        "speckle_noise": "imagenet-c",
+        # Blur.
+        # Weather.
+        # Colour.
+        "brightness_up": "imagenet-c",
+        # Compression and geometry.
+        # Acquisition.
+    },
+}
+"""The extended set, beside the seven: corruptions that a build may add, as in `STRENGTHS`."""
+
+EXTENDED_KERNELS = {
+    # Noise.
+    "speckle_noise": {"module": "noise", "draws": ["uniforms"], "identity": {"std": 0.0}},
+    # Blur.
+    # Weather.
+    # Colour.
+    # Compression and geometry.
+    # Acquisition.
+}
+"""The kernels that only the extended set has, in that module of `corruptions.extended`, as in `KERNELS`."""

@@ -134,7 +134,7 @@ class Config(Record):
         """
         if self.compression != "mixed":
             return self.compression
-        is_noise = corruption is not None and strength(corruption, 1).draws == "uniforms"
+        is_noise = corruption is not None and "uniforms" in strength(corruption, 1).draws
         return "stored" if is_noise else "deflated"
 
     @property

@@ -1,10 +1,11 @@
 """The backend ``cpu``: kernels in integer arithmetic, compiled by Numba, one thread a call, the GIL released.
 
 Images are uint8 (N, H, W, C), levels 0 to 255, C = 1 or 3, C-contiguous; every kernel returns a new array of the same
-shape. A kernel never draws: random numbers are its arguments `uniforms` (uint16, the images' shape) or `angles` (uint8,
-(N,)). A kernel whose severities share more work than that has a second function, ``<kernel>_sweep``, which takes a list
-of each parameter and returns a list of results. docs/corruptions.md defines each kernel to the bit; the tags [HD] and
-[MM] in the kernels' docstrings are the sources named in `corruptions.table`.
+shape. A kernel never draws: random numbers are its arguments `uniforms` (uint16, the images' shape), `pixels` (uint16,
+(N, H, W)), `angles` (uint8, (N,)) or `words` (uint32, (N, W)). A kernel whose severities share more work than that has
+a second function, ``<kernel>_sweep``, which takes a list of each parameter and returns a list of results.
+docs/corruptions.md defines each kernel to the bit; the tags [HD] and [MM] in the kernels' docstrings are the sources
+named in `corruptions.table`.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import numpy as np
 
 from corruptions.cpu.draws import draw
 from corruptions.draws import PhiloxKey
-from corruptions.spec import CORRUPTIONS, PROFILES, Images, Indices, Strength, find_kernel, strength
+from corruptions.spec import CORRUPTIONS, EXTENDED, PROFILES, Images, Indices, Strength, find_kernel, strength
 from corruptions.table import COLUMNS, KERNELS
 
 __all__ = ["run", "warm"]
@@ -36,12 +37,14 @@ def run(images: Images, strengths: Sequence[Strength], key: PhiloxKey, indices: 
 
 
 def warm(*kernels: str) -> Iterator[str]:
-    """Compile the named kernels, or all, or load them from Numba's cache; yield each name when its kernel is ready.
+    """Compile the named kernels, or those of the seven, or load them from Numba's cache; yield each that is ready.
 
     Without it the first call of a kernel waits for the compiler: up to three seconds of a core, once a machine.
     """
     strengths = [
-        strength(name, 1, profile=profile, column=next(iter(COLUMNS))) for profile in PROFILES for name in CORRUPTIONS
+        strength(name, 1, profile=profile, column=next(iter(COLUMNS)))
+        for profile in PROFILES
+        for name in (*CORRUPTIONS, *EXTENDED)
     ]
     by_kernel = {strength.kernel: strength for strength in strengths}
     for kernel in kernels or KERNELS:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import math
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -69,10 +70,14 @@ def draw(
     *,
     fuse: bool = False,
 ) -> tuple[Tensor, ...]:
-    """Draw on `device` what the kernel takes beside its images of `shape` (N, H, W, C): uniforms, angles or nothing."""
-    if strength.draws == "uniforms":
-        return (uniforms(key, indices, math.prod(shape[1:]), device, fuse=fuse).reshape(shape),)
-    return (angles(key, indices, device),) if strength.draws == "angles" else ()
+    """Draw on `device` what the kernel takes beside its images of `shape` (N, H, W, C), each as its function says."""
+    by_name: dict[str, Callable[[], Tensor]] = {
+        "uniforms": lambda: uniforms(key, indices, math.prod(shape[1:]), device, fuse=fuse).reshape(shape),
+        "pixels": lambda: uniforms(key, indices, math.prod(shape[1:3]), device, fuse=fuse).reshape(shape[:3]),
+        "angles": lambda: angles(key, indices, device),
+        "words": lambda: words(key, indices, strength.words, device),
+    }
+    return tuple(by_name[name]() for name in strength.draws)
 
 
 def uniforms(
@@ -99,3 +104,13 @@ def angles(key: PhiloxKey, indices: Indices | Tensor, device: torch.device) -> T
     images = _counters(indices, device)
     zero = torch.zeros_like(images)
     return philox((zero, images, zero, zero), round_keys(key, device))[0] >> 24
+
+
+def words(key: PhiloxKey, indices: Indices | Tensor, count: int, device: torch.device) -> Tensor:
+    """Draw `count` words for each image index; int64 (N, count), 0 to 2^32 - 1."""
+    images = _counters(indices, device)[:, None]
+    blocks = torch.arange((count + 3) // 4, dtype=torch.int64, device=device)[None, :]
+    shape = (len(images), blocks.shape[1])
+    zero = torch.zeros(shape, dtype=torch.int64, device=device)
+    counter = (blocks.expand(shape), images.expand(shape), zero + 1, zero)
+    return torch.stack(philox(counter, round_keys(key, device)), dim=2).reshape(len(images), -1)[:, :count]

@@ -27,7 +27,7 @@ def _noise_levels(std: float, device: torch.device) -> Tensor:
 
 
 def _add_noise(images: Tensor, uniforms: Tensor, levels: Tensor) -> Tensor:
-    return (images.to(torch.int16) + _look_up(levels, uniforms)).clamp(0, 255).to(torch.uint8)
+    return (images.to(torch.int16) + look_up(levels, uniforms)).clamp(0, 255).to(torch.uint8)
 
 
 def impulse_noise(images: Tensor, uniforms: Tensor, *, amount: float, fuse: bool = False) -> Tensor:
@@ -61,7 +61,7 @@ def _value_table(delta: float, grey: bool, device: torch.device) -> Tensor:
 
 def _raise_value(images: Tensor, levels: Tensor) -> Tensor:
     value = images.amax(dim=3, keepdim=True).to(torch.int32)
-    return _look_up(levels, images + (value << 8))
+    return look_up(levels, images + (value << 8))
 
 
 def scale(images: Tensor, *, percent: int, fuse: bool = False) -> Tensor:
@@ -79,7 +79,7 @@ def _scale_table(percent: int, device: torch.device) -> Tensor:
 
 
 def _look_up_level(images: Tensor, levels: Tensor) -> Tensor:
-    return _look_up(levels, images.to(torch.int32))
+    return look_up(levels, images.to(torch.int32))
 
 
 def channel_mean(images: Tensor, *, percent: int, fuse: bool = False) -> Tensor:
@@ -129,7 +129,7 @@ def luma(images: Tensor) -> Tensor:
     return (weighted.to(torch.int32) + 32768) >> 16
 
 
-def _look_up(levels: Tensor, index: Tensor) -> Tensor:
+def look_up(levels: Tensor, index: Tensor) -> Tensor:
     """Return levels[index] in the memory order of `index`, so that no transposed copy is made."""
     order = sorted(range(index.ndim), key=index.stride, reverse=True)
     inverse = sorted(range(index.ndim), key=order.__getitem__)
@@ -141,4 +141,4 @@ def _look_up_own(levels: Tensor, images: Tensor) -> Tensor:
     """Look each pixel up in its image's own table, or its channel's: `levels` uint8 (N, 1 or C, 256)."""
     count, rows = levels.shape[:2]
     first = torch.arange(count * rows, device=images.device, dtype=torch.int32) << 8
-    return _look_up(levels.reshape(-1), images + first.reshape(count, 1, 1, rows))
+    return look_up(levels.reshape(-1), images + first.reshape(count, 1, 1, rows))

@@ -171,7 +171,7 @@ def nearest(both: Pair, corruption: str) -> list[NearestStrength]:
         for severity, row in zip(SEVERITIES, known, strict=True):
             places.setdefault(str(row[:2]), []).append(f"{place} {severity}")
             rows.setdefault(str(row[:2]), row)
-        for seed in range((_ANGLES if draws == "angles" else 1) if new else 0):
+        for seed in range((_ANGLES if "angles" in draws else 1) if new else 0):
             swept = sweep(native, corruption, seed=seed, **key)  # type: ignore[arg-type]
             for row, (_, images) in zip(known, swept, strict=True):
                 if row in new:
@@ -180,7 +180,7 @@ def nearest(both: Pair, corruption: str) -> list[NearestStrength]:
     results = []
     for severity in SEVERITIES:
         images = both.load(Cell(both.dataset, both.split, corruption, severity))[1].read(both.sample)
-        distance = _distribution_distance if draws == "uniforms" else _pixel_distance
+        distance = _distribution_distance if "uniforms" in draws else _pixel_distance
         distances = {name: distance(clean, images, corrupted) for name, corrupted in candidates.items()}
         best = min(distances, key=distances.__getitem__)
         results.append(

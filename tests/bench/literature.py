@@ -44,7 +44,7 @@ def compare(strength: Strength, pictures: dict[str, NDArray[np.uint8]], *, build
     for name, picture in pictures.items():
         images, drawn = picture, draw(strength, (1, 2), [0], picture.shape)
         published = find_kernel("literature", strength.kernel)
-        if strength.draws == "angles":
+        if strength.draws == ("angles",):
             images, drawn = picture.repeat(len(ANGLES), axis=0), (ANGLES,)
             published = published if build else literature.motion_blur_in_float
         exact = find_kernel("cpu", strength.kernel)(images, *drawn, **strength.parameters)

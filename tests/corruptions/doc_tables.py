@@ -6,10 +6,11 @@ import argparse
 import pathlib
 import re
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
-from corruptions import CORRUPTIONS, PROFILES, SEVERITIES
-from corruptions.table import COLUMNS, STRENGTHS
+from corruptions import PROFILES, SEVERITIES
+from corruptions.table import COLUMNS, EXTENDED_STRENGTHS, STRENGTHS
 
 PAGE = pathlib.Path(__file__).parents[2] / "docs" / "corruptions.md"
 
@@ -23,23 +24,21 @@ def grade(row: dict[str, Any], severity: int) -> str:
     return f"({', '.join(map(str, values))})" if len(values) > 1 else str(values[0])
 
 
-def imagenet_c() -> Iterator[str]:
+def imagenet_c(rows: Any = STRENGTHS) -> Iterator[str]:
     """Yield the lines of the first profile's table."""
     yield "| corruption | kernel | " + " | ".join(map(str, SEVERITIES)) + " |"
     yield "|---|---|" + "---|" * len(SEVERITIES)
-    for name in CORRUPTIONS:
-        row: Any = STRENGTHS["imagenet-c"][name]
+    for name, row in rows["imagenet-c"].items():
         yield f"| {name} | {_kernel(row)} | " + " | ".join(grade(row, severity) for severity in SEVERITIES) + " |"
 
 
-def modality() -> Iterator[str]:
+def modality(rows: Any = STRENGTHS) -> Iterator[str]:
     """Yield the lines of the second profile's table: strengths 1 to 5 and their source."""
     yield "| corruption | kernel | column | strengths of severities 1 to 5 | source |"
     yield "|---|---|---|---|---|"
-    for name in CORRUPTIONS:
-        columns: Any = STRENGTHS["modality"][name]
+    for name, columns in rows["modality"].items():
         if columns == "imagenet-c":
-            row: Any = STRENGTHS["imagenet-c"][name]
+            row = rows["imagenet-c"][name]
             yield f"| {name} | {_kernel(row)} | all | as in imagenet-c | {row['source']} |"
             continue
         for column, row in columns.items():
@@ -60,7 +59,13 @@ def _kernel(row: dict[str, Any]) -> str:
     return f"`{row['kernel']}({', '.join(named)})`"
 
 
-TABLES = {PROFILES[0]: imagenet_c, PROFILES[1]: modality, "columns": columns}
+TABLES = {
+    PROFILES[0]: imagenet_c,
+    PROFILES[1]: modality,
+    "columns": columns,
+    f"extended {PROFILES[0]}": partial(imagenet_c, EXTENDED_STRENGTHS),
+    f"extended {PROFILES[1]}": partial(modality, EXTENDED_STRENGTHS),
+}
 
 
 def filled(page: str) -> str:

@@ -23,7 +23,7 @@ ADDITIONS = {
         ('\n    },\n}\n"""Profile to', '\n        "posterize": "imagenet-c",'),
         (
             '\n}\n"""Every kernel',
-            '\n    "posterize": {"module": "levels", "draws": None, "identity": {"bits": 8}},',
+            '\n    "posterize": {"module": "levels", "draws": [], "identity": {"bits": 8}},',
         ),
     ],
     "corruptions/cpu/levels.py": [
@@ -56,7 +56,7 @@ def posterize(images: Tensor, *, bits: int, fuse: bool = False) -> Tensor:
 def posterize(images: Images, *, bits: int) -> Images:
     """Keep the highest `bits` bits, 1 to 8, of every level of `images`, uint8 (N, H, W, C) [HD]."""
     step = 2 ** (8 - bits)
-    return _to_levels(images // step * step / 255)
+    return to_levels(images // step * step / 255)
 ''',
         )
     ],

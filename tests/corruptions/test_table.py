@@ -11,16 +11,18 @@ import numpy as np
 import pytest
 
 import corruptions
-from corruptions import BACKENDS, CORRUPTIONS, PROFILES, SEVERITIES, Strength, spec, strength, table
+from corruptions import BACKENDS, CORRUPTIONS, EXTENDED, PROFILES, SEVERITIES, Strength, spec, strength, table
 from corruptions.spec import find_kernel
 from tests.corruptions import doc_tables
 
 ROWS: list[tuple[str, dict[str, Any]]] = []
-for _name in CORRUPTIONS:
-    ROWS.append((f"imagenet-c {_name}", dict(table.STRENGTHS["imagenet-c"][_name])))
-    _columns: Any = table.STRENGTHS["modality"][_name]
-    if _columns != "imagenet-c":
-        ROWS.extend((f"modality {_name} {column}", dict(row)) for column, row in _columns.items())
+SETS: tuple[Any, ...] = (table.STRENGTHS, table.EXTENDED_STRENGTHS)
+for _rows in SETS:
+    for _name, _row in _rows["imagenet-c"].items():
+        ROWS.append((f"imagenet-c {_name}", dict(_row)))
+        if _rows["modality"][_name] != "imagenet-c":
+            ROWS.extend((f"modality {_name} {column}", dict(row)) for column, row in _rows["modality"][_name].items())
+KERNELS: dict[str, Any] = {**table.KERNELS, **table.EXTENDED_KERNELS}
 
 
 def _assignments() -> Iterator[tuple[str, Any]]:
@@ -37,7 +39,14 @@ def _assignments() -> Iterator[tuple[str, Any]]:
 
 def test_every_assignment_is_a_literal() -> None:
     literals = dict(_assignments())
-    assert set(literals) == {"BYTES_VERSION", "STRENGTHS", "COLUMNS", "KERNELS"}
+    assert set(literals) == {
+        "BYTES_VERSION",
+        "STRENGTHS",
+        "COLUMNS",
+        "KERNELS",
+        "EXTENDED_STRENGTHS",
+        "EXTENDED_KERNELS",
+    }
     assert {name: getattr(table, name) for name in literals} == literals
 
 
@@ -71,17 +80,19 @@ def test_every_backend_has_the_kernel_with_the_parameters_of_the_row(
     parameters = inspect.signature(kernel).parameters
     named = [name for name, parameter in parameters.items() if parameter.kind is parameter.KEYWORD_ONLY]
     draws = Strength(row["kernel"], {}, "").draws
-    assert list(parameters) == ["images", *([draws] if draws else []), *named], title
+    assert list(parameters) == ["images", *draws, *named], title
     required = {name for name in named if parameters[name].default is inspect.Parameter.empty}
     assert required == set(row) - {"kernel", "source"}, title
 
 
 def test_every_data_set_has_a_column_in_every_row() -> None:
-    for name in CORRUPTIONS:
+    for name in (*CORRUPTIONS, *EXTENDED):
         for dataset in table.COLUMNS:
             for severity in SEVERITIES:
                 assert strength(name, severity, profile="modality", column=dataset).parameters
-    assert set(table.STRENGTHS["modality"]) == set(table.STRENGTHS["imagenet-c"])
+    for rows in SETS:
+        assert list(rows["modality"]) == list(rows["imagenet-c"])
+    assert not set(CORRUPTIONS) & set(EXTENDED)
 
 
 def test_strengths_of_both_profiles_at_places_that_are_easy_to_swap() -> None:
@@ -96,33 +107,32 @@ def test_strengths_of_both_profiles_at_places_that_are_easy_to_swap() -> None:
 
 
 def test_a_row_whose_kernel_is_missing_says_where_to_write_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    row = {"kernel": "fog", "density": [1, 2, 3, 4, 5], "source": "new"}
-    monkeypatch.setitem(table.STRENGTHS["imagenet-c"], "fog", row)
-    monkeypatch.setattr(spec, "CORRUPTIONS", (*CORRUPTIONS, "fog"))
+    row = {"kernel": "haze", "density": [1, 2, 3, 4, 5], "source": "new"}
+    monkeypatch.setitem(spec._ROWS["imagenet-c"], "haze", row)
     images = np.zeros((1, 4, 4, 3), np.uint8)
-    with pytest.raises(NotImplementedError, match=r"KERNELS in corruptions/table\.py has no kernel 'fog'"):
-        corruptions.corrupt(images, "fog", 1, dataset="oct", split="val", seed=0)
-    monkeypatch.setitem(table.KERNELS, "fog", {"module": "levels", "draws": None, "identity": {"density": 0}})
+    with pytest.raises(NotImplementedError, match=r"KERNELS in corruptions/table\.py has no kernel 'haze'"):
+        corruptions.corrupt(images, "haze", 1, dataset="oct", split="val", seed=0)
+    monkeypatch.setitem(table.KERNELS, "haze", {"module": "levels", "draws": [], "identity": {"density": 0}})
     with pytest.raises(
-        NotImplementedError, match=r"corruptions\.cpu\.levels has no kernel 'fog', which the table names"
+        NotImplementedError, match=r"corruptions\.cpu\.levels has no kernel 'haze', which the table names"
     ):
-        corruptions.corrupt(images, "fog", 1, dataset="oct", split="val", seed=0)
+        corruptions.corrupt(images, "haze", 1, dataset="oct", split="val", seed=0)
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
-@pytest.mark.parametrize("kernel", table.KERNELS)
+@pytest.mark.parametrize("kernel", KERNELS)
 def test_a_kernel_says_its_types_its_shapes_and_its_source(kernel: str, backend: str) -> None:
     doc = inspect.getdoc(find_kernel(backend, kernel)) or ""
     assert "uint8 (N, H, W, C)" in doc
-    assert "[HD]" in doc or "[MM]" in doc
-    draws = Strength(kernel, {}, "").draws
-    assert draws is None or f"`{draws}` " in doc
+    assert any(tag in doc for tag in ("[HD]", "[MM]", "[new]"))
+    for draws in Strength(kernel, {}, "").draws:
+        assert f"`{draws}` " in doc
 
 
 def test_every_kernel_of_the_table_is_used_and_has_an_identity() -> None:
-    assert {row["kernel"] for _, row in ROWS} == set(table.KERNELS)
+    assert {row["kernel"] for _, row in ROWS} == set(KERNELS)
     for _, row in ROWS:
-        assert set(table.KERNELS[row["kernel"]]["identity"]) <= set(row)  # type: ignore[call-overload]
+        assert set(KERNELS[row["kernel"]]["identity"]) <= set(row)
 
 
 def test_profiles_and_backends_are_the_documented_ones() -> None:
@@ -137,5 +147,5 @@ def test_the_page_shows_this_table() -> None:
 
 def test_the_page_names_every_kernel_and_corruption() -> None:
     page = doc_tables.PAGE.read_text(encoding="utf-8")
-    for name in {*CORRUPTIONS, *(row["kernel"] for _, row in ROWS)}:
+    for name in {*CORRUPTIONS, *EXTENDED, *(row["kernel"] for _, row in ROWS)}:
         assert name in page

@@ -34,7 +34,7 @@ def _cells(noises: bool) -> list[tuple[str, Strength]]:
                 for severity in SEVERITIES:
                     cell = strength(name, severity, profile=profile, column=dataset)
                     seen.setdefault(f"{cell.kernel} {cell.parameters}", (name, cell))
-    return [cell for cell in seen.values() if (cell[1].draws == "uniforms") == noises]
+    return [cell for cell in seen.values() if (cell[1].draws == ("uniforms",)) == noises]
 
 
 def _name(cell: Any) -> str:

@@ -1,0 +1,1 @@
+"""The extended kernels of the backend ``cpu``, with the conventions of `corruptions.cpu`."""

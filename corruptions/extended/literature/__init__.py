@@ -1,0 +1,1 @@
+"""The published formulas of the extended kernels, with the conventions of `corruptions.literature`."""

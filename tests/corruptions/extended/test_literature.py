@@ -1,0 +1,43 @@
+"""The extended kernels against the published formulas: within two grey levels from the same draws."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from corruptions import EXTENDED, SEVERITIES, strength
+from corruptions.cpu.draws import draw
+from corruptions.draws import philox_key
+from corruptions.spec import find_kernel
+from corruptions.table import EXTENDED_KERNELS
+from tests.corruptions.extended.remake_checksums import columns
+from tests.corruptions.literature.photographs import photographs
+
+CELLS = [
+    (name, profile, dataset)
+    for name in EXTENDED
+    for profile, dataset in columns(name)
+    if strength(name, 1, profile=profile, column=dataset).kernel in EXTENDED_KERNELS
+]
+OF_A_DISTRIBUTION: set[str] = set()
+"""Kernels whose published formula draws in another way: a test of their own compares the distributions."""
+
+
+@pytest.fixture(scope="module")
+def pictures() -> dict[str, NDArray[np.uint8]]:
+    return photographs()
+
+
+@pytest.mark.parametrize(
+    "cell", [cell for cell in CELLS if strength(cell[0], 1).kernel not in OF_A_DISTRIBUTION], ids="-".join
+)
+def test_within_two_levels(cell: tuple[str, str, str], pictures: dict[str, NDArray[np.uint8]]) -> None:
+    name, profile, dataset = cell
+    for severity in SEVERITIES:
+        row = strength(name, severity, profile=profile, column=dataset)
+        for what, images in pictures.items():
+            drawn = draw(row, philox_key(1, dataset, "test", name), [0], images.shape)
+            exact = find_kernel("cpu", row.kernel)(images, *drawn, **row.parameters)
+            published = find_kernel("literature", row.kernel)(images, *drawn, **row.parameters)
+            assert np.abs(exact.astype(np.int16) - published).max() <= 2, (severity, what)
