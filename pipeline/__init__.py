@@ -5,9 +5,12 @@ from importlib.util import find_spec
 
 from pipeline.errors import missing_package
 
-# While Python looks for the module of `python -m pipeline.corrupt`, argv[0] is "-m" (its documentation of -m). A stage
-# imports these packages before its command line could say that they are missing; a plain import raises as ever.
+IMPORTED_FIRST = ("pydantic", "yaml", "isal", "jinja2", "PIL", "requests")
+"""What stages import before their command line could say that it is missing; all of the extra ``pipeline``."""
+
+# While Python looks for the module of `python -m pipeline.corrupt`, argv[0] is "-m" (its documentation of -m); a plain
+# import raises as ever.
 if sys.argv[:1] == ["-m"]:
-    for _name in ("pydantic", "yaml"):
+    for _name in IMPORTED_FIRST:
         if find_spec(_name) is None:
             sys.exit(f"error: {missing_package(_name, 'pipeline')}")

@@ -9,11 +9,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 
+import pipeline
 from corruptions import BackendUnavailable
 from pipeline.errors import UserError, missing_package
 from pipeline.run import command_line
 from tests.faults.workspace import run
+from tests.matrix.requirements import canonical, requirements
 
 
 def failing(error: BaseException) -> Callable[[], int]:
@@ -100,3 +103,12 @@ def test_a_stage_without_its_extra_ends_in_a_sentence(stage: str, tmp_path: Path
     ended = run([sys.executable, "-S", "-E", "-m", f"pipeline.{stage}", "--root", str(tmp_path)])
     assert ended.returncode == 1
     assert ended.stderr == f"error: {missing_package('pydantic', 'pipeline')}\n"
+
+
+@pytest.mark.parametrize("stage", sorted(path.stem for path in Path(pipeline.__file__).parent.glob("*.py")))
+def test_what_a_stage_imports_on_loading_is_looked_for_before(stage: str) -> None:
+    loaded = run([sys.executable, "-c", f"import sys, pipeline.{stage}; print(*sys.modules)"]).stdout.split()
+    extra = {canonical(Requirement(line).name) for line in requirements()["pipeline"]}
+    distributions = importlib.metadata.packages_distributions()
+    of_the_extra = {name for name in loaded if extra & {canonical(one) for one in distributions.get(name, [])}}
+    assert of_the_extra <= set(pipeline.IMPORTED_FIRST)
