@@ -1,7 +1,7 @@
 """Members of zip archives: read without trust at any place, and written front to back.
 
-`zipfile` makes and reads the headers and the directory (PKWARE's APPNOTE 6.3.10, sections 4.3 to 4.5). The bytes of a
-member are read and written here, since `zipfile` can neither begin in the middle of a deflated member, nor align a
+`zipfile` reads headers, and reads and writes the directory (PKWARE's APPNOTE 6.3.10, sections 4.3 to 4.5). The bytes of
+a member are read and written here, since `zipfile` can neither begin in the middle of a deflated member, nor align a
 stored one, nor use ISA-L, whose CRC and deflate are several times as fast as zlib's.
 """
 
@@ -45,6 +45,10 @@ _CHECKPOINT_EVERY = 8 << 20  # bytes of a deflated member; a checkpoint takes ab
 
 _ALIGNMENT = 64
 _ALIGNMENT_FIELD = 0xD935  # the extra field that zipalign uses
+_UNIX = 3  # the system that file attributes are of (section 4.4.2)
+_ZIP64 = 45  # the version of the format that has 64-bit sizes (section 4.4.3)
+_IN_EXTRA = 0xFFFFFFFF  # in place of a size that stands in the zip64 field
+_FIRST_DAY = 33  # 1 January 1980, as MS-DOS writes it
 _LEVEL = 2  # at ISA-L's level 1 two streams in a hundred vary from process to process (python-isal 1.9.1)
 _WORTHWHILE = 7 / 8  # of its size, a piece that deflate makes larger than this is hardly worth the time
 _STORED_RUN = 15  # pieces after it that are stored untried: a cell's images are much alike
@@ -214,15 +218,16 @@ class ZipWriter:
         info.external_attr = 0o100644 << 16
         info.compress_type = zipfile.ZIP_DEFLATED if self._is_deflated else zipfile.ZIP_STORED
         info.header_offset, info.CRC = self._handle.tell(), 0
+        info.create_system, info.create_version, info.extract_version = _UNIX, _ZIP64, _ZIP64
         info.extra = struct.pack("<HH", _ALIGNMENT_FIELD, 0)
-        padding = -(info.header_offset + len(info.FileHeader(zip64=True))) % _ALIGNMENT
+        padding = -(info.header_offset + len(_local_header(info))) % _ALIGNMENT
         info.extra = struct.pack("<HH", _ALIGNMENT_FIELD, padding) + bytes(padding)
-        self._handle.write(info.FileHeader(zip64=True))
+        self._handle.write(_local_header(info))
         writer = MemberWriter(self._handle, info)
         yield writer
         writer.finish()
         self._handle.seek(info.header_offset)
-        self._handle.write(info.FileHeader(zip64=True))
+        self._handle.write(_local_header(info))
         self._handle.seek(0, io.SEEK_END)
         info.extra = b""  # the directory needs no padding
         self._members.append(info)
@@ -269,6 +274,17 @@ class MemberWriter:
         if len(packed) > _WORTHWHILE * len(piece):
             self._untried = _STORED_RUN
         return packed
+
+
+def _local_header(info: zipfile.ZipInfo) -> bytes:
+    """Return the header before a member's data (sections 4.3.7 and 4.5.3), its sizes in the zip64 field.
+
+    That of zipfile depends on the version of Python: 3.11.4 changed where the sizes stand.
+    """
+    name = info.filename.encode("ascii")
+    extra = info.extra + struct.pack("<HHQQ", 1, 16, info.file_size, info.compress_size)
+    fields = (_ZIP64, 0, info.compress_type, 0, _FIRST_DAY, info.CRC, _IN_EXTRA, _IN_EXTRA, len(name), len(extra))
+    return b"PK\3\4" + struct.pack("<5H3L2H", *fields) + name + extra
 
 
 def _stored_blocks(piece: bytes | memoryview) -> bytes:
