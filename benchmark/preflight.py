@@ -15,15 +15,12 @@ from benchmark.models import registry
 from benchmark.models.components.packages import ZOO
 from benchmark.models.devices import parse_device
 from benchmark.models.families import phantom_clip
-from corruptions.spec import CORRUPTIONS, SEVERITIES
+from corruptions.spec import SEVERITIES
 from pipeline import datasets
 from pipeline.cell import RELEASED, SIZE
 from pipeline.config import Config
 from pipeline.paths import Workspace
 from pipeline.sources import medmnist
-
-CELLS = 1 + len(CORRUPTIONS) * len(SEVERITIES)
-"""Of one split of a data set."""
 
 CORRUPTED_PER_SECOND = 2900
 """Images that ``corrupt`` writes on two cores, docs/operations.md."""
@@ -49,7 +46,9 @@ def preflight(workspace: Workspace, config: Config) -> Preflight:
     """Look at data, weights, packages, device and disk of a workspace; nothing is brought or written."""
     images = {name: _images(config, name) for name in config.datasets}
     missing, notes = [*_weights(workspace, config)], [*_data(workspace, config)]
-    written = sum(count[split] for count in images.values() for split in RELEASED) * CELLS * SIZE * SIZE * 3
+    cells = {name: 1 + len(config.corruptions(name)) * len(SEVERITIES) for name in config.datasets}
+    pictures = {name: sum(count[split] for split in RELEASED) * cells[name] for name, count in images.items()}
+    written = sum(pictures.values()) * SIZE * SIZE * 3
     free = shutil.disk_usage(workspace.root).free
     notes.append(f"disk: about {written / 1e9:,.1f} GB for the cells; {free / 1e9:,.1f} GB are free")
     if free < written and not workspace.release.exists():
@@ -60,7 +59,8 @@ def preflight(workspace: Workspace, config: Config) -> Preflight:
     needs_gpu = any(name != phantom_clip.RECORD.name for name in _bases(config))
     if device.type == "cpu" and needs_gpu:
         notes.append("GPU: torch sees none, so the models run on the CPU")
-    notes.append(_time(config, images, written / (SIZE * SIZE * 3), device))
+    scored = sum(count[config.benchmark.split] * cells[name] for name, count in images.items())
+    notes.append(_time(config, images, scored * len(config.benchmark.models), sum(pictures.values()), device))
     return Preflight(missing, notes)
 
 
@@ -128,22 +128,21 @@ def _images(config: Config, dataset: str) -> dict[str, int]:
     return {split: min(counts.get(split, 0), limit) for split in ("train", "val", "test")}
 
 
-def _time(config: Config, images: dict[str, dict[str, int]], cells: float, device: torch.device) -> str:
+def _time(config: Config, images: dict[str, dict[str, int]], scored: int, corrupted: int, device: torch.device) -> str:
     """Return in words how long the run takes: forward passes, timed here, and corruption."""
     plan = config.benchmark
     small = set(_bases(config)) == {phantom_clip.RECORD.name}
     rate, what = _rate(device, small=small)
-    scored = sum(images[name][plan.split] for name in images) * CELLS * len(plan.models)
     trained = 0.0
     for settings in map(plan.settings, plan.tuned):
         whole = sum(count[settings.split] for count in images.values())
         share = whole * settings.percent / 100 if settings.percent else min(whole, settings.shots * 10 * len(images))
         trained += share * settings.epochs * BACKWARD
-    seconds = (scored + trained) / rate + cells / CORRUPTED_PER_SECOND
+    seconds = (scored + trained) / rate + corrupted / CORRUPTED_PER_SECOND
     hours = f"{seconds / 3600:,.1f} h" if seconds > 5400 else f"{seconds / 60:,.0f} min"
     return (
         f"time: about {hours} and what DVC takes: {scored:,.0f} predictions and training worth {trained:,.0f} at"
-        f" {rate:,.0f} images/s ({what}, timed now on {device}), {cells:,.0f} corrupted images"
+        f" {rate:,.0f} images/s ({what}, timed now on {device}), {corrupted:,.0f} corrupted images"
     )
 
 

@@ -176,7 +176,7 @@ def _write(workspace: Workspace, cell: Cell, images: Clean, channels: int, bar: 
     if images.channels > channels:
         raise UserError(f"{cell.path} has {images.channels} channels and the clean images 1: adopt with --channels rgb")
     count, shape = len(images.labels), (SIZE, SIZE, channels)
-    with npz.write(workspace.npz(cell), images.labels, shape, compression="deflated") as writer:
+    with npz.write(workspace.released(cell), images.labels, shape, compression="deflated") as writer:
         for start in _starts(images):
             batch = images.read(range(start, min(start + _BATCH, count)))
             writer.append(np.repeat(batch, channels // images.channels, axis=-1))

@@ -8,20 +8,33 @@ from __future__ import annotations
 
 import json
 from collections.abc import Hashable, Mapping
-from typing import Annotated, Any, Literal, Self, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, get_args
 
 import yaml
 from pydantic import Field, ValidationError, model_validator
 
-from corruptions.spec import strength
+from corruptions.spec import CORRUPTIONS, EXTENDED, strength
 from corruptions.table import COLUMNS
 from pipeline.benchmark_config import PHANTOM_CLIP, Benchmark
 from pipeline.errors import UserError
 from pipeline.grid import GridError, multiply_all
 from pipeline.io.records import Record, explain
 from pipeline.io.regular import read_regular
-from pipeline.parameter_types import Column, DatasetName, Drawn, Line, Positive, Profile, Seed, SourceSplit
+from pipeline.parameter_types import (
+    Column,
+    CorruptionSet,
+    DatasetName,
+    Drawn,
+    Line,
+    Positive,
+    Profile,
+    Seed,
+    SourceSplit,
+)
 from pipeline.paths import Workspace
+
+if TYPE_CHECKING:
+    from pipeline.manifest import CleanManifest
 
 Source = Literal["phantom", "medimeta", "medmnist", "imagefolder"]
 SOURCES: tuple[str, ...] = get_args(Source)
@@ -57,6 +70,9 @@ class Hub(Record):
 class Config(Record):
     """All of params.yaml.
 
+    `corruption_set` says what is built beside the seven: nothing (``core``), all that there are (``extended``), or
+    those of a list, which may be one for each data set.
+
     `allow_overlap` goes on where two splits of a data set share an image, or where one is tuned on and scored, says so
     and counts them in manifests, card and tune.json.
     """
@@ -72,6 +88,7 @@ class Config(Record):
     counts: Counts
     limit: Positive | None
     sources: dict[DatasetName, Source] = Field(default_factory=dict)
+    corruption_set: CorruptionSet = "core"
     allow_overlap: bool = False
     hub: Hub = Hub()
     benchmark: Benchmark = Benchmark()
@@ -83,6 +100,10 @@ class Config(Record):
         for name in self.sources:
             if name not in self.datasets:
                 raise ValueError(f"sources has {name!r}, which is not among datasets ({', '.join(self.datasets)})")
+        for name in self.corruption_set if isinstance(self.corruption_set, Mapping) else ():
+            if name not in self.datasets:
+                have = ", ".join(self.datasets)
+                raise ValueError(f"corruption_set has {name!r}, which is not among datasets ({have})")
         for name in self.datasets if self.profile == "modality" else ():
             if self.column(name) not in COLUMNS:
                 raise ValueError(
@@ -117,6 +138,21 @@ class Config(Record):
     def datasets_of(self, source: str) -> tuple[str, ...]:
         """Return the data sets of a source; those of `source` are what is exported and published."""
         return tuple(name for name in self.datasets if self.source_of(name) == source)
+
+    def chosen(self, dataset: str) -> tuple[str, ...]:
+        """Return the corruptions that `corruption_set` names for a data set, in the table's order."""
+        if isinstance(self.corruption_set, str):
+            return EXTENDED if self.corruption_set == "extended" else ()
+        by_dataset = self.corruption_set if isinstance(self.corruption_set, Mapping) else {dataset: self.corruption_set}
+        return tuple(name for name in (*CORRUPTIONS, *EXTENDED) if name in by_dataset.get(dataset, ()))
+
+    def extended(self, dataset: str) -> tuple[str, ...]:
+        """Return the corruptions of a data set that are built beside the seven."""
+        return tuple(name for name in self.chosen(dataset) if name in EXTENDED)
+
+    def corruptions(self, dataset: str) -> tuple[str, ...]:
+        """Return all corruptions that are built of a data set: the seven, then others in the table's order."""
+        return (*CORRUPTIONS, *self.extended(dataset))
 
     def count(self, dataset: str, split: str) -> int | None:
         """Return how many images of a split of a data set's source are taken; None for all."""
@@ -171,6 +207,22 @@ def home(config: Config, workspace: Workspace, dataset: str) -> Workspace:
     collection = next((name for name, names in config.benchmark.collections.items() if dataset in names), None)
     folder = config.benchmark.workspaces.get(collection or "")
     return workspace if folder is None else Workspace(workspace.root / folder)
+
+
+def home_config(config: Config, workspace: Workspace, clean: CleanManifest) -> Config | None:
+    """Return the params.yaml that a scored data set was built by; None if it was adopted or has none beside it."""
+    source = home(config, workspace, clean.dataset)
+    if clean.is_adopted or not source.params.is_file():
+        return None
+    return config if source is workspace else read_config(source)
+
+
+def scored_corruptions(config: Config, workspace: Workspace, clean: CleanManifest) -> tuple[str, ...]:
+    """Return the corruptions of a scored data set: its own if it was adopted, else those that were built of it."""
+    if clean.corruptions is not None:
+        return clean.corruptions
+    built_by = home_config(config, workspace, clean)
+    return CORRUPTIONS if built_by is None else built_by.corruptions(clean.dataset)
 
 
 def read_config(workspace: Workspace) -> Config:

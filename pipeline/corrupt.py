@@ -3,6 +3,8 @@
 Reads data/MediMeta-C/<dataset>/<val|test>/clean.npz and writes <corruption>_severity_<1..5>.npz beside each. The
 bytes depend on nothing but the clean images, the severity table and params.yaml: not on workers, batch or machine.
 `dvc repro` runs this for every data set and corruption; --all does so without DVC, here or on a dask cluster.
+Corruptions that corruption_set of params.yaml adds to the seven lie in data/MediMeta-C-extended; --extended makes those
+that are not there yet and removes those that are no longer chosen.
 """
 
 from __future__ import annotations
@@ -21,9 +23,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from corruptions.api import sweep as sweep_severities
-from corruptions.spec import CORRUPTIONS, SEVERITIES, DrawKey, strength
+from corruptions.spec import CORRUPTIONS, EXTENDED, SEVERITIES, DrawKey, strength
 from corruptions.table import BYTES_VERSION
-from pipeline import manifest
+from pipeline import extended, manifest
 from pipeline.cell import RELEASED, Cell
 from pipeline.config import Config, read_config
 from pipeline.errors import UserError
@@ -71,13 +73,18 @@ def corrupt(
     """Write the ten files of `dataset` under `corruption`, then their manifest, which is returned."""
     execution = execution or Execution()
     config.check_dataset(dataset)
-    if corruption not in CORRUPTIONS:
-        raise UserError(f"no corruption {corruption!r}; have {', '.join(CORRUPTIONS)}")
+    if corruption not in config.corruptions(dataset):
+        have = f"have {', '.join(config.corruptions(dataset))}"
+        if corruption in EXTENDED:
+            raise UserError(f"corruption_set of params.yaml does not add {corruption} to {dataset}; {have}")
+        raise UserError(f"no corruption {corruption!r}; {have}")
     clean = manifest.read_clean(workspace, dataset)
     column = config.column(dataset)
     strengths = [strength(corruption, k, profile=config.profile, column=column) for k in SEVERITIES]
     if execution.backend == "cpu":
         _compile(strengths[0].kernel)
+    if corruption in EXTENDED:
+        extended.record(workspace, dataset, corruption, None)
     cells = {
         split: _corrupt_split(workspace, dataset, split, corruption, config, clean, execution) for split in RELEASED
     }
@@ -95,6 +102,8 @@ def corrupt(
         cells=cells,
     )
     manifest.write(workspace, result)
+    if corruption in EXTENDED:
+        extended.record(workspace, dataset, corruption, extended.key(workspace, config, dataset, corruption))
     return result
 
 
@@ -178,9 +187,31 @@ def task(root: str, dataset: str, corruption: str, options: dict[str, Any]) -> d
     return result.model_dump(mode="json")
 
 
-def _corrupt_all(workspace: Workspace, scheduler: str | None, execution: Execution) -> None:
-    config = read_config(workspace)
-    tasks = [(dataset, corruption) for dataset in config.datasets for corruption in CORRUPTIONS]
+def _extend(workspace: Workspace, config: Config, scheduler: str | None, execution: Execution) -> None:
+    """Bring the extended tree to what corruption_set chooses, and say what that took."""
+    removed = extended.remove_others(workspace, config)
+    chosen = [(dataset, corruption) for dataset in config.datasets for corruption in config.extended(dataset)]
+    tasks = [pair for pair in chosen if not extended.is_current(workspace, config, *pair)]
+    _corrupt_tasks(workspace, config, tasks, scheduler, execution)
+    _report("removed", removed)
+    _report("made", [" ".join(pair) for pair in tasks])
+    print(f"extended: {len(chosen) - len(tasks)} of {len(chosen)} were there")
+
+
+def _report(verb: str, names: Sequence[str]) -> None:
+    if names:
+        print(f"extended: {verb} {', '.join(names[:8])}" + (f" and {len(names) - 8} more" if names[8:] else ""))
+
+
+def _corrupt_tasks(
+    workspace: Workspace,
+    config: Config,
+    tasks: Sequence[tuple[str, str]],
+    scheduler: str | None,
+    execution: Execution,
+) -> None:
+    if not tasks:
+        return
     with progress(total=len(tasks), unit="task", desc="corrupt") as bar:
         if scheduler is None:
             for dataset, corruption in tasks:
@@ -194,28 +225,32 @@ def _corrupt_all(workspace: Workspace, scheduler: str | None, execution: Executi
             dataset, corruption = map(str, task_done)
             if manifest.read_corruption(workspace, dataset, corruption).model_dump(mode="json") != result:
                 raise UserError(f"a worker's manifest of {dataset}, {corruption} is not the one on this disk")
+            if corruption in EXTENDED and not extended.is_current(workspace, config, dataset, corruption):
+                raise UserError(f"a worker made {dataset}, {corruption} with other code than this machine has")
             bar.update()
 
 
 def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = command_line.parser(__doc__)
     parser.add_argument("--dataset", help="one of params.yaml's data sets")
-    parser.add_argument("--corruption", choices=CORRUPTIONS)
+    parser.add_argument("--corruption", choices=(*CORRUPTIONS, *EXTENDED), metavar="NAME", help="of the table")
     parser.add_argument("--all", action="store_true", help="every data set under every corruption")
+    parser.add_argument("--extended", action="store_true", help="those that corruption_set adds, as far as need be")
     parser.add_argument("--backend", default="cpu", choices=BACKENDS)
     parser.add_argument("--device", help="where the backend gpu works, such as cuda:1 (default: the first GPU)")
     parser.add_argument("--batch", type=command_line.positive, default=BATCH, help=f"images a task (default: {BATCH})")
-    parser.add_argument("--backend-parallel", default="joblib", choices=("joblib", "dask"), help="how --all is spread")
+    parser.add_argument("--backend-parallel", default="joblib", choices=("joblib", "dask"), help="how work is spread")
     parser.add_argument("--scheduler", help="address of the dask cluster, such as tcp://10.0.0.1:8786")
     command_line.add_workers(parser)
     all_cores = parser.get_default("workers")
     parser.set_defaults(workers=None)
     args = parser.parse_args(argv)
-    if (bool(args.dataset), bool(args.corruption)) != (not args.all,) * 2:
-        parser.error("name both --dataset and --corruption, or only --all")
+    whole = args.all or args.extended
+    if (bool(args.dataset), bool(args.corruption)) != (not whole,) * 2 or (args.all and args.extended):
+        parser.error("name both --dataset and --corruption, or only --all or --extended")
     on_cluster = args.backend_parallel == "dask"
-    if on_cluster != bool(args.scheduler) or (on_cluster and not args.all):
-        parser.error("--all, --backend-parallel dask and --scheduler go together")
+    if on_cluster != bool(args.scheduler) or (on_cluster and not whole):
+        parser.error("--all or --extended, --backend-parallel dask and --scheduler go together")
     # On a cluster a task has one thread unless told otherwise, since a dask worker runs several tasks at once.
     args.workers = args.workers or (1 if on_cluster else all_cores)
     return args
@@ -228,10 +263,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     def run() -> None:
         workspace = Workspace(args.root.resolve())
         execution = Execution(args.backend, args.device, args.workers, args.batch)
+        config = read_config(workspace)
         if args.all:
-            _corrupt_all(workspace, args.scheduler, execution)
-        else:
-            corrupt(workspace, args.dataset, args.corruption, read_config(workspace), execution)
+            seven = [(dataset, corruption) for dataset in config.datasets for corruption in CORRUPTIONS]
+            _corrupt_tasks(workspace, config, seven, args.scheduler, execution)
+        if args.extended or (args.all and (any(map(config.extended, config.datasets)) or workspace.extended.exists())):
+            _extend(workspace, config, args.scheduler, execution)
+        if args.dataset:
+            corrupt(workspace, args.dataset, args.corruption, config, execution)
 
     return command_line.run(run)
 

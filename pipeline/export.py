@@ -14,7 +14,6 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from corruptions.spec import CORRUPTIONS
 from pipeline import manifest
 from pipeline.cell import CLEAN, Cell
 from pipeline.config import Config, read_config
@@ -35,10 +34,9 @@ _SAVE_EVERY = 5.0  # seconds of work that a killed export may have to do again
 
 def export(workspace: Workspace, config: Config, *, workers: int, gallery: Path | None = None) -> None:
     """Write the export of params.yaml's data sets and its record; `gallery` is a picture for the card."""
-    names = config.datasets_of(config.source)
-    if left_out := [name for name in config.datasets if name not in names]:
+    if left_out := [name for name in config.datasets if name not in config.datasets_of(config.source)]:
         command_line.warn(f"export: {', '.join(left_out)} are left out: a repository has one source, {config.source}")
-    build = read_build(workspace, names)
+    build = read_build(workspace, config)
     for warning in warnings_of_own(workspace, build):
         command_line.warn(f"warning: {warning}")
     entries = _cells(workspace, build, _previous(workspace), workers)
@@ -87,8 +85,9 @@ def _save(workspace: Workspace, entries: Entries, build: str | None) -> None:
 
 
 def _manifests(workspace: Workspace, build: Build) -> Entries:
-    names = (CLEAN, *CORRUPTIONS)
-    paths = [workspace.manifest(dataset.name, name) for dataset in build.datasets for name in names]
+    paths = [
+        workspace.manifest(dataset.name, name) for dataset in build.datasets for name in (CLEAN, *dataset.corrupted)
+    ]
     return {path.relative_to(workspace.root).as_posix(): _entry(path) for path in paths}
 
 

@@ -1,4 +1,4 @@
-"""Draw the pictures: for each data set one image under every corruption and severity, and one overview.
+"""Draw the pictures: for each data set one image under every corruption and severity, and one overview of the seven.
 
 Rows are corruptions, columns the clean image and severities 1 to 5; data/gallery/<dataset>.png, docs/gallery.png.
 """
@@ -14,7 +14,7 @@ from PIL import Image, ImageDraw, ImageFont
 from corruptions.spec import CORRUPTIONS, SEVERITIES
 from pipeline import manifest
 from pipeline.cell import SIZE, Cell
-from pipeline.config import read_config
+from pipeline.config import Config, read_config
 from pipeline.io import npz
 from pipeline.io.atomic import atomic_write
 from pipeline.paths import Workspace
@@ -29,18 +29,19 @@ _OVERVIEW_SEVERITY = 4
 _OVERVIEW_SIDE = 128  # the sheets of single data sets are not scaled: half size would hide pixelate
 
 
-def gallery(workspace: Workspace, datasets: Sequence[str]) -> None:
+def gallery(workspace: Workspace, config: Config) -> None:
     """Write data/gallery/<dataset>.png for each data set, and docs/gallery.png."""
+    datasets = config.datasets
     for dataset in progress(datasets, unit="picture", desc="gallery"):
         rows = [
             [
                 _picture(workspace, Cell(dataset, "test")),
                 *(_picture(workspace, Cell(dataset, "test", corruption, severity)) for severity in SEVERITIES),
             ]
-            for corruption in CORRUPTIONS
+            for corruption in config.corruptions(dataset)
         ]
         columns = ["clean", *(f"severity {k}" for k in SEVERITIES)]
-        sheet = _sheet(rows, [c.replace("_", " ") for c in CORRUPTIONS], columns, side=SIZE)
+        sheet = _sheet(rows, [c.replace("_", " ") for c in config.corruptions(dataset)], columns, side=SIZE)
         _save(sheet, workspace, f"data/gallery/{dataset}.png")
     rows = [
         [
@@ -86,7 +87,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the stage from a command line."""
     parser = command_line.parser(__doc__)
     args = parser.parse_args(argv)
-    return command_line.run(lambda: gallery(Workspace(args.root), read_config(Workspace(args.root)).datasets))
+    return command_line.run(lambda: gallery(Workspace(args.root), read_config(Workspace(args.root))))
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import AfterValidator, Field
 
-from corruptions.spec import CORRUPTIONS, Strength
+from corruptions.spec import Strength
 from pipeline.cell import CLEAN, Cell
 from pipeline.errors import UserError
 from pipeline.io.checksums import file_checksum
@@ -76,11 +76,6 @@ class CleanManifest(Record):
     def is_adopted(self) -> bool:
         """Whether others made the corrupted images, so that nothing here can make them."""
         return self.corruptions is not None
-
-    @property
-    def corruption_names(self) -> tuple[str, ...]:
-        """The data set's corruptions: its own if it was adopted, else this project's."""
-        return CORRUPTIONS if self.corruptions is None else self.corruptions
 
     def split(self, name: str) -> ArraysEntry:
         """Return the entry of a split; UserError if there is none."""
@@ -153,8 +148,13 @@ def read_corruption(workspace: Workspace, dataset: str, corruption: str) -> Corr
 
 def write(workspace: Workspace, manifest: Manifest, *, name: str | None = None) -> None:
     """Write a manifest, whole or absent, the same text for the same value; `name` is ``prepared`` or its own."""
-    own = manifest.corruption if isinstance(manifest, CorruptionManifest) else CLEAN
-    write_record(workspace.manifest(manifest.dataset, name or own), manifest)
+    if isinstance(manifest, CleanManifest):
+        path = workspace.manifest(manifest.dataset, name or CLEAN)
+    elif manifest.source is None:
+        path = workspace.manifest(manifest.dataset, manifest.corruption)
+    else:
+        path = workspace.released_manifest(manifest.dataset, manifest.corruption)  # adopted, beside the clean ones
+    write_record(path, manifest)
 
 
 def clean_entry(labels: NDArray[np.int64], class_names: Sequence[str], checksums: Checksums) -> ArraysEntry:
@@ -166,7 +166,8 @@ def clean_entry(labels: NDArray[np.int64], class_names: Sequence[str], checksums
 def build_checksum(workspace: Workspace) -> str:
     """Return one SHA-256 over all data sets' manifests: the name of a build."""
     digest = hashlib.sha256()
-    for path in sorted(workspace.manifests.glob("*/*.json")):
+    paths = [*workspace.manifests.glob("*/*.json"), *workspace.extended_manifests.glob("*/*.json")]
+    for path in sorted(path for path in paths if path != workspace.extended_record):
         digest.update(f"{path.relative_to(workspace.manifests).as_posix()}\n".encode())
         digest.update(bytes.fromhex(file_checksum(path)))
     return digest.hexdigest()

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, PlainSerializer, PlainValidator
 from pydantic_core import PydanticCustomError
 
-from corruptions.spec import CORRUPTIONS, PROFILES
+from corruptions.spec import CORRUPTIONS, EXTENDED, PROFILES
 from corruptions.table import COLUMNS
 from pipeline.paths import checked_model, checked_name
 
@@ -36,7 +36,13 @@ WeightsName = Annotated[str, AfterValidator(lambda name: name if _PINNED.fullmat
 
 Line = Annotated[str, AfterValidator(lambda text: _line(text))]
 Column = Annotated[str, AfterValidator(lambda name: _one_of(name, tuple(COLUMNS)))]
-Corruption = Annotated[str, AfterValidator(lambda name: _one_of(name, CORRUPTIONS))]
+Corruption = Annotated[str, AfterValidator(lambda name: _one_of(name, (*CORRUPTIONS, *EXTENDED)))]
+CorruptionSet = Annotated[
+    str | tuple[str, ...] | Mapping[str, tuple[str, ...]],
+    PlainValidator(lambda value: _corruption_set(value)),
+    PlainSerializer(lambda value: value, return_type=object),
+]
+"""``core``, ``extended``, names of corruptions, or such names by data set."""
 Profile = Annotated[str, AfterValidator(lambda name: _one_of(name, PROFILES))]
 
 
@@ -50,3 +56,26 @@ def _one_of(value: str, choices: Sequence[str]) -> str:
     if value not in choices:
         raise PydanticCustomError("literal_error", "", {"expected": ", ".join(choices)})
     return value
+
+
+def _corruption_set(value: object) -> str | tuple[str, ...] | dict[str, tuple[str, ...]]:
+    if value in ("core", "extended"):
+        return str(value)
+    if isinstance(value, dict) and value:
+        return {dataset: _names(names, f"of {dataset} ") for dataset, names in value.items()}
+    if isinstance(value, list | tuple):
+        return _names(value)
+    raise ValueError(f"must be core, extended, a list of corruptions, or such lists by data set, not {value!r}")
+
+
+def _names(value: object, owner: str = "") -> tuple[str, ...]:
+    """Return a list of corruptions; ValueError if it is none, has no name, an unknown one, or one twice."""
+    choices = (*CORRUPTIONS, *EXTENDED)
+    if not isinstance(value, list | tuple) or not value:
+        raise ValueError(f"{owner}must be a list of at least one corruption, not {value!r}")
+    for name in value:
+        if name not in choices:
+            raise ValueError(f"{owner}has {name!r}, which is no corruption; have {', '.join(choices)}")
+        if value.count(name) > 1:
+            raise ValueError(f"{owner}names {name} twice")
+    return tuple(value)

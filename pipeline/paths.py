@@ -5,6 +5,9 @@ The released tree holds folders of data sets and nothing else, since readers lis
     data/MediMeta-C/<dataset>/<val|test>/clean.npz
     data/MediMeta-C/<dataset>/<val|test>/<corruption>_severity_<1..5>.npz
 
+Corruptions of the extended set, which `corruption_set` of params.yaml adds, lie in a tree of their own that is laid out
+alike, ``data/MediMeta-C-extended``; those of an adopted data set lie with its others.
+
 Each npz has ``images`` uint8 (N, 224, 224, C) and ``labels`` int64 (N,). C is 3, or with ``channels: native`` 1 for
 grey data sets. Beside the released tree, out of the way of its readers::
 
@@ -16,6 +19,7 @@ grey data sets. Beside the released tree, out of the way of its readers::
     data/predictions/<model>/record.json                   the model, its prompts, the versions
     data/predictions/<model>/<dataset>/<split>/<cell>.npz  logits float32 (N, K), labels and indices int64 (N,)
     manifests/<dataset>/<clean|prepared|corruption>.json   in git: checksums, counts and parameters
+    manifests/MediMeta-C-extended/<dataset>/<corruption>.json, built.json    the same of the extended set, and its keys
     metrics/, reports/                                     what verify, export, publish, score and report write
 """
 
@@ -24,6 +28,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from corruptions.spec import EXTENDED
 from pipeline.cell import PREPARED, RELEASED, Cell
 from pipeline.errors import UserError
 
@@ -61,9 +66,12 @@ class Workspace:
         self.root = Path(root)
         self.params = self.root / "params.yaml"
         self.release = self.root / "data" / "MediMeta-C"
+        self.extended = self.root / "data" / "MediMeta-C-extended"
         self.prepared = self.root / "data" / "prepared"
         self.export = self.root / "data" / "export"
         self.manifests = self.root / "manifests"
+        self.extended_manifests = self.manifests / self.extended.name  # which can be no data set's name
+        self.extended_record = self.extended_manifests / "built.json"
         self.metrics = self.root / "metrics"
         self.reports = self.root / "reports"
         self.export_record = self.metrics / "export.json"
@@ -81,11 +89,15 @@ class Workspace:
         """
         dataset = checked_name(cell.dataset)
         if cell.split in RELEASED:
-            return self.release / dataset / cell.split / f"{cell.name}.npz"
+            return self.extended / cell.path if self._is_extended(dataset, cell.corruption) else self.released(cell)
         if cell.split in PREPARED and cell.is_clean:
             return self.prepared / dataset / f"{cell.split}.npz"
         choices = RELEASED + PREPARED if cell.is_clean else RELEASED
         raise UserError(f"no split {cell.split!r} of {cell.name}; have {', '.join(choices)}")
+
+    def released(self, cell: Cell) -> Path:
+        """Return the npz file of a cell in the released tree, whatever its corruption is called."""
+        return self.release / checked_name(cell.dataset) / cell.split / f"{cell.name}.npz"
 
     def rows(self, dataset: str) -> Path:
         """Return the table of every prepared image: split, index, label, image_id."""
@@ -97,6 +109,15 @@ class Workspace:
 
     def manifest(self, dataset: str, name: str) -> Path:
         """Return the manifest of ``clean``, ``prepared`` or one corruption."""
+        is_extended = self._is_extended(checked_name(dataset), name)
+        return (self.extended_manifests if is_extended else self.manifests) / dataset / f"{name}.json"
+
+    def _is_extended(self, dataset: str, corruption: str) -> bool:
+        """Say whether a corruption is of the extended set, and not one that an adopted data set came with."""
+        return corruption in EXTENDED and not self.released_manifest(dataset, corruption).is_file()
+
+    def released_manifest(self, dataset: str, name: str) -> Path:
+        """Return the manifest of what lies in the released tree, whatever its corruption is called."""
         return self.manifests / checked_name(dataset) / f"{name}.json"
 
     def model(self, name: str) -> Path:

@@ -239,7 +239,7 @@ def _run(args: argparse.Namespace) -> None:
         message, kind, record_name = f"{name}{f', {args.tag}' if args.tag else ''}", "model", "publish-adapter.json"
     else:
         check_verified(workspace)
-        build = read_build(workspace, config.datasets_of(config.source))
+        build = read_build(workspace, config)
         check_name(args.repo, synthetic=build.synthetic, force=args.force)
         files = dataset_files(workspace, build, args.repo, workers=args.workers)
         message, kind, record_name = _message(build, args.tag), "dataset", "publish.json"

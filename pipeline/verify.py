@@ -19,12 +19,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from corruptions.api import corrupt
-from corruptions.spec import CORRUPTIONS, SEVERITIES, strength
+from corruptions.spec import SEVERITIES, strength
 from corruptions.table import BYTES_VERSION
 from pipeline import manifest
 from pipeline.cell import CLEAN, RELEASED, SIZE, Cell, cells_of
 from pipeline.config import Config, read_config
 from pipeline.errors import UserError
+from pipeline.extended import ABOUT
 from pipeline.hub.build import source_ids
 from pipeline.hub.records import VerifyRecord
 from pipeline.io import npz
@@ -63,12 +64,15 @@ class Checked:
 
 def verify(workspace: Workspace, config: Config, *, workers: int) -> Checked:
     """Check every file of the release against its manifest and its clean images; never stop at a finding."""
-    total = _check_tree(workspace, config)
+    total = Checked()
+    for tree in (workspace.release, workspace.extended):
+        total.add(_check_tree(workspace, config, tree))
     checks: list[Callable[[], Checked]] = []
     for dataset in config.datasets:
         for split in RELEASED:
             checks.append(partial(_check_clean, workspace, config, dataset, split))
-            checks += [partial(_check_corruption, workspace, config, dataset, split, name) for name in CORRUPTIONS]
+            check = partial(_check_corruption, workspace, config, dataset, split)
+            checks += [partial(check, name) for name in config.corruptions(dataset)]
     with progress(total=len(checks), unit="part", desc="verify") as bar:
         for checked in ordered(lambda check: check(), checks, workers=workers):
             total.add(checked)
@@ -76,14 +80,21 @@ def verify(workspace: Workspace, config: Config, *, workers: int) -> Checked:
     return total
 
 
-def _check_tree(workspace: Workspace, config: Config) -> Checked:
-    """Name what lies in the released tree and is not part of it."""
+def _check_tree(workspace: Workspace, config: Config, tree: Path) -> Checked:
+    """Name what lies in the released tree, or in that of the extended set, and is not part of it."""
     checked = Checked()
-    expected = {cell.path for dataset in config.datasets for split in RELEASED for cell in cells_of(dataset, split)}
+    cells = (
+        cell
+        for dataset in config.datasets
+        for split in RELEASED
+        for cell in cells_of(dataset, split, config.corruptions(dataset))
+    )
+    expected = {cell.path for cell in cells if workspace.npz(cell).is_relative_to(tree)}
+    expected |= {ABOUT} if tree == workspace.extended else set()
     folders = {str(parent) for path in expected for parent in Path(path).parents}
     earlier = set()
-    for path in sorted(workspace.release.rglob("*")):
-        name = path.relative_to(workspace.release).as_posix()
+    for path in sorted(tree.rglob("*")):
+        name = path.relative_to(tree).as_posix()
         dataset = name.partition("/")[0]
         if is_temporary(path):
             checked.findings.append(f"{path}: left by an interrupted run; delete it")
@@ -92,7 +103,7 @@ def _check_tree(workspace: Workspace, config: Config) -> Checked:
         elif name not in (folders if path.is_dir() else expected) and (name == dataset or dataset in config.datasets):
             checked.findings.append(f"{path}: not part of the release; delete it, since readers list the folders")
     checked.warnings += [
-        f"{workspace.release / dataset}: not among params.yaml's data sets, and left alone; readers list it"
+        f"{tree / dataset}: not among params.yaml's data sets, and left alone; readers list it"
         for dataset in sorted(earlier)
     ]
     return checked
@@ -157,7 +168,7 @@ def _check_corruption(workspace: Workspace, config: Config, dataset: str, split:
             similarities.append(np.mean(comparison.similarities, axis=0))
     if len(similarities) == len(SEVERITIES) and is_out_of_order(np.array(similarities)):
         listed = ", ".join(f"{full:.4f}" for full, _ in similarities)
-        folder = workspace.release / dataset / split
+        folder = workspace.npz(cells[0]).parent
         checked.warnings.append(f"{folder}: {corruption} does not grow with severity (mean SSIM {listed})")
     return checked
 

@@ -23,6 +23,7 @@ CARRIERS = (
     "pipeline.cell",
     "pipeline.config",
     "pipeline.errors",
+    "pipeline.extended",
     "pipeline.grid",
     "pipeline.io.atomic",
     "pipeline.io.checksums",
@@ -39,6 +40,9 @@ CARRIERS = (
 
 UNUSED = ("corruptions.augment", "corruptions.gpu", "corruptions.literature")
 """Backends that no stage of dvc.yaml runs: its commands name no backend, so that they run the CPU's."""
+
+EXTENDED = ("extend", "verify", "predict", "report")
+"""Stages that may make cells of the extended set; the others, and `corrupt` and `tune` above all, never do."""
 
 LOADED = {
     "corruptions.api": ("corruptions.cpu",),
@@ -98,7 +102,10 @@ def closure(stage: str) -> set[str]:
             continue
         modules.add(module)
         waiting |= graph().find_modules_directly_imported_by(module)
-        waiting |= {m for package in LOADED.get(module, ()) for m in graph().modules if inside(m, (package,))}
+        loaded = LOADED.get(module, ())
+        if module == "corruptions.api" and stage in EXTENDED:
+            loaded = (*loaded, "corruptions.extended.cpu")
+        waiting |= {m for package in loaded for m in graph().modules if inside(m, (package,))}
     return modules
 
 
@@ -143,7 +150,7 @@ def test_a_stage_that_reads_the_table_has_it_among_its_parameters(name: str) -> 
     named = {path for entry in stage.get("params", ()) if isinstance(entry, dict) for path in entry}
     reads_it = TABLE in closure(name)
     depends = "corruptions/table.py" in named or REPOSITORY / "corruptions" in code_deps(stage)
-    writes_arrays = name in ("prepare", "corrupt", "verify", "tune")
+    writes_arrays = name in ("prepare", "corrupt", "extend", "verify", "tune")
     assert depends or not (reads_it and writes_arrays)
 
 

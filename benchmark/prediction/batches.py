@@ -38,11 +38,18 @@ class Cells:
     """
 
     def __init__(
-        self, workspace: Workspace, dataset: str, split: str, *, backend: str = "files", device: str | None = None
+        self,
+        workspace: Workspace,
+        dataset: str,
+        split: str,
+        corruptions: Sequence[str],
+        *,
+        backend: str = "files",
+        device: str | None = None,
     ) -> None:
-        """Open the cells; those of an adopted data set, which no backend can make, are read from its files.
+        """Open the cells, clean and of all `corruptions`; those of an adopted data set are read from its files.
 
-        The parameters of the draws stand in the params.yaml beside the data.
+        No backend can make these. The parameters of the draws stand in the params.yaml beside the data.
         """
         clean = manifest.read_clean(workspace, dataset)
         entry = clean.split(split)
@@ -58,9 +65,9 @@ class Cells:
             raise UserError(f"{path} has other labels than its manifest; make it anew")
         manifests = {}
         if self._options["backend"] == "files":
-            manifests = {name: manifest.read_corruption(workspace, dataset, name) for name in clean.corruption_names}
+            manifests = {name: manifest.read_corruption(workspace, dataset, name) for name in corruptions}
         self.checksums: dict[Cell, str] = {}
-        for cell in cells_of(dataset, split, clean.corruption_names):
+        for cell in cells_of(dataset, split, corruptions):
             if cell.is_clean:
                 self.checksums[cell] = entry.images
             elif manifests:

@@ -27,8 +27,9 @@ from benchmark.prediction.logits import Logits, stored_key, write_logits
 from benchmark.prediction.processes import Shard
 from benchmark.prediction.records import FileDescription, ModelDescription, PredictionRecord
 from benchmark.tuning.records import HEADS, ProbeRecord, TuneRecord
+from pipeline import manifest
 from pipeline.cell import Cell
-from pipeline.config import Config, home
+from pipeline.config import Config, home, scored_corruptions
 from pipeline.errors import UserError
 from pipeline.io.records import write_record
 from pipeline.paths import Workspace
@@ -89,7 +90,8 @@ class Predictor:
         classifier = self.classifier(dataset)
         device = str(self.model.device) if self.backend == "gpu" else None
         source = home(self.config, self.workspace, dataset)
-        cells = Cells(source, dataset, self.split, backend=self.backend, device=device)
+        corruptions = scored_corruptions(self.config, self.workspace, manifest.read_clean(source, dataset))
+        cells = Cells(source, dataset, self.split, corruptions, backend=self.backend, device=device)
         mine = list(cells.checksums)[shard[0] :: shard[1]]
         keys = {cell: self._key(classifier, cells.checksums[cell]) for cell in mine}
         left = {cell: key for cell, key in keys.items() if stored_key(self._path(cell)) != key}

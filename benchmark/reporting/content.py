@@ -15,6 +15,7 @@ from benchmark.reporting import figures, provenance, style, tables, tuned_grid
 from benchmark.reporting.examples import SEVERITY, Example
 from benchmark.reporting.figures import Interval, Looks
 from benchmark.reporting.tables import Cell, slug
+from benchmark.scoring import cube as cubes
 from benchmark.scoring import metrics
 from benchmark.scoring.aggregation import by_modality, defined_mean
 from benchmark.scoring.records import ScoreName, ScoresRecord
@@ -23,6 +24,7 @@ from pipeline import datasets
 FORESTS: dict[ScoreName, str] = {
     "mce": "mCE ↓",
     "mce_held_out": "mCE on held-out corruptions ↓",
+    "mce_set": "mCE of the corruption set ↓",
     "clean_error": "Clean error, % ↓",
 }
 
@@ -71,10 +73,13 @@ class Content:
 
     def __init__(self, scores: ScoresRecord, cube: xr.Dataset, examples: Sequence[Example]) -> None:
         self.scores, self.examples, self.example_severity = scores, examples, SEVERITY
-        self._cube = cube
-        self._error, self._ce = tables.percentages(cube, scores.baseline)
+        self._cube = cubes.core(cube)
+        self._parts = {"": self._cube}
+        if (extended := cubes.extended(cube)) is not None:
+            self._parts[tables.EXTENDED] = extended
+        self._error, self._ce = tables.percentages(self._cube, scores.baseline)
         self.titles = _titles(scores)
-        grid = tuned_grid.tuned_grid(cube, scores)
+        grid = tuned_grid.tuned_grid(self._cube, scores)
         shown = tuned_grid.representatives(grid, scores) if grid else list(scores.models)
         self.shown = {model: self.titles[model] for model in shown}
         self.baseline = scores.published.title if scores.published else self.titles[scores.baseline]
@@ -121,6 +126,14 @@ class Content:
         for collection, names in self.scores.collections.items():
             yield collection if len(self.scores.collections) > 1 else "", list(names)
 
+    def _parts_of_collections(self) -> Iterator[tuple[str, str, list[str]]]:
+        """Yield what `_collections` does, of the seven and then of the extended set where it has some, named first."""
+        for part, cube in self._parts.items():
+            for collection, names in self._collections():
+                having = [name for name in names if not part or cube.present.sel(dataset=name).any()]
+                if having:
+                    yield part, collection, having
+
     def _by_model(self, values: xr.DataArray) -> dict[str, Any]:
         """Return each model's part of an array, by its title."""
         return {title: values.sel(model=model).values for model, title in self.shown.items()}
@@ -136,26 +149,27 @@ class Content:
         return draw(slug("scores"), "Scores with 95 % intervals", figures.forest, panels, marks=marks, looks=self.looks)
 
     def _heat_maps(self) -> Iterator[Drawing]:
-        top = style.ceiling(self._ce.values.ravel())
-        for collection, names in self._collections():
+        for part, collection, names in self._parts_of_collections():
+            error, ce = tables.percentages(self._parts[part], self.scores.baseline)
+            top = style.ceiling(ce.values.ravel())
             for name, title, values, darkest in (
-                ("errors", "Error by data set and corruption, %", self._error, self.error_top),
-                ("ce", f"CE by data set and corruption, base = 100; the darkest red is {top:g}", self._ce, top),
+                ("errors", "Error by data set and corruption, %", error, self.error_top),
+                ("ce", f"CE by data set and corruption, base = 100; the darkest red is {top:g}", ce, top),
             ):
                 of_sets = _having(values, names)
                 yield draw(
-                    slug(name, collection),
-                    f"{title}{_of(collection)}",
+                    slug(name, collection, part),
+                    f"{title}{_of(collection)}{_of_part(part)}",
                     figures.heat_map,
                     self._by_model(of_sets.transpose(..., "dataset", "corruption")),
-                    rows=names,
+                    rows=of_sets.dataset.values.tolist(),
                     columns=_words(of_sets.corruption),
                     top=darkest,
                 )
 
     def _severity(self) -> Iterator[Drawing]:
-        for collection, names in self._collections():
-            errors = _having(self._cube.error, names)
+        for part, collection, names in self._parts_of_collections():
+            errors = _having(self._parts[part].error, names)
             panels = {}
             for name, corruption in zip(_words(errors.corruption), errors.corruption.values.tolist(), strict=True):
                 having = errors.dataset[errors.present.sel(corruption=corruption).values]
@@ -166,8 +180,8 @@ class Content:
                 title = f"{name} (held out)" if corruption in self.scores.held_out else name
                 panels[title] = self._by_model(100 * both.mean("dataset"))
             yield draw(
-                slug("severity", collection),
-                f"Error by severity, %{_of(collection)}",
+                slug("severity", collection, part),
+                f"Error by severity, %{_of(collection)}{_of_part(part)}",
                 figures.severity,
                 panels,
                 looks=self.looks,
@@ -255,3 +269,7 @@ def _words(corruptions: xr.DataArray) -> list[str]:
 
 def _of(collection: str) -> str:
     return f", {collection}" if collection else ""
+
+
+def _of_part(part: str) -> str:
+    return f", {part} set" if part else ""

@@ -13,11 +13,15 @@ import xarray as xr
 from markupsafe import Markup
 
 from benchmark.scoring.aggregation import by_modality, ce, clean_ratio, defined_mean, over_datasets
+from benchmark.scoring.cube import core, extended
 from benchmark.scoring.records import Accuracies, Estimate, ScoreName, ScoresRecord, Summary
 
 UNDEFINED = "–"
 BASE = "base = 100"
-RELATIVE = ("relative_mce", "relative_mce_pooled", "mrbe")
+EXTENDED = "extended"
+"""What titles and links call the corruptions that were built beside the seven."""
+OF_SET = ("mce_set", "relative_mce_set", "mbe_set")
+RELATIVE = ("relative_mce", "relative_mce_pooled", "relative_mce_set", "mrbe")
 
 
 class Column(NamedTuple):
@@ -94,6 +98,9 @@ MORE: dict[ScoreName, Column] = {
     "relative_mce_pooled": Column("Pooled relative mCE", BASE, "low", "Relative mCE, errors summed first."),
     "mce_trained": Column("mCE, trained", BASE, "low", "Corruptions that augmentation may draw from."),
     "mce_held_out": Column("mCE, held out", BASE, "low", "Corruptions that no tuning has seen."),
+    "mce_set": Column("mCE, corruption set", BASE, "low", "Of the corruptions that corruption_set names, apart."),
+    "relative_mce_set": Column("Relative mCE, corruption set", BASE, "low", "Relative mCE of the same."),
+    "mbe_set": Column("BE, corruption set", BASE, "low", "BE of the same."),
     "clean_ratio": Column("Clean error ratio", BASE, "low", "Clean error over the baseline's."),
     "clean_balanced_error": Column("Balanced error", "%", "low", "One minus the mean recall over classes, clean."),
     "mbe": Column("BE", BASE, "low", "Balanced error over the baseline's (Di Salvo et al. 2024)."),
@@ -178,6 +185,7 @@ def frame(scores: ScoresRecord) -> pd.DataFrame:
         | {
             f"{key}{suffix}": getattr(summary.get(key, undefined), end)
             for key in MAIN | MORE
+            if key not in OF_SET or key in summary
             for suffix, end in (("", "value"), ("_low", "low"), ("_high", "high"))
         }
         for collection, models in summaries(scores).items()
@@ -189,12 +197,14 @@ def frame(scores: ScoresRecord) -> pd.DataFrame:
 
 def paper_tables(cube: xr.Dataset, scores: ScoresRecord, labels: Mapping[str, Cell]) -> Iterator[Table]:
     """Yield errors, and ratios to the baseline's, by modality; and of each collection by data set and corruption."""
-    yield from _by_place(cube, scores, labels, "modality")
+    yield from _by_place(core(cube), scores, labels, "modality")
     for collection, names in scores.collections.items():
         of_collection = cube.sel(dataset=list(names))
         shown = collection if len(scores.collections) > 1 else ""
-        yield from _by_place(of_collection, scores, labels, "dataset", shown)
-        yield from _by_corruption(of_collection, scores, labels, shown)
+        yield from _by_place(core(of_collection), scores, labels, "dataset", shown)
+        yield from _by_corruption(core(of_collection), scores, labels, shown)
+        if (part := extended(of_collection)) is not None:
+            yield from _by_corruption(part, scores, labels, shown, EXTENDED)
 
 
 def _by_place(
@@ -224,22 +234,23 @@ def _by_place(
 
 
 def _by_corruption(
-    cube: xr.Dataset, scores: ScoresRecord, labels: Mapping[str, Cell], collection: str
+    cube: xr.Dataset, scores: ScoresRecord, labels: Mapping[str, Cell], collection: str, part: str = ""
 ) -> Iterator[Table]:
+    of = f"{_of(collection)}{f', {part} set' if part else ''}"
     names = cube.corruption.values[cube.present.any("dataset").values].tolist()
     words = [f"{c.replace('_', ' ')}{' (held out)' if c in scores.held_out else ''}" for c in names]
     columns = [Column(word, better="low") for word in words]
     columns.append(Column("mean", better="low"))
     for name, title, values in zip(
         ("errors", "ce"),
-        (f"Corrupted error by corruption{_of(collection)}, %", f"CE by corruption{_of(collection)}, {BASE}"),
+        (f"Corrupted error by corruption{of}, %", f"CE by corruption{of}, {BASE}"),
         percentages(cube, scores.baseline),
         strict=True,
     ):
         means = defined_mean(values, "dataset")
         shown = [*(means.sel(corruption=c) for c in names), over_datasets(defined_mean(values, "corruption"))]
         rows = _rows(shown, columns, labels)
-        yield Table(slug(f"{name}-by-corruption", collection), title, [MODEL, *columns], rows)
+        yield Table(slug(f"{name}-by-corruption", collection, part), title, [MODEL, *columns], rows)
 
 
 def _of(collection: str) -> str:

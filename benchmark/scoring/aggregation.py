@@ -12,6 +12,7 @@ from collections.abc import Mapping
 
 import xarray as xr
 
+from benchmark.scoring.cube import chosen, core
 from benchmark.scoring.metrics import interval
 from benchmark.scoring.records import Estimate, ScoreName, Summary
 
@@ -116,8 +117,10 @@ def over_seeds(values: xr.DataArray) -> xr.Dataset:
 def terms(cube: xr.Dataset, baseline: str) -> dict[ScoreName, xr.DataArray]:
     """Return what each score is the mean of, by data set or collection, and by corruption where that is averaged last.
 
+    Those of the set, and of held-out corruptions if some are named, are alone over what was built beside the seven.
     Corruptions that may be tuned on and held-out ones have scores of their own if there are some of each.
     """
+    every, of_set, cube = cube, chosen(cube), core(cube)
     corrupted = cube[["error", "auroc", "ece"]].mean(("corruption", "severity"))
     summed = pooled(cube)
     scores: dict[ScoreName, xr.DataArray] = {
@@ -137,12 +140,17 @@ def terms(cube: xr.Dataset, baseline: str) -> dict[ScoreName, xr.DataArray]:
         "ece_clean": 100 * cube.clean_ece,
         "ece_corrupted": 100 * corrupted.ece,
     }
-    present = set(cube.group.where(cube.present.any("dataset"), "other").values.tolist())
+    present = set(every.group.where(every.present.any("dataset"), "other").values.tolist())
     if {"trained", "held_out"} <= present:
+        by_corruption, by_corruption_pooled = ce(every, baseline), ce(pooled(every), baseline)
         for group, own, own_pooled in _BY_GROUP:
-            members = cube.corruption[cube.group == group]
-            scores[own] = scores["mce"].sel(corruption=members)
-            scores[own_pooled] = scores["mce_pooled"].sel(corruption=members)
+            members = every.corruption[every.group == group]
+            scores[own] = by_corruption.sel(corruption=members)
+            scores[own_pooled] = by_corruption_pooled.sel(corruption=members)
+    if of_set is not None:
+        scores["mce_set"] = ce(of_set, baseline)
+        scores["relative_mce_set"] = relative_ce(of_set, baseline)
+        scores["mbe_set"] = ce(of_set, baseline, "balanced_error")
     return scores
 
 

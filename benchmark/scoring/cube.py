@@ -11,12 +11,13 @@ A model has coordinates ``setting`` and ``seed`` (-1 where it was not tuned here
 ``modality``, a corruption its ``group`` (trained, held_out or other). A baseline by its published numbers is no model
 but ``base_error`` and so on, without sample. ``present`` (dataset, corruption) says which
 corruptions a data set has: where it is false everything is NaN, and where it is true NaN means undefined, which an
-error never is.
+error never is. ``extended`` and ``chosen`` are of the same form: the corruptions that were built beside the seven, and
+the set that params.yaml names; `core` and `chosen` are the cube without the rest.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 
 import pandas as pd
 import xarray as xr
@@ -28,6 +29,7 @@ from corruptions.spec import SEVERITIES
 from pipeline.cell import CLEAN
 
 CELL = ["model", "dataset", "corruption", "severity"]
+MASKS = ["present", "extended", "chosen"]
 COLUMNS = [*CELL, "metric", "value"]
 """Of the tidy table. Clean images have the corruption ``clean`` at severity 0."""
 
@@ -48,7 +50,7 @@ def combine(scores: Mapping[str, Mapping[str, xr.Dataset]], grid: Grid) -> xr.Da
 def tidy(cube: xr.Dataset) -> pd.DataFrame:
     """Return the point estimates with one row a model, data set, corruption, severity and metric."""
     point = cube.isel(sample=0, drop=True) if "sample" in cube.dims else cube
-    point = point.drop_vars(["setting", "seed", "collection", "modality", "group", "present"])
+    point = point.drop_vars(["setting", "seed", "collection", "modality", "group", *MASKS])
     clean = point[[f"clean_{name}" for name in METRICS]].rename({f"clean_{name}": name for name in METRICS})
     cells = xr.concat(
         [clean.expand_dims(corruption=[CLEAN], severity=[0]), point[list(METRICS)]], "corruption", join="outer"
@@ -85,7 +87,9 @@ def _labelled(scores: xr.Dataset, grid: Grid) -> xr.Dataset:
         collection=("dataset", [collection[name] for name in grid.datasets]),
         modality=("dataset", [dataset.modality for dataset in datasets]),
         group=("corruption", [group.get(name, "other") for name in grid.corruptions]),
-        present=(("dataset", "corruption"), [[c in d.corruptions for c in grid.corruptions] for d in datasets]),
+        present=_mask(grid, [dataset.corruptions for dataset in datasets]),
+        extended=_mask(grid, [dataset.extended for dataset in datasets]),
+        chosen=_mask(grid, [dataset.chosen for dataset in datasets]),
     )
     cube = cube.transpose(*CELL, "sample", missing_dims="ignore")
     if grid.published is not None:
@@ -94,6 +98,34 @@ def _labelled(scores: xr.Dataset, grid: Grid) -> xr.Dataset:
         more = f" and {len(holes) - 1} more have" if holes[1:] else " has"
         raise ValueError(f"{holes[0]}{more} no error, and a hole is never averaged over")
     return cube
+
+
+def _mask(grid: Grid, by_dataset: Sequence[Collection[str]]) -> tuple[tuple[str, str], list[list[bool]]]:
+    return ("dataset", "corruption"), [[name in names for name in grid.corruptions] for names in by_dataset]
+
+
+def core(cube: xr.Dataset) -> xr.Dataset:
+    """Return the cube without the corruptions that were built beside the seven."""
+    return _part(cube, ~cube.extended)
+
+
+def extended(cube: xr.Dataset) -> xr.Dataset | None:
+    """Return the cube with the corruptions that were built beside the seven alone; None if there are none."""
+    return _part(cube, cube.extended) if bool(cube.extended.any()) else None
+
+
+def chosen(cube: xr.Dataset) -> xr.Dataset | None:
+    """Return the cube with the corruptions that `corruption_set` of params.yaml names alone; None if it names none."""
+    return _part(cube, cube.chosen) if bool(cube.chosen.any()) else None
+
+
+def _part(cube: xr.Dataset, kept: xr.DataArray) -> xr.Dataset:
+    """Return the cube as if each data set had those of its corruptions alone that are `kept`."""
+    if bool((kept | ~cube.present).all()):
+        return cube
+    by_corruption = {name: values.where(kept) for name, values in cube.items() if "corruption" in values.dims}
+    part = cube.assign(by_corruption).assign_coords(present=cube.present & kept)
+    return part.sel(corruption=part.present.any("dataset").values)
 
 
 def _holes(cube: xr.Dataset) -> list[str]:

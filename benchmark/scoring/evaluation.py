@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 import xarray as xr
 
@@ -12,12 +12,13 @@ from benchmark.scoring import metrics
 from benchmark.scoring.aggregation import by_collection, summarise
 from benchmark.scoring.comparisons import compare
 from benchmark.scoring.cube import combine
+from benchmark.scoring.cube import core as core_of
 from benchmark.scoring.measure import Measurement, check_complete, measure, read_predictions
 from benchmark.scoring.published import read_published
 from benchmark.scoring.records import Grid, Intervals, ModelScores, ScoredDataset, ScoresRecord, settings_of
 from pipeline import datasets, manifest
 from pipeline.benchmark_config import Benchmark
-from pipeline.config import home, read_config
+from pipeline.config import home, home_config, read_config, scored_corruptions
 from pipeline.errors import UserError
 from pipeline.manifest import CleanManifest
 from pipeline.paths import Workspace
@@ -43,20 +44,30 @@ def evaluate(workspace: Workspace) -> tuple[ScoresRecord, xr.Dataset]:
     for name, clean in manifests.items():
         if not clean.split(plan.split).count:
             raise UserError(f"{name} has no images in {plan.split}, so there is nothing to score; leave it out")
+    corruptions = {name: scored_corruptions(config, workspace, clean) for name, clean in manifests.items()}
+    built_by = {name: home_config(config, workspace, clean) for name, clean in manifests.items()}
+    extended = {name: built.extended(name) if built else () for name, built in built_by.items()}
     published = None
     if plan.baseline not in plan.models:
-        corruptions = {name: tuple(clean.corruption_names) for name, clean in manifests.items()}
-        published = read_published(workspace.root / plan.baseline, corruptions)
+        core = {name: tuple(c for c in corruptions[name] if c not in extended[name]) for name in manifests}
+        published = read_published(workspace.root / plan.baseline, core, extended)
     for model in plan.models:
-        check_complete(workspace, model, manifests, plan.split)
+        check_complete(workspace, model, corruptions, plan.split)
     records = {model: PredictionRecord.read(workspace, model) for model in plan.models}
-    measured = _measure_all(workspace, plan, manifests, records)
+    measured = _measure_all(workspace, plan, manifests, records, corruptions, extended)
     grid = Grid(
         baseline=plan.baseline,
         **({} if published is None else {"published": published}),
         settings=settings_of(plan),
         datasets={
-            name: ScoredDataset.of(clean, plan.split, measured[plan.models[0]][name].per_class)
+            name: ScoredDataset.of(
+                clean,
+                plan.split,
+                measured[plan.models[0]][name].per_class,
+                corruptions=corruptions[name],
+                extended=extended[name],
+                chosen=built.chosen(name) if (built := built_by[name]) else (),
+            )
             for name, clean in manifests.items()
         },
         collections=dict(config.collections),
@@ -79,7 +90,7 @@ def evaluate(workspace: Workspace) -> tuple[ScoresRecord, xr.Dataset]:
             )
             for model in plan.models
         },
-        comparisons=compare(cube, right, seed=SEED),
+        comparisons=compare(core_of(cube), right, seed=SEED),
         intervals=Intervals(kind="paired percentile bootstrap over images", level=0.95, samples=plan.bootstrap),
         build=_build(homes.values()),
     )
@@ -91,6 +102,8 @@ def _measure_all(
     plan: Benchmark,
     manifests: Mapping[str, CleanManifest],
     records: Mapping[str, PredictionRecord],
+    corruptions: Mapping[str, Sequence[str]],
+    extended: Mapping[str, Sequence[str]],
 ) -> Measured:
     """Measure every model on every data set; all models of a data set share its bootstrap samples."""
     measured: dict[str, dict[str, Measurement]] = {model: {} for model in plan.models}
@@ -100,13 +113,14 @@ def _measure_all(
         order = card.robustmedclip_order if card else ()
         for model in plan.models:
             weights = records[model].weights_sha256
-            logits, labels = read_predictions(workspace, model, clean, plan.split, weights=weights)
+            logits, labels = read_predictions(workspace, model, clean, corruptions[name], plan.split, weights=weights)
             measured[model][name] = measure(
                 logits,
                 labels,
                 counts,
-                clean.corruption_names,
+                corruptions[name],
                 clean.class_names,
+                extended=extended[name],
                 columns=prompted.class_names if (prompted := records[model].prompts.get(name)) else None,
                 other_order=order,
             )

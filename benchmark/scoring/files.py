@@ -32,8 +32,9 @@ IN_METRICS: tuple[ScoreName, ...] = (
     "relative_mce",
     "auroc_clean",
     "auroc_corrupted",
+    "mce_set",
 )
-"""Scores that go into metrics.json."""
+"""Scores that go into metrics.json, if they are there."""
 
 
 def read_scores(workspace: Workspace) -> ScoresRecord:
@@ -87,16 +88,19 @@ def write_csv(path: Path, table: pd.DataFrame) -> None:
 
 
 def _main(summary: Summary) -> dict[str, float | None]:
-    return {name: summary[name].value for name in IN_METRICS}
+    return {name: summary[name].value for name in IN_METRICS if name in summary}
 
 
 def _error_by_severity(cube: xr.Dataset) -> pd.DataFrame:
     """Mean error, percent, over corruptions, data sets, then collections: a row a severity, and a column a model.
 
+    Without the corruptions that were built beside the seven.
+
     The models of a grid have one column, their mean, since dvc.yaml knows them by one name.
     """
-    clean = cube.clean_error.expand_dims(severity=[0])
-    errors = xr.concat([clean, cube.error.mean("corruption")], "severity", coords="minimal").isel(sample=0, drop=True)
+    core = cubes.core(cube)
+    clean = core.clean_error.expand_dims(severity=[0])
+    errors = xr.concat([clean, core.error.mean("corruption")], "severity", coords="minimal").isel(sample=0, drop=True)
     by_model = (100 * over_datasets(errors)).to_series().unstack("model").rename_axis(columns=None)
     by_name: pd.DataFrame = by_model[cube.model.values].T.groupby(family, sort=False).mean().T.reset_index()
     return by_name

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -46,12 +46,15 @@ class Measurement:
     per_class: tuple[int, ...]
 
 
-def check_complete(workspace: Workspace, model: str, manifests: Mapping[str, CleanManifest], split: str) -> None:
-    """Raise UserError naming the cells of which `model` has no logits: a hole is never averaged over."""
+def check_complete(workspace: Workspace, model: str, corruptions: Mapping[str, Sequence[str]], split: str) -> None:
+    """Raise UserError naming the cells of which `model` has no logits: a hole is never averaged over.
+
+    `corruptions` are those of each data set.
+    """
     holes = [
         f"{cell.dataset}/{cell.name}"
-        for dataset, manifest in manifests.items()
-        for cell in cells_of(dataset, split, manifest.corruption_names)
+        for dataset, names in corruptions.items()
+        for cell in cells_of(dataset, split, names)
         if not workspace.logits(model, cell).is_file()
     ]
     if holes:
@@ -63,7 +66,7 @@ def check_complete(workspace: Workspace, model: str, manifests: Mapping[str, Cle
 
 
 def read_predictions(
-    workspace: Workspace, model: str, manifest: CleanManifest, split: str, *, weights: str
+    workspace: Workspace, model: str, manifest: CleanManifest, corruptions: Sequence[str], split: str, *, weights: str
 ) -> tuple[Logits, NDArray[np.int64]]:
     """Read the logits of all cells of a data set, and its labels, int64 (N,).
 
@@ -71,6 +74,7 @@ def read_predictions(
         workspace: that of the predictions.
         model: its name in params.yaml.
         manifest: of the data set's clean images.
+        corruptions: of the data set.
         split: the one that is scored.
         weights: checksum that the model's record names, so that no model is scored on a mixture of several.
 
@@ -81,7 +85,7 @@ def read_predictions(
     expected = manifest.split(split)
     shape = (expected.count, len(manifest.class_names))
     logits = []
-    for cell in cells_of(manifest.dataset, split, manifest.corruption_names):
+    for cell in cells_of(manifest.dataset, split, corruptions):
         path = workspace.logits(model, cell)
         predicted = read_logits(path)
         values = predicted.logits
@@ -113,6 +117,7 @@ def measure(
     corruptions: Sequence[str],
     class_names: Sequence[str],
     *,
+    extended: Collection[str] = (),
     columns: Sequence[str] | None = None,
     other_order: Sequence[str] = (),
 ) -> Measurement:
@@ -124,6 +129,7 @@ def measure(
         counts: how often each image counts in each sample, float32 (S, N), from `metrics.bootstrap_counts`.
         corruptions: of the data set, in the order of the cells.
         class_names: in label order.
+        extended: corruptions that are measured by cell and are in nothing that is summed over cells.
         columns: names that the logits' columns were prompted with, if not `class_names`.
         other_order: the same names as RobustMedCLIP's code orders them; nothing if it does not know the data set.
     """
@@ -145,20 +151,22 @@ def measure(
     }
     clean = {f"clean_{name}": (dims[2 : values.ndim + 1], values[0]) for name, values in arrays.items()}
     coordinates = {"corruption": list(corruptions), "severity": list(SEVERITIES), "sample": range(len(counts))}
-    confusion: dict[Images, metrics.Ints] = {"clean": matrices[0], "corrupted": matrices[1:].sum(axis=0)}
+    is_core = np.repeat([True, *(name not in extended for name in corruptions)], [1, *[len(SEVERITIES)] * grid[0]])
+    summed = np.flatnonzero(is_core)[1:]
+    confusion: dict[Images, metrics.Ints] = {"clean": matrices[0], "corrupted": matrices[summed].sum(axis=0)}
     recall = zip(class_names, *(metrics.recalls(matrix) for matrix in confusion.values()), strict=True)
     return Measurement(
         xr.Dataset(variables | clean, coordinates),
-        {"clean": hits[0].astype(np.float64), "corrupted": hits[1:].mean(axis=0)},
+        {"clean": hits[0].astype(np.float64), "corrupted": hits[summed].mean(axis=0)},
         DatasetScores(
             recall={name: Recall(clean=of_clean, corrupted=of_corrupted) for name, of_clean, of_corrupted in recall},
             confusion={images: tuple(map(tuple, matrix.tolist())) for images, matrix in confusion.items()},
             reliability={
                 "clean": ReliabilityRecord.of(curves[0]),
-                "corrupted": ReliabilityRecord.of(metrics.pooled(curves[1:])),
+                "corrupted": ReliabilityRecord.of(metrics.pooled([curves[cell] for cell in summed])),
             },
         ),
-        label_order(logits, labels, class_names, other_order, columns=columns),
+        label_order(logits[is_core], labels, class_names, other_order, columns=columns),
         tuple(matrices[0].sum(axis=1).tolist()),
     )
 

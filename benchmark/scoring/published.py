@@ -21,7 +21,9 @@ KINDS = ("error", "balanced_error")
 COLUMNS = ("dataset", "corruption", "severity", *KINDS)
 
 
-def read_published(path: Path, corruptions: Mapping[str, tuple[str, ...]]) -> Published:
+def read_published(
+    path: Path, corruptions: Mapping[str, tuple[str, ...]], optional: Mapping[str, tuple[str, ...]] | None = None
+) -> Published:
     """Read a table of errors: what is needed of it for the data sets that are scored.
 
     A row is a data set, a corruption or ``clean``, a severity (nothing for the mean over all five, and for clean), and
@@ -30,6 +32,7 @@ def read_published(path: Path, corruptions: Mapping[str, tuple[str, ...]]) -> Pu
     Args:
         path: of the file, its name what tables call the baseline.
         corruptions: of each data set that is scored.
+        optional: more corruptions of them, whose scores are undefined where the table has none.
 
     Raises:
         UserError: it is not there, not such a table, or a cell is missing or stands there twice.
@@ -60,7 +63,12 @@ def read_published(path: Path, corruptions: Mapping[str, tuple[str, ...]]) -> Pu
             f"{path} has no {' and '.join(kinds or KINDS[:1])} of {', '.join(holes[:5])}{more}, which"
             f" {'are' if holes[1:] else 'is'} scored; add the row, or leave that data set out"
         )
-    return Published(title=path.stem, errors=tuple(needed.values()))
+    extra: list[PublishedError] = []
+    for dataset, corruption in ((dataset, name) for dataset, names in (optional or {}).items() for name in names):
+        of_cell = [rows.get((dataset, corruption, k)) for k in _severities(rows, dataset, corruption)]
+        if all(row is not None and getattr(row, kind) is not None for row in of_cell for kind in kinds):
+            extra += filter(None, of_cell)
+    return Published(title=path.stem, errors=(*needed.values(), *extra))
 
 
 def _severities(

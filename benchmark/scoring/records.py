@@ -42,9 +42,13 @@ ScoreName = Literal[
     "mce_held_out",
     "mce_pooled_trained",
     "mce_pooled_held_out",
+    "mce_set",
+    "relative_mce_set",
+    "mbe_set",
 ]
 """A score of a model over all data sets; docs/scores.md has the formulas. Errors, gap, AUROC and ECE are in percent or
-points, the others in percent of the baseline. The last four are there only if corruptions of both groups are."""
+points, the others in percent of the baseline. Those of trained and held-out corruptions are there only if both groups
+are, those of the set only if `corruption_set` of params.yaml names one."""
 
 
 def _nine_digits(value: object) -> object:
@@ -163,7 +167,8 @@ class Comparison(Record):
 class ScoredDataset(Record):
     """The scored split of a data set: where it is from, its classes and corruptions, and its file's checksums.
 
-    `undefined` has the metrics that say nothing about it, each with the reason.
+    `corruptions` has all of them; `extended` those that were built beside the seven, which are in no score but those of
+    the set, and `chosen` that set. `undefined` has the metrics that say nothing about it, each with the reason.
     """
 
     source: str
@@ -172,6 +177,8 @@ class ScoredDataset(Record):
     native_channels: int
     modality: str
     corruptions: tuple[str, ...]
+    extended: tuple[str, ...] = ()
+    chosen: tuple[str, ...] = ()
     count: int
     images: str
     labels: str
@@ -179,7 +186,16 @@ class ScoredDataset(Record):
     undefined: dict[str, str]
 
     @classmethod
-    def of(cls, clean: CleanManifest, split: str, per_class: tuple[int, ...]) -> ScoredDataset:
+    def of(
+        cls,
+        clean: CleanManifest,
+        split: str,
+        per_class: tuple[int, ...],
+        *,
+        corruptions: tuple[str, ...],
+        extended: tuple[str, ...] = (),
+        chosen: tuple[str, ...] = (),
+    ) -> ScoredDataset:
         """Return what is kept of a data set's manifest; `per_class` has the number of images of each class."""
         entry = clean.split(split)
         return cls(
@@ -188,7 +204,9 @@ class ScoredDataset(Record):
             class_names=clean.class_names,
             native_channels=clean.native_channels,
             modality=datasets.modality(clean.dataset, clean.source),
-            corruptions=clean.corruption_names,
+            corruptions=corruptions,
+            extended=extended,
+            chosen=chosen,
             count=entry.count,
             images=entry.images,
             labels=entry.labels,

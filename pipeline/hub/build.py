@@ -9,9 +9,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
-from corruptions.spec import CORRUPTIONS
+from corruptions.spec import CORRUPTIONS, EXTENDED
 from pipeline import datasets, manifest
 from pipeline.cell import CLEAN, HUB_SPLITS, RELEASED, Cell, cells_of
+from pipeline.config import Config
 from pipeline.datasets import OwnCard
 from pipeline.errors import UserError
 from pipeline.io.regular import open_regular
@@ -119,7 +120,7 @@ class Build:
         """Yield every cell with its data set, clean first."""
         for dataset in self.datasets:
             for split in RELEASED:
-                for cell in cells_of(dataset.name, split):
+                for cell in cells_of(dataset.name, split, tuple(dataset.corrupted)):
                     yield dataset, cell
 
     def configs(self) -> dict[str, tuple[Dataset, str | None]]:
@@ -127,9 +128,14 @@ class Build:
         configs: dict[str, tuple[Dataset, str | None]] = {}
         for dataset in self.datasets:
             configs[dataset.name] = (dataset, None)
-            for corruption in (CLEAN, *CORRUPTIONS):
+            for corruption in (CLEAN, *dataset.corrupted):
                 configs[f"{dataset.name}-{corruption}"] = (dataset, corruption)
         return configs
+
+    @property
+    def corruptions(self) -> tuple[str, ...]:
+        """Corruptions of any data set, in the table's order."""
+        return tuple(c for c in (*CORRUPTIONS, *EXTENDED) if any(c in dataset.corrupted for dataset in self.datasets))
 
     @property
     def images(self) -> int:
@@ -137,16 +143,16 @@ class Build:
         return sum(dataset.entry(cell).count for dataset, cell in self.cells())
 
 
-def read_build(workspace: Workspace, names: tuple[str, ...]) -> Build:
-    """Read the manifests of the data sets `names`.
+def read_build(workspace: Workspace, config: Config) -> Build:
+    """Read the manifests of the data sets that are published, those of params.yaml's source.
 
     Raises:
         UserError: a manifest is missing or broken, or they are not of one build.
     """
     members = []
-    for name in names:
+    for name in config.datasets_of(config.source):
         clean = manifest.read_clean(workspace, name)
-        corrupted = {corruption: manifest.read_corruption(workspace, name, corruption) for corruption in CORRUPTIONS}
+        corrupted = {c: manifest.read_corruption(workspace, name, c) for c in config.corruptions(name)}
         own = datasets.own_card(workspace, name) if clean.source == OWN else OwnCard()
         members.append(Dataset(name, clean, corrupted, own))
     strengths = [entry for member in members for entry in member.corrupted.values()]
@@ -163,7 +169,11 @@ def local_path(workspace: Workspace, path: str) -> Path:
     """Return the file on disk that stands at `path` in the repository."""
     if path.startswith("manifests/"):
         return workspace.root / path
-    return (workspace.release if path.endswith(".npz") else workspace.export) / path
+    if not path.endswith(".npz"):
+        return workspace.export / path
+    dataset, split, name = path.removesuffix(".npz").split("/")
+    corruption, _, severity = name.partition("_severity_")
+    return workspace.npz(Cell(dataset, split, corruption, int(severity or 0)))
 
 
 def image_ids(workspace: Workspace, dataset: Dataset) -> dict[str, list[str]]:

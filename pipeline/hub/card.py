@@ -13,7 +13,7 @@ from typing import Any
 import yaml
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from corruptions.spec import CORRUPTIONS, SEVERITIES
+from corruptions.spec import SEVERITIES
 from pipeline import datasets
 from pipeline.cell import HUB_SPLITS, RELEASED
 from pipeline.config import Config
@@ -72,7 +72,7 @@ def dataset_card(build: Build, config: Config, entries: Entries, *, checksum: st
         .render(
             build=build,
             names=", ".join(dataset.name for dataset in build.datasets),
-            corruptions=CORRUPTIONS,
+            corruptions=build.corruptions,
             severities=SEVERITIES,
             splits=HUB_SPLITS,
             picture=PICTURE if picture else None,
@@ -242,9 +242,10 @@ def _license(build: Build) -> dict[str, Any]:
 
 def _strength_groups(build: Build) -> Iterator[tuple[str, tuple[StrengthEntry, ...], str]]:
     """Yield each corruption's strengths and the data sets that share them."""
-    for corruption in CORRUPTIONS:
+    for corruption in build.corruptions:
+        having = [dataset for dataset in build.datasets if corruption in dataset.corrupted]
         groups: list[tuple[tuple[StrengthEntry, ...], list[str]]] = []
-        for dataset in build.datasets:
+        for dataset in having:
             strengths = dataset.corrupted[corruption].strengths
             names = next((names for known, names in groups if known == strengths), None)
             if names is None:

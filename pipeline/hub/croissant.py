@@ -9,7 +9,6 @@ from typing import Any
 
 import mlcroissant as mlc
 
-from corruptions.spec import CORRUPTIONS
 from pipeline import datasets
 from pipeline.hub.build import OWN, Build, Dataset
 from pipeline.hub.card import REPO, USES, personal
@@ -65,7 +64,7 @@ def describe(build: Build) -> str:
         conforms_to=["http://mlcommons.org/croissant/1.1", "http://mlcommons.org/croissant/RAI/1.0"],
         name=re.sub(r"[^\w+]+", "-", build.title.partition(":")[0]),
         description=f"{build.title}: {', '.join(dataset.name for dataset in build.datasets)}, clean and under"
-        f" {', '.join(CORRUPTIONS)}.",
+        f" {', '.join(build.corruptions)}.",
         url=f"https://huggingface.co/datasets/{REPO}",
         license=_licences(build),
         version=newest.version,
@@ -79,8 +78,8 @@ def describe(build: Build) -> str:
         data_collection_type=["Synthetic generation" if build.synthetic else "Secondary data analysis"],
         data_preprocessing_protocol=[
             "Images of 224 x 224 pixels of 8 bits; grey ones have their channel three times.",
-            f"{len(CORRUPTIONS)} corruptions at five severities, profile {build.profile}, seed {build.seed}, version"
-            f" {build.bytes_version} of their definition in integers.",
+            f"{len(build.corruptions)} corruptions at five severities, profile {build.profile}, seed {build.seed},"
+            f" version {build.bytes_version} of their definition in integers.",
         ],
         data_use_cases=list(USES),
         data_limitations=caveats or None,

@@ -39,7 +39,7 @@ SECONDS = 0.3  # the shortest time that is believed
 
 def kinds(layout: Workspace, images: int) -> Iterator[dict[str, Any]]:
     """Yield one line for each data set and corruption: images/s of both ways, and bytes an image."""
-    for dataset in build.read_build(layout, read_config(Workspace(layout.root)).datasets).datasets:
+    for dataset in build.read_build(layout, read_config(Workspace(layout.root))).datasets:
         for corruption in (CLEAN, *CORRUPTIONS):
             cell = Cell(dataset.name, "test", corruption, SEVERITY if corruption != CLEAN else 0)
             source = npz.Npz(layout.npz(cell))

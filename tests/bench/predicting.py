@@ -25,6 +25,7 @@ from benchmark.models.devices import parse_device
 from benchmark.models.families.phantom_clip import EMBEDDING
 from benchmark.prediction.batches import Cells
 from benchmark.prediction.predictor import Predictor
+from corruptions.spec import CORRUPTIONS
 from pipeline.cell import Cell
 from pipeline.config import read_config
 from pipeline.io.records import write_json
@@ -74,7 +75,7 @@ def main(argv: list[str] | None = None) -> int:
     if args.vit:
         torch.manual_seed(0)
         predictor.model.image_tower = Vit().eval().to(device)
-    cells = Cells(workspace, args.dataset, split)
+    cells = Cells(workspace, args.dataset, split, CORRUPTIONS)
     batch = next(cells.batches([Cell(args.dataset, split)], size)).images
     images = len(list(cells.checksums)[:: args.one_cell_in]) * len(cells.labels)
     prepared = predictor.model.preprocess(batch)

@@ -9,7 +9,7 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from corruptions import CORRUPTIONS
+from corruptions import CORRUPTIONS, EXTENDED
 from pipeline.cell import Cell
 from pipeline.config import Config, home, read_config
 from pipeline.errors import UserError
@@ -61,6 +61,19 @@ def test_the_projects_own_params_are_valid() -> None:
         ({"datasets": ["mine"], "profile": "modality"}, "no column for mine"),
         ({"counts": {"train": 1}}, "counts lacks val"),
         ({"limit": 0}, "limit must be at least 1, not 0"),
+        (
+            {"corruption_set": "all"},
+            "corruption_set: must be core, extended, a list of corruptions, or such .*not 'all'",
+        ),
+        ({"corruption_set": None}, "corruption_set: must be core, extended, a list of corruptions"),
+        ({"corruption_set": []}, r"corruption_set: must be a list of at least one corruption, not \[\]"),
+        ({"corruption_set": ["rain"]}, "corruption_set: has 'rain', which is no corruption; have gaussian_noise, "),
+        ({"corruption_set": ["extended"]}, "corruption_set: has 'extended', which is no corruption"),
+        ({"corruption_set": [["contrast"]]}, r"corruption_set: has \['contrast'\], which is no corruption"),
+        ({"corruption_set": ["speckle_noise", "contrast"] * 2}, "corruption_set: names speckle_noise twice"),
+        ({"corruption_set": {"pbc": "extended"}}, "of pbc must be a list of at least one corruption, not 'extended'"),
+        ({"corruption_set": {"pbc": ["contrast", "rain"]}}, "corruption_set: of pbc has 'rain', which is no corr"),
+        ({"corruption_set": {"brain": ["contrast"]}}, r"corruption_set has 'brain', which is not among datasets \(aml"),
         ({"limmit": 5}, "it has no 'limmit'; have source, datasets, splits"),
         ({"benchmark__colour": 1}, "benchmark has no 'colour'; have baseline, models"),
         ({"benchmark__tune__epoch": 1}, "benchmark.tune has no 'epoch'; have split, shots"),
@@ -71,7 +84,7 @@ def test_the_projects_own_params_are_valid() -> None:
         ({"benchmark__models": ["phantom-clip", "Phantom-CLIP"]}, "benchmark: models names one twice"),
         ({"benchmark__tuned": {"a": {}, "A": {}}}, "benchmark: tuned names one twice"),
         ({"benchmark__split": "train"}, "benchmark.split is 'train'; have val, test"),
-        ({"benchmark__held_out": ["fog"]}, "benchmark.held_out.0 is 'fog'; have gaussian_noise"),
+        ({"benchmark__held_out": ["rain"]}, "benchmark.held_out.0 is 'rain'; have gaussian_noise"),
         ({"benchmark__held_out": list(CORRUPTIONS)}, "holds out every corruption"),
         ({"benchmark__tune__percent": 3.0}, "benchmark.tune: takes either shots or percent"),
         ({"benchmark__tune__shots": 0}, "benchmark.tune: takes either shots or percent"),
@@ -242,6 +255,30 @@ def test_noise_is_stored_under_mixed(tmp_path: Path) -> None:
 def test_what_is_not_held_out_is_trained(tmp_path: Path) -> None:
     config = read(tmp_path, benchmark__held_out=["contrast", "zoom_blur"])
     assert set(config.benchmark.trained) == set(CORRUPTIONS) - {"contrast", "zoom_blur"}
+
+
+def test_the_extended_set_is_never_trained(tmp_path: Path) -> None:
+    config = read(tmp_path, corruption_set="extended", benchmark__held_out=["contrast", EXTENDED[0]])
+    assert set(config.benchmark.trained) == set(CORRUPTIONS) - {"contrast"}
+
+
+@pytest.mark.parametrize(
+    ("corruption_set", "chosen", "extended"),
+    [
+        ("core", (), ()),
+        ("extended", EXTENDED, EXTENDED),
+        (["pixelate", "brightness_up", "contrast"], ("contrast", "pixelate", "brightness_up"), ("brightness_up",)),
+        ({"pbc": ["contrast"], "oct": ["brightness_up"]}, ("contrast",), ()),
+        ({"oct": ["brightness_up"]}, (), ()),
+    ],
+)
+def test_the_seven_are_always_built_and_others_in_the_tables_order(
+    tmp_path: Path, corruption_set: object, chosen: tuple[str, ...], extended: tuple[str, ...]
+) -> None:
+    config = read(tmp_path, corruption_set=corruption_set)
+    assert config.chosen("pbc") == chosen
+    assert config.extended("pbc") == extended
+    assert config.corruptions("pbc") == (*CORRUPTIONS, *extended)
 
 
 def test_every_setting_of_a_tuned_model_can_be_its_own(tmp_path: Path) -> None:

@@ -47,7 +47,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
         run(root, *command)
     ran = repro(root)
     corrupted = {f"corrupt@{d}-{c}" for d in DATASETS for c in CORRUPTIONS}
-    assert set(ran) == {"fetch", *(f"prepare@{d}" for d in DATASETS), *corrupted, "verify", "gallery"}
+    assert set(ran) == {"fetch", *(f"prepare@{d}" for d in DATASETS), *corrupted, "extend", "verify", "gallery"}
     return root
 
 
@@ -63,9 +63,10 @@ def test_one_severity_reruns_its_corruption_alone(project: Path) -> None:
     changed = before.replace('"delta": [0.1, 0.2, 0.3, 0.4, 0.5]', '"delta": [0.1, 0.2, 0.3, 0.4, 0.55]')
     assert changed != before
     table.write_text(changed)
-    assert set(repro(project)) == {*(f"corrupt@{d}-brightness" for d in DATASETS), "verify", "gallery"}
+    downstream = {"extend", "verify", "gallery"}
+    assert set(repro(project)) == {*(f"corrupt@{d}-brightness" for d in DATASETS), *downstream}
     table.write_text(before)
-    assert set(repro(project)) <= {*(f"corrupt@{d}-brightness" for d in DATASETS), "verify", "gallery"}
+    assert set(repro(project)) <= {*(f"corrupt@{d}-brightness" for d in DATASETS), *downstream}
 
 
 def test_words_and_comments_in_cards_rerun_nothing(project: Path) -> None:
@@ -103,6 +104,7 @@ def test_a_checkout_without_data_has_nothing_to_run(project: Path, tmp_path: Pat
     repro(project)
     bare = tmp_path / "bare"
     shutil.copytree(project, bare, ignore=shutil.ignore_patterns("cache", "MediMeta-C", "prepared", "gallery", ".git"))
+    shutil.rmtree(bare / "data" / "MediMeta-C-extended")
     run(bare, "git", "init", "-q")
     said = run(bare, "dvc", "repro", "--allow-missing", "--dry", *UPSTREAM_OF_SCORES)
     assert "Running stage" not in said, said

@@ -144,7 +144,7 @@ def test_manifest_says_what_was_done(built: Path) -> None:
 
 
 def test_gallery_draws_every_cell(workspace: Path) -> None:
-    gallery.gallery(Workspace(workspace), DATASETS)
+    gallery.gallery(Workspace(workspace), config.read_config(Workspace(workspace)))
     with Image.open(workspace / "data" / "gallery" / "pbc.png") as sheet:
         assert sheet.width > 6 * 112
         assert len(np.unique(np.asarray(sheet))) > 200

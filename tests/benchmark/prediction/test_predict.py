@@ -257,7 +257,7 @@ def test_a_key_depends_on_pixels_weights_and_prompts(run):
 
 
 def test_checksums_name_every_cell(tmp_path):
-    cells = Cells(Workspace(noise(tmp_path)), "oct", "test", backend="cpu")
+    cells = Cells(Workspace(noise(tmp_path)), "oct", "test", CORRUPTIONS, backend="cpu")
     assert list(cells.checksums) == list(cells_of("oct", "test"))
     assert len(set(cells.checksums.values())) == 36
 

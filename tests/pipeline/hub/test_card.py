@@ -18,7 +18,7 @@ from pipeline.cell import Cell
 from pipeline.hub import card
 from pipeline.hub.build import Build, Dataset
 from pipeline.io import npz
-from pipeline.manifest import CleanManifest
+from pipeline.manifest import CleanManifest, CorruptionManifest
 from pipeline.paths import Workspace
 from tests.pipeline.hub import tiny
 
@@ -78,7 +78,8 @@ def test_the_metadata_describes_every_configuration_and_no_default(exported: Pat
 
 
 def test_the_seven_data_sets_have_63_configurations() -> None:
-    sets = tuple(Dataset(name, cast(CleanManifest, None), {}) for name in datasets.DATASETS)
+    corrupted = dict.fromkeys(CORRUPTIONS, cast(CorruptionManifest, None))
+    sets = tuple(Dataset(name, cast(CleanManifest, None), corrupted) for name in datasets.DATASETS)
     assert len(Build(sets, "medimeta", 2025, "imagenet-c", 1).configs()) == 63
 
 

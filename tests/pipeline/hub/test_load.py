@@ -20,6 +20,7 @@ import yaml
 from corruptions import CORRUPTIONS
 from pipeline import export
 from pipeline.cell import Cell
+from pipeline.config import read_config
 from pipeline.hub.build import Build, read_build
 from pipeline.hub.card import REPO as REPO_IN_TEXTS
 from pipeline.io import npz
@@ -50,7 +51,7 @@ def rows(dataset):
 
 
 def build_of(workspace: Workspace) -> Build:
-    return read_build(workspace, tuple(tiny.CLASSES))
+    return read_build(workspace, read_config(workspace))
 
 
 def expected(workspace: Workspace, config: str, split: str) -> list[list[Any]]:
