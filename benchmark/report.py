@@ -14,12 +14,14 @@ def report(workspace: Workspace) -> Path:
     """Write the report of a workspace that is scored, and return the page's path."""
     from benchmark.reporting import documents, tables  # drawing takes a while to import, and `--help` needs none
     from benchmark.reporting.content import Content
+    from benchmark.reporting.distances import distances, frame
     from benchmark.reporting.examples import examples
     from benchmark.scoring import files
     from pipeline.io.atomic import atomic_folder, atomic_write
 
     scores = files.read_scores(workspace)
-    content = Content(scores, files.read_cube(workspace, scores), examples(workspace, scores))
+    apart = distances(workspace, scores)
+    content = Content(scores, files.read_cube(workspace, scores), examples(workspace, scores), apart)
     with atomic_folder(workspace.reports / "figures") as folder:
         for drawing in content.drawings:
             (folder / f"{drawing.name}.pdf").write_bytes(drawing.pdf)
@@ -28,6 +30,7 @@ def report(workspace: Workspace) -> Path:
         with atomic_write(workspace.reports / name) as handle:
             handle.write(document(content).encode())
     files.write_csv(workspace.reports / "report.csv", tables.frame(scores))
+    files.write_csv(workspace.reports / "distances.csv", frame(apart))
     return workspace.reports / "index.html"
 
 

@@ -11,7 +11,9 @@ import xarray as xr
 from markupsafe import Markup
 from matplotlib.figure import Figure
 
+from benchmark.reporting import distances as held_out
 from benchmark.reporting import figures, provenance, style, tables, tuned_grid
+from benchmark.reporting.distances import Distances
 from benchmark.reporting.examples import SEVERITY, Example
 from benchmark.reporting.figures import Interval, Looks
 from benchmark.reporting.tables import Cell, slug
@@ -71,7 +73,9 @@ class Content:
         drawings: all figures, in the report's order.
     """
 
-    def __init__(self, scores: ScoresRecord, cube: xr.Dataset, examples: Sequence[Example]) -> None:
+    def __init__(
+        self, scores: ScoresRecord, cube: xr.Dataset, examples: Sequence[Example], distances: Distances
+    ) -> None:
         self.scores, self.examples, self.example_severity = scores, examples, SEVERITY
         self._cube = cubes.core(cube)
         self._parts = {"": self._cube}
@@ -95,6 +99,7 @@ class Content:
         self.main = list(tables.main_tables(scores, labels))
         self.left_out = tables.left_out(scores)
         self.paper = list(tables.paper_tables(cube, scores, labels))
+        self.paper += held_out.tables_of(cube, scores, {model: labels[model] for model in shown}, distances)
         self.tuned = list(tuned_grid.tables_of(grid)) if grid else []
         self.comparisons = tables.comparisons(scores, {model: labels[model] for model in shown})
         self.label_order = tables.label_order(scores, labels)

@@ -64,30 +64,32 @@ def _example(workspace: Workspace, source: Workspace, dataset: str, scores: Scor
         cell = Cell(dataset, scores.split, corruption, 0 if corruption == CLEAN else SEVERITY)
         guesses = {m: int(read_logits(workspace.logits(m, cell)).logits[index].argmax()) for m in scores.models}
         answers = {model: (class_names[guess], guess == truth) for model, guess in guesses.items()}
-        tiles.append(Tile(corruption, _picture(_image(source, cell, index)), answers))
+        tiles.append(Tile(corruption, _picture(read_images(source, cell, [index])[0]), answers))
     return Example(dataset, class_names[truth], index, tiles)
 
 
-def _image(source: Workspace, cell: Cell, index: int) -> NDArray[np.uint8]:
-    """Return one image of a cell, uint8 (224, 224, C)."""
+def read_images(source: Workspace, cell: Cell, indices: Sequence[int]) -> NDArray[np.uint8]:
+    """Return images of a cell by their index, uint8 (N, 224, 224, C); `source` is where the data set lies.
+
+    A cell that is not on the disk, as those of models that were scored on the fly, is made of the clean images.
+    """
     if source.npz(cell).is_file():
-        image: NDArray[np.uint8] = npz.read(source.npz(cell)).images[index]
-        return image
+        images: NDArray[np.uint8] = npz.read(source.npz(cell)).images[list(indices)]
+        return images
     config = read_config(source)
     channels = manifest.read_clean(source, cell.dataset).native_channels
-    clean = npz.read(source.npz(Cell(cell.dataset, cell.split))).images[index : index + 1, ..., :channels]
-    (image,) = corrupt(
+    clean = npz.read(source.npz(Cell(cell.dataset, cell.split))).images[list(indices)][..., :channels]
+    return corrupt(
         clean,
         cell.corruption,
         cell.severity,
         dataset=cell.dataset,
         split=cell.split,
-        indices=[index],
+        indices=list(indices),
         seed=config.seed,
         profile=config.profile,
         column=config.column(cell.dataset),
     )
-    return image
 
 
 def _picture(image: NDArray[np.uint8]) -> str:

@@ -126,7 +126,7 @@ def test_figures_show_the_most_images_and_the_first_seed_of_every_way_to_tune(sc
 
 
 def test_the_documents_show_the_grid(scored):
-    content = Content(*as_grid(*scored, points=list(itertools.product(RANKS, (1.0, 10.0), (1, 2)))), [])
+    content = Content(*as_grid(*scored, points=list(itertools.product(RANKS, (1.0, 10.0), (1, 2)))), [], {})
     assert "few-shot-percent" in [drawing.name for drawing in content.drawings]
     for text in (documents.html(content), documents.markdown(content), documents.latex(content)):
         assert "few-shot" in text.lower()

@@ -85,7 +85,7 @@ def reported(place):
     from benchmark.reporting.content import Content
 
     scores = files.read_scores(place)
-    return documents.markdown(Content(scores, files.read_cube(place, scores), []))
+    return documents.markdown(Content(scores, files.read_cube(place, scores), [], {}))
 
 
 def test_a_table_of_balanced_errors_alone_gives_be_and_no_mce(workspace):
