@@ -20,8 +20,8 @@ UNDEFINED = "–"
 BASE = "base = 100"
 EXTENDED = "extended"
 """What titles and links call the corruptions that were built beside the seven."""
-OF_SET = ("mce_set", "relative_mce_set", "mbe_set")
-RELATIVE = ("relative_mce", "relative_mce_pooled", "relative_mce_set", "mrbe")
+OF_SET = ("mce_set", "relative_mce_set", "mbe_set", "mrbe_set")
+RELATIVE = ("relative_mce", "relative_mce_pooled", "relative_mce_set", "mrbe", "mrbe_set")
 
 
 class Column(NamedTuple):
@@ -101,6 +101,7 @@ MORE: dict[ScoreName, Column] = {
     "mce_set": Column("mCE, corruption set", BASE, "low", "Of the corruptions that corruption_set names, apart."),
     "relative_mce_set": Column("Relative mCE, corruption set", BASE, "low", "Relative mCE of the same."),
     "mbe_set": Column("BE, corruption set", BASE, "low", "BE of the same."),
+    "mrbe_set": Column("rBE, corruption set", BASE, "low", "rBE of the same."),
     "clean_ratio": Column("Clean error ratio", BASE, "low", "Clean error over the baseline's."),
     "clean_balanced_error": Column("Balanced error", "%", "low", "One minus the mean recall over classes, clean."),
     "mbe": Column("BE", BASE, "low", "Balanced error over the baseline's (Di Salvo et al. 2024)."),
@@ -285,7 +286,8 @@ def left_out(scores: ScoresRecord) -> list[tuple[str, str, str]]:
             }
         elif key in summary and (cells := summary[key].left_out):
             verb = "does not get worse" if key in RELATIVE else "makes no error"
-            reasons = {", ".join(cells): f"the baseline {verb} there and the ratio is undefined"}
+            lacks = ", or its table has no error of it," if scores.published else ""
+            reasons = {", ".join(cells): f"the baseline {verb} there{lacks} and the ratio is undefined"}
         elif key in summary and summary[key].value is None and scores.baseline in scores.models:
             verb = "never gets worse" if key in RELATIVE else "makes no error"
             reasons = {"a value": f"the baseline {verb}, and nothing can be divided by that"}

@@ -151,6 +151,7 @@ def terms(cube: xr.Dataset, baseline: str) -> dict[ScoreName, xr.DataArray]:
         scores["mce_set"] = ce(of_set, baseline)
         scores["relative_mce_set"] = relative_ce(of_set, baseline)
         scores["mbe_set"] = ce(of_set, baseline, "balanced_error")
+        scores["mrbe_set"] = relative_ce(of_set, baseline, "balanced_error")
     return scores
 
 

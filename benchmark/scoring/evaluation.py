@@ -47,10 +47,11 @@ def evaluate(workspace: Workspace) -> tuple[ScoresRecord, xr.Dataset]:
     corruptions = {name: scored_corruptions(config, workspace, clean) for name, clean in manifests.items()}
     built_by = {name: home_config(config, workspace, clean) for name, clean in manifests.items()}
     extended = {name: built.extended(name) if built else () for name, built in built_by.items()}
+    chosen = {name: built.chosen(name) if built else () for name, built in built_by.items()}
     published = None
     if plan.baseline not in plan.models:
         core = {name: tuple(c for c in corruptions[name] if c not in extended[name]) for name in manifests}
-        published = read_published(workspace.root / plan.baseline, core, extended)
+        published = read_published(workspace.root / plan.baseline, core, chosen)
     for model in plan.models:
         check_complete(workspace, model, corruptions, plan.split)
     records = {model: PredictionRecord.read(workspace, model) for model in plan.models}
@@ -66,7 +67,7 @@ def evaluate(workspace: Workspace) -> tuple[ScoresRecord, xr.Dataset]:
                 measured[plan.models[0]][name].per_class,
                 corruptions=corruptions[name],
                 extended=extended[name],
-                chosen=built.chosen(name) if (built := built_by[name]) else (),
+                chosen=chosen[name],
             )
             for name, clean in manifests.items()
         },

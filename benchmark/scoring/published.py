@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +22,7 @@ COLUMNS = ("dataset", "corruption", "severity", *KINDS)
 
 
 def read_published(
-    path: Path, corruptions: Mapping[str, tuple[str, ...]], optional: Mapping[str, tuple[str, ...]] | None = None
+    path: Path, corruptions: Mapping[str, tuple[str, ...]], chosen: Mapping[str, tuple[str, ...]] | None = None
 ) -> Published:
     """Read a table of errors: what is needed of it for the data sets that are scored.
 
@@ -32,7 +32,8 @@ def read_published(
     Args:
         path: of the file, its name what tables call the baseline.
         corruptions: of each data set that is scored.
-        optional: more corruptions of them, whose scores are undefined where the table has none.
+        chosen: the set that `corruption_set` names for each. A table that has all of them need not have the others, nor
+            one that has the others these: their scores are undefined.
 
     Raises:
         UserError: it is not there, not such a table, or a cell is missing or stands there twice.
@@ -48,27 +49,32 @@ def read_published(
         if key in rows:
             raise UserError(f"{where}: {row.dataset}/{row.corruption} stands there twice at that severity")
         rows[key] = row
-    needed = {key: row for key, row in rows.items() if key[1] in (CLEAN, *corruptions.get(key[0], ()))}
-    kinds = [kind for kind in KINDS if any(getattr(row, kind) is not None for row in needed.values())]
-    holes = [
-        f"{dataset}/{corruption}" + ("" if severity is None else f" at severity {severity}")
-        for dataset, names in corruptions.items()
-        for corruption in (CLEAN, *names)
-        for severity in _severities(rows, dataset, corruption)
-        if any(getattr(rows.get((dataset, corruption, severity)), kind, None) is None for kind in kinds or KINDS)
-    ]
+    names = {dataset: {CLEAN, *own, *(chosen or {}).get(dataset, ())} for dataset, own in corruptions.items()}
+    known = {key: row for key, row in rows.items() if key[1] in names.get(key[0], ())}
+    kinds = [kind for kind in KINDS if any(getattr(row, kind) is not None for row in known.values())] or KINDS[:1]
+    holes = []
+    for dataset, own in corruptions.items():
+        of_dataset = {c: list(_holes(rows, dataset, c, kinds)) for c in names[dataset]}
+        of_set = (chosen or {}).get(dataset, ())
+        enough = of_set if of_set and not any(of_dataset[c] for c in of_set) else own
+        holes += [hole for c in (CLEAN, *enough) for hole in of_dataset[c]]
+        known = {key: row for key, row in known.items() if key[0] != dataset or not of_dataset[key[1]]}
     if holes:
         more = f" and {len(holes) - 5} more" if len(holes) > 5 else ""
         raise UserError(
-            f"{path} has no {' and '.join(kinds or KINDS[:1])} of {', '.join(holes[:5])}{more}, which"
+            f"{path} has no {' and '.join(kinds)} of {', '.join(holes[:5])}{more}, which"
             f" {'are' if holes[1:] else 'is'} scored; add the row, or leave that data set out"
         )
-    extra: list[PublishedError] = []
-    for dataset, corruption in ((dataset, name) for dataset, names in (optional or {}).items() for name in names):
-        of_cell = [rows.get((dataset, corruption, k)) for k in _severities(rows, dataset, corruption)]
-        if all(row is not None and getattr(row, kind) is not None for row in of_cell for kind in kinds):
-            extra += filter(None, of_cell)
-    return Published(title=path.stem, errors=(*needed.values(), *extra))
+    return Published(title=path.stem, errors=tuple(known.values()))
+
+
+def _holes(
+    rows: Mapping[tuple[str, str, int | None], PublishedError], dataset: str, corruption: str, kinds: Sequence[str]
+) -> Iterator[str]:
+    """Yield the rows of a corruption that are missing, or lack one of the kinds of errors."""
+    for severity in _severities(rows, dataset, corruption):
+        if any(getattr(rows.get((dataset, corruption, severity)), kind, None) is None for kind in kinds):
+            yield f"{dataset}/{corruption}" + ("" if severity is None else f" at severity {severity}")
 
 
 def _severities(

@@ -45,6 +45,7 @@ ScoreName = Literal[
     "mce_set",
     "relative_mce_set",
     "mbe_set",
+    "mrbe_set",
 ]
 """A score of a model over all data sets; docs/scores.md has the formulas. Errors, gap, AUROC and ECE are in percent or
 points, the others in percent of the baseline. Those of trained and held-out corruptions are there only if both groups

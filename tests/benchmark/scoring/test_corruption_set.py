@@ -105,6 +105,14 @@ def test_a_published_baseline_need_not_have_them(root, capsys):
     (root / "numbers.csv").write_text("\n".join(lines + [row.replace(",,", ",1,") for row in more]))
     scores, _ = scored(root, list(WRONG), **options)
     assert scores.models["better"].summary["mce_set"].value is None, "one severity of five is no score"
+    (root / "numbers.csv").write_text("\n".join([*lines[:3], *more]))
+    scores, _ = scored(root, list(WRONG), **options)
+    summary = scores.models["better"].summary
+    assert summary["mce"].value is None, "the set is enough"
+    assert summary["mce_set"].value == pytest.approx(100 * (12 + 5) / 2 / 20)
+    (root / "numbers.csv").write_text("\n".join([*lines[:-1], *more[:-1]]))
+    assert score.main(["--root", str(root)]) == 1
+    assert "has no error of mammo_mass/pixelate, which is scored" in capsys.readouterr().err
 
 
 def test_the_tables_have_the_set_in_columns_of_its_own(root):
