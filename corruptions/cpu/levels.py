@@ -165,7 +165,7 @@ def _toward_mean(images, channels, percents, luma, out):  # type: ignore[no-unty
     for n in range(count):
         sums = _column_sums(images[n])
         if luma:
-            total = _luma_sum(images[n].reshape(-1)) if channels == 3 else np.int64(sums.sum())
+            total = luma_sum(images[n].reshape(-1)) if channels == 3 else np.int64(sums.sum())
             mean = (2 * total + pixels) // (2 * pixels)
         for k in range(percents.size):
             percent = percents[k]
@@ -197,7 +197,7 @@ def _column_sums(rows):  # type: ignore[no-untyped-def]
 
 
 @njit
-def _luma_sum(pixels):  # type: ignore[no-untyped-def]
+def luma_sum(pixels):  # type: ignore[no-untyped-def]
     """Sum the luma of flat RGB pixels."""
     total = np.int64(0)
     for p in range(pixels.size // 3):

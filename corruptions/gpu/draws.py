@@ -113,4 +113,4 @@ def words(key: PhiloxKey, indices: Indices | Tensor, count: int, device: torch.d
     shape = (len(images), blocks.shape[1])
     zero = torch.zeros(shape, dtype=torch.int64, device=device)
     counter = (blocks.expand(shape), images.expand(shape), zero + 1, zero)
-    return torch.stack(philox(counter, round_keys(key, device)), dim=2).reshape(len(images), -1)[:, :count]
+    return torch.stack(philox(counter, round_keys(key, device)), dim=2).flatten(1)[:, :count]

@@ -97,7 +97,7 @@ def _scale_about_channel_mean(images: Tensor, percent: int) -> Tensor:
     level = torch.arange(256, dtype=torch.int64, device=images.device)
     numerator = (100 - percent) * total + percent * area * level + 50 * area
     levels = torch.div(numerator, 100 * area, rounding_mode="floor").clamp(0, 255).to(torch.uint8)
-    return _look_up_own(levels, images)
+    return look_up_own(levels, images)
 
 
 def luma_mean(images: Tensor, *, percent: int, fuse: bool = False) -> Tensor:
@@ -116,7 +116,7 @@ def _scale_about_luma_mean(images: Tensor, percent: int) -> Tensor:
     level = torch.arange(256, dtype=torch.int64, device=images.device)
     hundredths = 100 * mean + percent * (level - mean) + 50
     levels = torch.div(hundredths, 100, rounding_mode="floor").clamp(0, 255).to(torch.uint8)
-    return _look_up_own(levels, images)
+    return look_up_own(levels, images)
 
 
 def luma(images: Tensor) -> Tensor:
@@ -137,7 +137,7 @@ def look_up(levels: Tensor, index: Tensor) -> Tensor:
     return levels.index_select(0, ordered.reshape(-1)).reshape(ordered.shape).permute(inverse)
 
 
-def _look_up_own(levels: Tensor, images: Tensor) -> Tensor:
+def look_up_own(levels: Tensor, images: Tensor) -> Tensor:
     """Look each pixel up in its image's own table, or its channel's: `levels` uint8 (N, 1 or C, 256)."""
     count, rows = levels.shape[:2]
     first = torch.arange(count * rows, device=images.device, dtype=torch.int32) << 8
