@@ -6,6 +6,10 @@ and no others. A row names its kernel and has one strength for each severity, 1 
 - ``std``: standard deviation, fraction of the full range        - ``amount``: fraction of the pixels
 - ``radius``, ``sigma``: pixels                                  - ``percents``, ``percent``: percent
 - ``delta``: rise of the HSV value, fraction of the full range
+- ``rise``: of the HSV saturation, percent of the full range     - ``exponent``: of gamma, a number
+- ``spread``, ``depth``, ``slope``, ``fraction``: fraction of what the kernel changes
+- ``coefficient``, ``falloff``: of the shading, a number           - ``count``, ``max_bubbles``: how many
+- ``max_radius``: pixels
 
 Sources: [HD] Hendrycks & Dietterich, ICLR 2019 (ImageNet-C). [MM] Di Salvo et al., MICCAI 2024
 (MedMNIST-C), the table for the same kind of image; [MM:name] another table of that paper. [new] chosen here.
@@ -150,7 +154,19 @@ EXTENDED_STRENGTHS = {
         # Blur.
         # Weather.
         # Colour.
+        "saturate": {
+            "kernel": "saturate",
+            "percent": [30, 10, 200, 500, 2000],
+            "rise": [0, 0, 0, 10, 20],
+            "source": "HD",
+        },
         "brightness_up": {"kernel": "scale", "percent": [110, 120, 130, 140, 150], "source": "MM:chest"},
+        "brightness_down": {"kernel": "scale", "percent": [90, 80, 70, 60, 50], "source": "MM:chest"},
+        "contrast_up": {"kernel": "luma_stretch", "percent": [110, 120, 130, 140, 160], "source": "MM:chest"},
+        "contrast_down": {"kernel": "luma_mean", "percent": [90, 80, 70, 60, 40], "source": "MM:chest"},
+        "gamma_corr_up": {"kernel": "gamma", "exponent": [1.1, 1.2, 1.3, 1.4, 1.6], "source": "MM:chest"},
+        "gamma_corr_down": {"kernel": "gamma", "exponent": [0.9, 0.8, 0.7, 0.6, 0.4], "source": "MM:chest"},
+        "stain_variation": {"kernel": "stain_variation", "spread": [0.3, 0.42, 0.55, 0.65, 0.75], "source": "new"},
         # Compression and geometry.
         # Acquisition.
     },
@@ -160,7 +176,75 @@ EXTENDED_STRENGTHS = {
         # Blur.
         # Weather.
         # Colour.
-        "brightness_up": "imagenet-c",
+        "saturate": {
+            "microscopy": {
+                "kernel": "saturate",
+                "percent": [100, 100, 100, 100, 100],
+                "rise": [5, 10, 15, 17, 20],
+                "source": "MM",
+            },
+            "fundus": {
+                "kernel": "saturate",
+                "percent": [30, 10, 200, 500, 2000],
+                "rise": [0, 0, 0, 10, 20],
+                "source": "HD",
+            },
+            "mammography": {
+                "kernel": "saturate",
+                "percent": [30, 10, 200, 500, 2000],
+                "rise": [0, 0, 0, 10, 20],
+                "source": "HD",
+            },
+            "oct": {
+                "kernel": "saturate",
+                "percent": [30, 10, 200, 500, 2000],
+                "rise": [0, 0, 0, 10, 20],
+                "source": "HD",
+            },
+            "xray": {
+                "kernel": "saturate",
+                "percent": [30, 10, 200, 500, 2000],
+                "rise": [0, 0, 0, 10, 20],
+                "source": "HD",
+            },
+        },
+        "brightness_up": {
+            "microscopy": {"kernel": "scale", "percent": [110, 120, 130, 135, 140], "source": "MM"},
+            "fundus": {"kernel": "scale", "percent": [110, 120, 130, 140, 150], "source": "MM:derma"},
+            "mammography": {"kernel": "scale", "percent": [110, 120, 130, 140, 150], "source": "MM:chest"},
+            "oct": {"kernel": "scale", "percent": [120, 130, 140, 150, 160], "source": "MM:organ"},
+            "xray": {"kernel": "scale", "percent": [110, 120, 130, 140, 150], "source": "MM"},
+        },
+        "brightness_down": {
+            "microscopy": {"kernel": "scale", "percent": [90, 80, 70, 60, 50], "source": "MM"},
+            "fundus": {"kernel": "scale", "percent": [90, 80, 70, 60, 50], "source": "MM"},
+            "mammography": {"kernel": "scale", "percent": [90, 80, 70, 60, 50], "source": "MM:chest"},
+            "oct": {"kernel": "scale", "percent": [80, 75, 70, 65, 60], "source": "MM:organ"},
+            "xray": {"kernel": "scale", "percent": [90, 80, 70, 60, 50], "source": "MM"},
+        },
+        "contrast_up": {
+            "microscopy": {"kernel": "luma_stretch", "percent": [110, 115, 120, 125, 130], "source": "MM"},
+            "fundus": {"kernel": "luma_stretch", "percent": [110, 120, 130, 140, 160], "source": "MM:derma"},
+            "mammography": {"kernel": "luma_stretch", "percent": [110, 120, 130, 140, 160], "source": "MM:chest"},
+            "oct": {"kernel": "luma_stretch", "percent": [130, 140, 160, 170, 180], "source": "MM:organ"},
+            "xray": {"kernel": "luma_stretch", "percent": [110, 120, 130, 140, 160], "source": "MM"},
+        },
+        "contrast_down": {
+            "microscopy": {"kernel": "luma_mean", "percent": [90, 80, 70, 60, 50], "source": "MM"},
+            "fundus": {"kernel": "luma_mean", "percent": [90, 80, 70, 60, 40], "source": "MM"},
+            "mammography": {"kernel": "luma_mean", "percent": [90, 80, 70, 60, 40], "source": "MM:chest"},
+            "oct": {"kernel": "luma_mean", "percent": [60, 40, 30, 20, 15], "source": "MM"},
+            "xray": {"kernel": "luma_mean", "percent": [90, 80, 70, 60, 40], "source": "MM"},
+        },
+        "gamma_corr_up": {
+            "microscopy": {"kernel": "gamma", "exponent": [1.1, 1.2, 1.3, 1.4, 1.6], "source": "MM:chest"},
+            "fundus": {"kernel": "gamma", "exponent": [1.1, 1.2, 1.3, 1.4, 1.6], "source": "MM:chest"},
+            "mammography": {"kernel": "gamma", "exponent": [1.1, 1.2, 1.3, 1.4, 1.6], "source": "MM:chest"},
+            "oct": {"kernel": "gamma", "exponent": [1.3, 1.4, 1.6, 1.8, 2.0], "source": "MM:organ"},
+            "xray": {"kernel": "gamma", "exponent": [1.1, 1.2, 1.3, 1.4, 1.6], "source": "MM"},
+        },
+        "gamma_corr_down": "imagenet-c",
+        "stain_variation": "imagenet-c",
         # Compression and geometry.
         # Acquisition.
     },
@@ -173,6 +257,10 @@ EXTENDED_KERNELS = {
     # Blur.
     # Weather.
     # Colour.
+    "saturate": {"module": "colour", "draws": [], "identity": {"percent": 100, "rise": 0}},
+    "luma_stretch": {"module": "colour", "draws": [], "identity": {"percent": 100}},
+    "gamma": {"module": "colour", "draws": [], "identity": {"exponent": 1.0}},
+    "stain_variation": {"module": "colour", "draws": ["words"], "words": 6, "identity": {"spread": 0.0}},
     # Compression and geometry.
     # Acquisition.
 }

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from corruptions import EXTENDED, SEVERITIES, corrupt, cpu, gpu, strength, sweep
 from corruptions.cpu import draws
+from corruptions.gpu import draws as gpu_draws
 from corruptions.spec import find_kernel
 from corruptions.table import BYTES_VERSION, EXTENDED_KERNELS, KERNELS
 from tests.corruptions.extended import remake_checksums
@@ -110,6 +111,22 @@ def test_the_identity_leaves_images_as_they_are(kernel: str) -> None:
         row = strength(name, 3).identity
         drawn = draws.draw(row, (1, 2), [0, 1], images.shape)
         np.testing.assert_array_equal(find_kernel("cpu", kernel)(images, *drawn, **row.parameters), images)
+
+
+@pytest.mark.parametrize("backend", ["cpu", "gpu"])
+@pytest.mark.parametrize("kernel", EXTENDED_KERNELS)
+def test_illegal_parameters_are_refused_with_the_rule_and_the_value(kernel: str, backend: str) -> None:
+    name = next(name for name in EXTENDED if strength(name, 1).kernel == kernel)
+    row = strength(name, 3)
+    parameters = {key: -1 if isinstance(value, int | float) else value for key, value in row.parameters.items()}
+    images: Any = noise(1, 4, 4, 3) if backend == "cpu" else torch.from_numpy(noise(1, 4, 4, 3))
+    drawn = (
+        draws.draw(row, (1, 2), [0], images.shape)
+        if backend == "cpu"
+        else gpu_draws.draw(row, (1, 2), [0], images.shape, images.device)
+    )
+    with pytest.raises(ValueError, match=rf"{kernel} needs .*, not .*-1"):
+        find_kernel(backend, kernel)(images, *drawn, **parameters)
 
 
 @pytest.mark.parametrize("name", EXTENDED)
