@@ -169,6 +169,20 @@ EXTENDED_STRENGTHS = {
         "stain_variation": {"kernel": "stain_variation", "spread": [0.3, 0.42, 0.55, 0.65, 0.75], "source": "new"},
         # Compression and geometry.
         # Acquisition.
+        "bias_field": {"kernel": "bias_field", "coefficient": [0.33, 0.52, 0.68, 0.85, 1.0], "source": "new"},
+        "acoustic_shadow": {
+            "kernel": "acoustic_shadow",
+            "count": [2, 3, 4, 5, 6],
+            "depth": [0.5, 0.67, 0.78, 0.88, 0.95],
+            "source": "new",
+        },
+        "vignetting": {"kernel": "vignetting", "falloff": [0.36, 0.57, 0.76, 0.96, 1.17], "source": "new"},
+        "uneven_illumination": {
+            "kernel": "uneven_illumination",
+            "slope": [0.43, 0.62, 0.76, 0.89, 1.0],
+            "source": "new",
+        },
+        "scatter": {"kernel": "scatter", "fraction": [0.31, 0.45, 0.55, 0.64, 0.71], "source": "new"},
     },
     "modality": {
         # Noise.
@@ -247,6 +261,11 @@ EXTENDED_STRENGTHS = {
         "stain_variation": "imagenet-c",
         # Compression and geometry.
         # Acquisition.
+        "bias_field": "imagenet-c",
+        "acoustic_shadow": "imagenet-c",
+        "vignetting": "imagenet-c",
+        "uneven_illumination": "imagenet-c",
+        "scatter": "imagenet-c",
     },
 }
 """The extended set, beside the seven: corruptions that a build may add, as in `STRENGTHS`."""
@@ -263,5 +282,10 @@ EXTENDED_KERNELS = {
     "stain_variation": {"module": "colour", "draws": ["words"], "words": 6, "identity": {"spread": 0.0}},
     # Compression and geometry.
     # Acquisition.
+    "bias_field": {"module": "illumination", "draws": ["words"], "words": 9, "identity": {"coefficient": 0.0}},
+    "acoustic_shadow": {"module": "illumination", "draws": ["words"], "words": 16, "identity": {"depth": 0.0}},
+    "vignetting": {"module": "illumination", "draws": ["words"], "words": 2, "identity": {"falloff": 0.0}},
+    "uneven_illumination": {"module": "illumination", "draws": ["angles"], "identity": {"slope": 0.0}},
+    "scatter": {"module": "illumination", "draws": [], "identity": {"fraction": 0.0}},
 }
 """The kernels that only the extended set has, in that module of `corruptions.extended`, as in `KERNELS`."""
