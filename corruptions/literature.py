@@ -176,7 +176,7 @@ def luma_mean(images: Images, *, percent: int) -> Images:
     """
     out = np.empty_like(images)
     for image, blended in zip(images, out, strict=True):
-        mean = int(ImageStat.Stat(_pillow_image(image).convert("L")).mean[0] + 0.5)
+        mean = int(ImageStat.Stat(pillow_image(image).convert("L")).mean[0] + 0.5)
         blended[...] = to_levels((mean + (image.astype(np.float64) - mean) * (percent / 100)) / 255)
     return out
 
@@ -190,12 +190,13 @@ def pixelate(images: Images, *, percent: int) -> Images:
     height, width = images.shape[1:3]
     size = (max(1, width * percent // 100), max(1, height * percent // 100))
     for image, coarse in zip(images, out, strict=True):
-        small = _pillow_image(image).resize(size, Image.Resampling.BOX)
+        small = pillow_image(image).resize(size, Image.Resampling.BOX)
         coarse[...] = np.asarray(small.resize((width, height), Image.Resampling.NEAREST)).reshape(image.shape)
     return out
 
 
-def _pillow_image(image: Images) -> Image.Image:
+def pillow_image(image: Images) -> Image.Image:
+    """Return one image, uint8 (H, W, C), as Pillow has it."""
     return Image.fromarray(image.squeeze(-1) if image.shape[-1] == 1 else image)
 
 

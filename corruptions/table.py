@@ -168,6 +168,7 @@ EXTENDED_STRENGTHS = {
         "gamma_corr_down": {"kernel": "gamma", "exponent": [0.9, 0.8, 0.7, 0.6, 0.4], "source": "MM:chest"},
         "stain_variation": {"kernel": "stain_variation", "spread": [0.3, 0.42, 0.55, 0.65, 0.75], "source": "new"},
         # Compression and geometry.
+        "jpeg_compression": {"kernel": "jpeg_compression", "quality": [25, 18, 15, 10, 7], "source": "HD"},
         # Acquisition.
         "bias_field": {"kernel": "bias_field", "coefficient": [0.33, 0.52, 0.68, 0.85, 1.0], "source": "new"},
         "acoustic_shadow": {
@@ -260,6 +261,13 @@ EXTENDED_STRENGTHS = {
         "gamma_corr_down": "imagenet-c",
         "stain_variation": "imagenet-c",
         # Compression and geometry.
+        "jpeg_compression": {
+            "microscopy": {"kernel": "jpeg_compression", "quality": [50, 30, 15, 10, 7], "source": "MM"},
+            "fundus": {"kernel": "jpeg_compression", "quality": [30, 25, 20, 10, 5], "source": "MM"},
+            "mammography": {"kernel": "jpeg_compression", "quality": [50, 30, 15, 10, 7], "source": "MM"},
+            "oct": {"kernel": "jpeg_compression", "quality": [30, 15, 10, 7, 5], "source": "MM"},
+            "xray": {"kernel": "jpeg_compression", "quality": [50, 30, 15, 10, 7], "source": "MM"},
+        },
         # Acquisition.
         "bias_field": "imagenet-c",
         "acoustic_shadow": "imagenet-c",
@@ -281,6 +289,7 @@ EXTENDED_KERNELS = {
     "gamma": {"module": "colour", "draws": [], "identity": {"exponent": 1.0}},
     "stain_variation": {"module": "colour", "draws": ["words"], "words": 6, "identity": {"spread": 0.0}},
     # Compression and geometry.
+    "jpeg_compression": {"module": "compression", "draws": [], "identity": {}},
     # Acquisition.
     "bias_field": {"module": "illumination", "draws": ["words"], "words": 9, "identity": {"coefficient": 0.0}},
     "acoustic_shadow": {"module": "illumination", "draws": ["words"], "words": 16, "identity": {"depth": 0.0}},
@@ -288,4 +297,7 @@ EXTENDED_KERNELS = {
     "uneven_illumination": {"module": "illumination", "draws": ["angles"], "identity": {"slope": 0.0}},
     "scatter": {"module": "illumination", "draws": [], "identity": {"fraction": 0.0}},
 }
-"""The kernels that only the extended set has, in that module of `corruptions.extended`, as in `KERNELS`."""
+"""The kernels that only the extended set has, in that module of `corruptions.extended`, as in `KERNELS`.
+
+Where ``identity`` is empty, no parameters leave every image as it is.
+"""

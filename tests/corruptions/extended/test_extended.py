@@ -103,7 +103,7 @@ def test_no_images_give_no_images(name: str) -> None:
     assert gpu.corrupt(torch.zeros((0, 9, 9, 3), dtype=torch.uint8), name, 1, **options).shape == (0, 9, 9, 3)
 
 
-@pytest.mark.parametrize("kernel", EXTENDED_KERNELS)
+@pytest.mark.parametrize("kernel", [name for name, row in EXTENDED_KERNELS.items() if row["identity"]])
 def test_the_identity_leaves_images_as_they_are(kernel: str) -> None:
     name = next(name for name in EXTENDED if strength(name, 1).kernel == kernel)
     for channels in (1, 3):
