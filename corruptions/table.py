@@ -170,6 +170,14 @@ EXTENDED_STRENGTHS = {
         # Compression and geometry.
         "jpeg_compression": {"kernel": "jpeg_compression", "quality": [25, 18, 15, 10, 7], "source": "HD"},
         # Acquisition.
+        "bubble": {
+            "kernel": "bubble",
+            "max_radius": [7, 10, 12, 15, 17],
+            "max_bubbles": [15, 15, 15, 20, 25],
+            "source": "MM:path",
+        },
+        "stain_deposit": {"kernel": "stain_deposit", "count": [1, 2, 3, 4, 5], "source": "MM:path"},
+        "black_corner": {"kernel": "black_corner", "percent": [110, 105, 100, 90, 95], "source": "MM:derma"},
         "bias_field": {"kernel": "bias_field", "coefficient": [0.33, 0.52, 0.68, 0.85, 1.0], "source": "new"},
         "acoustic_shadow": {
             "kernel": "acoustic_shadow",
@@ -269,6 +277,40 @@ EXTENDED_STRENGTHS = {
             "xray": {"kernel": "jpeg_compression", "quality": [50, 30, 15, 10, 7], "source": "MM"},
         },
         # Acquisition.
+        "bubble": {
+            "microscopy": {
+                "kernel": "bubble",
+                "max_radius": [5, 7, 10, 12, 15],
+                "max_bubbles": [10, 10, 10, 12, 12],
+                "source": "MM",
+            },
+            "fundus": {
+                "kernel": "bubble",
+                "max_radius": [7, 10, 12, 15, 17],
+                "max_bubbles": [15, 15, 15, 20, 25],
+                "source": "MM:path",
+            },
+            "mammography": {
+                "kernel": "bubble",
+                "max_radius": [7, 10, 12, 15, 17],
+                "max_bubbles": [15, 15, 15, 20, 25],
+                "source": "MM:path",
+            },
+            "oct": {
+                "kernel": "bubble",
+                "max_radius": [7, 10, 12, 15, 17],
+                "max_bubbles": [15, 15, 15, 20, 25],
+                "source": "MM:path",
+            },
+            "xray": {
+                "kernel": "bubble",
+                "max_radius": [7, 10, 12, 15, 17],
+                "max_bubbles": [15, 15, 15, 20, 25],
+                "source": "MM:path",
+            },
+        },
+        "stain_deposit": "imagenet-c",
+        "black_corner": "imagenet-c",
         "bias_field": "imagenet-c",
         "acoustic_shadow": "imagenet-c",
         "vignetting": "imagenet-c",
@@ -291,6 +333,9 @@ EXTENDED_KERNELS = {
     # Compression and geometry.
     "jpeg_compression": {"module": "compression", "draws": [], "identity": {}},
     # Acquisition.
+    "bubble": {"module": "artefacts", "draws": ["words"], "words": 76, "identity": {"max_bubbles": 0}},
+    "stain_deposit": {"module": "artefacts", "draws": ["words"], "words": 30, "identity": {"count": 0}},
+    "black_corner": {"module": "artefacts", "draws": [], "identity": {"percent": 1000000}},
     "bias_field": {"module": "illumination", "draws": ["words"], "words": 9, "identity": {"coefficient": 0.0}},
     "acoustic_shadow": {"module": "illumination", "draws": ["words"], "words": 16, "identity": {"depth": 0.0}},
     "vignetting": {"module": "illumination", "draws": ["words"], "words": 2, "identity": {"falloff": 0.0}},
