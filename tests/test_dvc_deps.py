@@ -154,6 +154,16 @@ def test_a_stage_that_reads_the_table_has_it_among_its_parameters(name: str) -> 
     assert depends or not (reads_it and writes_arrays)
 
 
+def test_the_core_and_what_is_trained_do_not_depend_on_the_extended_set() -> None:
+    """Neither on its code nor on its rows: they stay as they are, whatever is added."""
+    package = REPOSITORY / "corruptions" / "extended"
+    for name, stage in stages().items():
+        if name not in EXTENDED:
+            assert not [dep for dep in code_deps(stage) if package.is_relative_to(dep) or dep.is_relative_to(package)]
+            assert "EXTENDED" not in str(stage.get("params"))
+            assert not [dep for dep in stage["deps"] if "extended" in dep and name in ("corrupt", "pretrain", "tune")]
+
+
 def test_values_in_code_equal_what_the_lock_keeps_of_them() -> None:
     """A tuple is a list there, and its stage would never be up to date."""
     named = [entry for stage in stages().values() for entry in stage.get("params", ()) if isinstance(entry, dict)]

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from corruptions import CORRUPTIONS, EXTENDED
 from pipeline.cell import Cell
-from pipeline.config import Config, home, read_config
+from pipeline.config import Config, home, read_config, scored_corruptions
 from pipeline.errors import UserError
+from pipeline.manifest import CleanManifest
 from pipeline.paths import Workspace
 from tests.pipeline.conftest import REPOSITORY
 
@@ -334,3 +335,26 @@ def test_no_path_leaves_the_workspace(tmp_path: Path, name: str) -> None:
     ):
         with pytest.raises(UserError):
             path()
+
+
+def test_a_scored_data_set_has_what_its_own_workspace_builds(tmp_path: Path) -> None:
+    """Or what it came with, if it was adopted, and the seven where no params.yaml says more."""
+    (tmp_path / "there").mkdir()
+    (tmp_path / "bare").mkdir()
+    read(tmp_path / "there", datasets=["fundus", "oct"], corruption_set={"fundus": ["brightness_up"]})
+    config = read(
+        tmp_path,
+        corruption_set=["speckle_noise"],
+        benchmark__collections={"here": ["pbc"], "there": ["fundus", "oct"], "bare": ["mammo_calc"]},
+        benchmark__workspaces={"there": "there", "bare": "bare"},
+    )
+    entry = {"dataset": "pbc", "source": "phantom", "seed": 1, "native_channels": 3, "channels": 3}
+    clean = CleanManifest(**entry, class_names=("a", "b"), splits={})
+
+    def scored(dataset: str, **changes: object) -> tuple[str, ...]:
+        return scored_corruptions(config, Workspace(tmp_path), clean.changed(dataset=dataset, **changes))
+
+    assert scored("pbc") == (*CORRUPTIONS, "speckle_noise")
+    assert scored("fundus") == (*CORRUPTIONS, "brightness_up")
+    assert scored("oct") == scored("mammo_calc") == CORRUPTIONS
+    assert scored("fundus", corruptions=("bubble", "pixelate")) == ("bubble", "pixelate")

@@ -69,6 +69,21 @@ def test_one_severity_reruns_its_corruption_alone(project: Path) -> None:
     assert set(repro(project)) <= {*(f"corrupt@{d}-brightness" for d in DATASETS), *downstream}
 
 
+def test_the_extended_set_is_a_stage_of_its_own(project: Path) -> None:
+    """The seven are not made anew, whatever is added to them or taken away."""
+    repro(project)
+    manifests = {path: path.read_text() for path in (project / "manifests").glob("*/*.json")}
+    write_params(project, corruption_set={"pbc": ["speckle_noise"]})
+    assert repro(project) == ["extend", "verify", "gallery"]
+    assert (project / "data" / "MediMeta-C-extended" / "pbc" / "val" / "speckle_noise_severity_1.npz").is_file()
+    write_params(project)
+    assert set(repro(project)) <= {"extend", "verify", "gallery"}
+    assert {
+        path: path.read_text() for path in (project / "manifests").rglob("*/*.json") if path in manifests
+    } == manifests
+    assert len(list((project / "manifests" / "MediMeta-C-extended").iterdir())) == 1
+
+
 def test_words_and_comments_in_cards_rerun_nothing(project: Path) -> None:
     """Also those of a data set that is not built."""
     repro(project)

@@ -8,13 +8,14 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from corruptions import CORRUPTIONS
 from tests.pipeline.conftest import REPOSITORY, write_params
 from tests.pipeline.sources.release import write_release
 
@@ -48,21 +49,35 @@ def own_images(root: Path) -> None:
                 Image.fromarray(pixels).save(folder / f"{number}.png")
 
 
-def pushed(root: Path, source: str, dataset: str, put_images: Callable[[Path], object], *, tracked: bool) -> Path:
-    """Make a project with one data set, build one corruption of it and push that to a remote; return the project."""
+def pushed(
+    root: Path,
+    source: str,
+    dataset: str,
+    put_images: Callable[[Path], object],
+    *,
+    tracked: bool,
+    stages: Sequence[str] = (TARGET,),
+    **params: object,
+) -> Path:
+    """Make a project with one data set, build what the last of `stages` needs of it, and push that to a remote.
+
+    Return the project. `stages` are those that have to run after prepare; `params` change params.yaml.
+    """
     project = root / "project"
     for name in run(REPOSITORY, "git", "ls-files", "-co", "--exclude-standard").splitlines():
         if (REPOSITORY / name).is_file() and not name.startswith(("tests/", "manifests/", "dvc.lock", "docs/")):
             (project / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(REPOSITORY / name, project / name)
-    write_params(project, source=source, datasets=[dataset])
+    write_params(project, source=source, datasets=[dataset], **params)
     put_images(project)
     run(project, "git", "init", "-q", "-b", "main")
     run(project, "dvc", "remote", "add", "--default", "store", str(root / "store"))
     if tracked:
         run(project, "dvc", "add", "-q", f"data/raw/{source}/{dataset}")
-    ran = repro(project, TARGET.format(dataset))
-    assert ran == ["fetch", f"prepare@{dataset}", TARGET.format(dataset)]
+    expected = [stage.format(dataset) for stage in stages]
+    ran = repro(project, expected[-1])
+    assert [ran[:2], ran[-1]] == [["fetch", f"prepare@{dataset}"], expected[-1]]
+    assert sorted(ran[2:]) == sorted(expected)
     run(project, "git", "add", "-A")
     run(project, "git", "commit", "-q", "-m", "Build")
     run(project, "dvc", "push", "-q")
@@ -128,6 +143,32 @@ def test_an_experiment_in_a_folder_of_its_own_has_the_raw_images(own: Path) -> N
     clean = json.loads(run(own, "git", "show", f"{reference}:manifests/mine/clean.json"))
     assert {split: entry["count"] for split, entry in clean["splits"].items()} == {"val": 2, "test": 2}
     assert run(own, "git", "status", "--porcelain") == ""
+
+
+def test_the_extended_set_is_pulled_and_removed_like_the_rest(tmp_path: Path) -> None:
+    core = [f"corrupt@{{}}-{name}" for name in CORRUPTIONS]
+    project = pushed(
+        tmp_path,
+        "imagefolder",
+        "mine",
+        own_images,
+        tracked=True,
+        stages=[*core, "extend"],
+        corruption_set=["speckle_noise"],
+    )
+    there = clone(project, tmp_path / "clone")
+    assert repro(there, "--allow-missing", "--dry", "extend") == ["fetch"], "which lists raw images"
+    run(there, "dvc", "pull", "--allow-missing")
+    cell = Path("data", "MediMeta-C-extended", "mine", "test", "speckle_noise_severity_3.npz")
+    assert (there / cell).read_bytes() == (project / cell).read_bytes()
+    assert repro(there, "extend") == []
+    assert run(there, "git", "status", "--porcelain") == ""
+    write_params(there, source="imagefolder", datasets=["mine"], corruption_set="core")
+    assert repro(there, "extend") == ["extend"]
+    assert not (there / cell).exists()
+    run(there, "git", "checkout", "-q", ".")
+    run(there, "dvc", "checkout", "-q", "extend")
+    assert (there / cell).read_bytes() == (project / cell).read_bytes()
 
 
 def test_tracked_images_that_change_make_what_is_of_them_anew(own: Path, tmp_path: Path) -> None:
