@@ -27,28 +27,43 @@ def bubble(images: Images, words: NDArray[np.uint32], *, max_radius: int, max_bu
 def _lay_bubbles(words, max_radius, max_bubbles, out):  # type: ignore[no-untyped-def]
     _, height, width, channels = out.shape
     fewest = min(FEWEST, max_bubbles)
-    opacity = np.empty((height, width), np.int32)
+    opacity = np.zeros((height, width * channels), np.uint8)
     for n in range(out.shape[0]):
-        opacity[:] = 0
         number = fewest + _part(words[n, 0], max_bubbles - fewest + 1)
-        for k in range(number):
-            radius = SMALLEST + _part(words[n, 3 * k + 1], max_radius - SMALLEST + 1)
-            x = radius + _part(words[n, 3 * k + 2], max(1, width - 2 * radius + 1))
-            y = radius + _part(words[n, 3 * k + 3], max(1, height - 2 * radius + 1))
-            reach = radius + RIM
-            inner, outer = radius * radius + radius, reach * reach + reach
-            for p in range(max(0, y - reach), min(height, y + reach + 1)):
-                for q in range(max(0, x - reach), min(width, x + reach + 1)):
-                    square = (p - y) ** 2 + (q - x) ** 2
-                    if square <= outer:
-                        opacity[p, q] = DISC if square <= inner else EDGE
-        for p in range(height):
-            for q in range(width):
-                white = opacity[p, q]
-                if white:
-                    for c in range(channels):
-                        level = np.int32(out[n, p, q, c])
-                        out[n, p, q, c] = (level * (255 - white) + 255 * white + 127) // 255
+        for whiten in (False, True):
+            for k in range(number):
+                radius = SMALLEST + _part(words[n, 3 * k + 1], max_radius - SMALLEST + 1)
+                x = radius + _part(words[n, 3 * k + 2], max(1, width - 2 * radius + 1))
+                y = radius + _part(words[n, 3 * k + 3], max(1, height - 2 * radius + 1))
+                for p in range(max(0, y - radius - RIM), min(height, y + radius + RIM + 1)):
+                    first, end = _span(radius + RIM, p - y, x, width)
+                    if whiten:
+                        row = out[n, p].reshape(-1)[first * channels : end * channels]
+                        _whiten(row, opacity[p, first * channels : end * channels])
+                    else:
+                        opacity[p, first * channels : end * channels] = EDGE
+                        first, end = _span(radius, p - y, x, width)
+                        opacity[p, first * channels : end * channels] = DISC
+
+
+@njit
+def _span(radius, above, x, width):  # type: ignore[no-untyped-def]
+    """Return the columns, first and after the last, of a disc about column `x` in a row so far from its middle."""
+    square = radius * radius + radius - above * above
+    if square < 0:
+        return 0, 0
+    reach = np.int64(np.sqrt(np.float64(square)))
+    return min(max(0, x - reach), width), max(0, min(width, x + reach + 1))
+
+
+@njit
+def _whiten(row, opacity):  # type: ignore[no-untyped-def]
+    """Blend a row with white, and clear `opacity`, so that a pixel is blended once."""
+    for e in range(row.size):
+        white = np.uint16(opacity[e])
+        mixed = np.uint16(np.uint16(row[e]) * np.uint16(np.uint16(255) - white))
+        row[e] = np.uint16(np.uint16(mixed + np.uint16(np.uint16(255) * white)) + np.uint16(127)) // np.uint16(255)
+        opacity[e] = 0
 
 
 @njit
@@ -72,9 +87,9 @@ def stain_deposit(images: Images, words: NDArray[np.uint32], *, count: int) -> I
 def _lay_marks(words, count, out):  # type: ignore[no-untyped-def]
     _, height, width, channels = out.shape
     unit = max(1, min(height, width) // 28)
-    ink = np.empty((height, width), np.int32)
+    reach = 3 * unit + 1
+    ink = np.zeros((height, width), np.int32)
     for n in range(out.shape[0]):
-        ink[:] = 0
         for k in range(0, count * (LOBES + 1), LOBES + 1):
             x = _part(words[n, k], width)
             y = np.int64(words[n, k] & 65535) * height >> 16
@@ -82,17 +97,30 @@ def _lay_marks(words, count, out):  # type: ignore[no-untyped-def]
                 right = x + ((np.int64(word >> 24) - 128) * unit >> 7)
                 below = y + ((np.int64(word >> 16 & 255) - 128) * unit >> 7)
                 radius = 1 + unit // 2 + (np.int64(word & 65535) * unit >> 16)
-                for p in range(max(0, below - radius), min(height, below + radius + 1)):
-                    for q in range(max(0, right - radius), min(width, right + radius + 1)):
-                        inside = radius**2 - (p - below) ** 2 - (q - right) ** 2
-                        if inside > 0:
-                            ink[p, q] = max(ink[p, q], min(4096, 8192 * inside // radius**2))
-        for p in range(height):
-            for q in range(width):
-                if ink[p, q]:
-                    for c in range(channels):
-                        level = np.int32(out[n, p, q, c])
-                        out[n, p, q, c] = (level * (4096 - ink[p, q]) + 2048) >> 12
+                _lay_disc(ink, right, below, radius)
+        for k in range(0, count * (LOBES + 1), LOBES + 1):
+            x = _part(words[n, k], width)
+            y = np.int64(words[n, k] & 65535) * height >> 16
+            for p in range(max(0, y - reach), min(height, y + reach + 1)):
+                for q in range(max(0, x - reach), min(width, x + reach + 1)):
+                    left = np.int32(4096 - ink[p, q])
+                    if left < 4096:
+                        ink[p, q] = 0  # so that it darkens once, and the next image finds none
+                        for c in range(channels):
+                            out[n, p, q, c] = np.int32(np.int32(out[n, p, q, c]) * left + np.int32(2048)) >> 12
+
+
+@njit
+def _lay_disc(ink, x, y, radius):  # type: ignore[no-untyped-def]
+    height, width = ink.shape
+    square = np.uint32(radius**2)
+    for p in range(max(0, y - radius), min(height, y + radius + 1)):
+        for q in range(max(0, x - radius), min(width, x + radius + 1)):
+            inside = radius**2 - (p - y) ** 2 - (q - x) ** 2
+            if 2 * inside >= radius**2:
+                ink[p, q] = 4096
+            elif inside > 0:
+                ink[p, q] = max(ink[p, q], np.int32(np.uint32(8192 * inside) // square))
 
 
 def black_corner(images: Images, *, percent: int) -> Images:

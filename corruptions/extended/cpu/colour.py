@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,24 +48,37 @@ def luma_stretch(images: Images, *, percent: int) -> Images:
 
     That is Pillow's ImageEnhance.Contrast above 1 [MM]. `images` uint8 (N, H, W, C). Return a new array like `images`.
     """
-    colour.check_stretch(percent)
-    out = np.empty(images.shape, np.uint8)
+    return luma_stretch_sweep(images, percent=[percent])[0]
+
+
+def luma_stretch_sweep(images: Images, *, percent: Sequence[int]) -> list[Images]:
+    """Return `luma_stretch` at each `percent`; the mean is computed once."""
+    for one in percent:
+        colour.check_stretch(one)
+    out = np.empty((len(percent), *images.shape), np.uint8)
     shape = (len(images), math.prod(images.shape[1:]))
-    _stretch(flat(images, shape), images.shape[3], percent, out.reshape(shape))
-    return out
+    percents = lookup.constant(np.array(percent, np.int32))
+    _stretch(flat(images, shape), images.shape[3], percents, out.reshape(len(percent), *shape))
+    return list(out)
 
 
 @njit
-def _stretch(images, channels, percent, out):  # type: ignore[no-untyped-def]
-    table = np.empty(256, np.uint8)
+def _stretch(images, channels, percents, out):  # type: ignore[no-untyped-def]
     for n in range(images.shape[0]):
         area = np.int64(images.shape[1] // channels)
         total = luma_sum(images[n]) if channels == 3 else np.int64(images[n].sum())
         mean = (2 * total + area) // (2 * area)
-        for level in range(256):
-            table[level] = min(max((100 * mean + percent * (level - mean) + 50) // 100, 0), 255)
-        for e in range(images.shape[1]):
-            out[n, e] = table[images[n, e]]
+        for k in range(percents.size):
+            _stretch_about(images[n], np.int32(mean), percents[k], out[k, n])
+
+
+@njit
+def _stretch_about(image, mean, percent, out):  # type: ignore[no-untyped-def]
+    base = np.int32(np.int32(np.int32(100) - percent) * mean + np.int32(50))
+    for e in range(image.size):
+        hundredths = np.int32(np.int32(percent * np.int32(image[e])) + base)
+        # Clipped first, so that 16 bits hold it, and the compiler has twice the lanes for the division.
+        out[e] = np.uint16(min(max(hundredths, np.int32(0)), np.int32(25599))) // np.uint16(100)
 
 
 def gamma(images: Images, *, exponent: float) -> Images:
@@ -72,8 +86,12 @@ def gamma(images: Images, *, exponent: float) -> Images:
 
     `images` uint8 (N, H, W, C). Return a new array like `images`.
     """
+    levels, pairs = colour.gamma_levels(exponent), colour.gamma_pairs(exponent)
     out = np.empty(images.shape, np.uint8)
-    _look_up(flat(images), colour.gamma_levels(exponent), out.reshape(-1))
+    pixels, results = flat(images), out.reshape(-1)
+    even = pixels.size // 2 * 2
+    _look_up(lookup.constant(pixels[:even].view(np.uint16)), pairs, results[:even].view(np.uint16))
+    results[even:] = levels[pixels[even:]]
     return out
 
 

@@ -49,6 +49,13 @@ def gamma_levels(exponent: float) -> NDArray[np.uint8]:
     return constant(np.array(levels, np.uint8))
 
 
+@functools.lru_cache(maxsize=16)
+def gamma_pairs(exponent: float) -> NDArray[np.uint16]:
+    """Return the results of `gamma` for two levels at a time, each in its byte of 16 bits; uint16 (65536,)."""
+    levels = gamma_levels(exponent).astype(np.uint16)
+    return constant((levels[:, None] << 8 | levels[None, :]).reshape(-1))
+
+
 class Stains(NamedTuple):
     """What `stain_variation` adds to optical densities for a unit of each stain's scale and shift.
 
