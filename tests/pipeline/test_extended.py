@@ -13,13 +13,15 @@ from PIL import Image
 
 import corruptions
 from corruptions import CORRUPTIONS, EXTENDED, SEVERITIES, spec
-from pipeline import corrupt, export, extended, gallery, manifest, verify
+from pipeline import corrupt, export, extended, gallery, manifest, prepare, verify
 from pipeline.cell import Cell
 from pipeline.config import read_config
 from pipeline.io import npz
 from pipeline.manifest import ArraysEntry, CorruptionManifest
 from pipeline.paths import Workspace
+from pipeline.sources import medmnist
 from tests.pipeline.conftest import COUNTS, DATASETS, build, write_params
+from tests.pipeline.sources import medmnist_files
 
 CHOSEN = ["speckle_noise", "brightness_up"]
 
@@ -267,6 +269,29 @@ def test_adopted_cells_stay_beside_their_clean_ones(tmp_path: Path) -> None:
     manifest.write(workspace, adopted)
     assert workspace.npz(cell) == workspace.release / cell.path
     assert manifest.read_corruption(workspace, "bloodmnist", "speckle_noise") == adopted
+
+
+def test_medmnist_c_is_made_anew_of_medmnist(tmp_path: Path) -> None:
+    """Its own list for a data set, half of which is of the seven."""
+    names = medmnist.CORRUPTED["breastmnist"]
+    columns = {"breastmnist": "mammo_mass"}
+    write_params(
+        tmp_path,
+        source="medmnist",
+        datasets=["breastmnist"],
+        columns=columns,
+        profile="modality",
+        corruption_set={"breastmnist": list(names)},
+    )
+    workspace = Workspace(tmp_path)
+    workspace.raw("medmnist").mkdir(parents=True)
+    medmnist_files.write(workspace.raw("medmnist"), "breastmnist")
+    config = read_config(workspace)
+    prepare.prepare(workspace, "breastmnist", config, workers=1)
+    assert extend(tmp_path, "--all") == 0
+    assert set(config.chosen("breastmnist")) == set(names)
+    assert all(workspace.npz(Cell("breastmnist", "test", name, 5)).is_file() for name in names)
+    assert verify.main(["--root", str(tmp_path), "--workers", "2"]) == 0
 
 
 def test_the_word_extended_is_every_corruption_of_the_table(tmp_path: Path) -> None:
