@@ -192,6 +192,7 @@ EXTENDED_STRENGTHS = {
             "source": "new",
         },
         "scatter": {"kernel": "scatter", "fraction": [0.31, 0.45, 0.55, 0.64, 0.71], "source": "new"},
+        "grid_lines": {"kernel": "grid_lines", "depth": [0.068, 0.106, 0.142, 0.177, 0.213], "source": "new"},
     },
     "modality": {
         # Noise.
@@ -316,6 +317,7 @@ EXTENDED_STRENGTHS = {
         "vignetting": "imagenet-c",
         "uneven_illumination": "imagenet-c",
         "scatter": "imagenet-c",
+        "grid_lines": "imagenet-c",
     },
 }
 """The extended set, beside the seven: corruptions that a build may add, as in `STRENGTHS`."""
@@ -341,6 +343,7 @@ EXTENDED_KERNELS = {
     "vignetting": {"module": "illumination", "draws": ["words"], "words": 2, "identity": {"falloff": 0.0}},
     "uneven_illumination": {"module": "illumination", "draws": ["angles"], "identity": {"slope": 0.0}},
     "scatter": {"module": "illumination", "draws": [], "identity": {"fraction": 0.0}},
+    "grid_lines": {"module": "artefacts", "draws": ["words"], "words": 2, "identity": {"depth": 0.0}},
 }
 """The kernels that only the extended set has, in that module of `corruptions.extended`, as in `KERNELS`.
 

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from corruptions.cpu.compiler import njit
 from corruptions.cpu.levels import flat
+from corruptions.extended.cpu.illumination import shade
 from corruptions.extended.lookup import artefacts
 from corruptions.extended.lookup.artefacts import DISC, EDGE, FEWEST, LOBES, RIM, SMALLEST
 from corruptions.spec import Images
@@ -133,3 +134,32 @@ def black_corner(images: Images, *, percent: int) -> Images:
     for p, (first, end) in enumerate(columns.tolist()):
         out[:, p, first:end] = images[:, p, first:end]
     return out
+
+
+def grid_lines(images: Images, words: NDArray[np.uint32], *, depth: float) -> Images:
+    """Darken lines of an anti-scatter grid, 4 to 8 pixels apart and nearly upright or level, by up to `depth` [new].
+
+    `images` uint8 (N, H, W, C); `words` uint32 (N, 2); `depth` a fraction of the level. Return a new array like
+    `images`.
+    """
+    count, height, width, channels = images.shape
+    gains = artefacts.grid_gains(depth)
+    out = np.empty(images.shape, np.uint8)
+    shape = (count, height, width * channels)
+    _lay_grid(flat(images, shape), channels, flat(words, words.shape), gains, out.reshape(shape))
+    return out
+
+
+@njit
+def _lay_grid(images, channels, words, table, out):  # type: ignore[no-untyped-def]
+    gains = np.empty(images.shape[2] // channels, np.int32)
+    for n in range(images.shape[0]):
+        start = np.int32(words[n, 0] >> 16)
+        step = np.int32(8192 + (words[n, 1] >> 19))
+        tilt = np.int32(np.int32(words[n, 1] & 65535) - 32768) >> np.int32(6)
+        across, down = (tilt, step) if words[n, 0] & 1 else (step, tilt)
+        for p in range(images.shape[1]):
+            row = np.int32(start + np.int32(p * down))
+            for q in range(gains.size):
+                gains[q] = table[(np.int32(row + np.int32(q * across)) >> np.int32(8)) & np.int32(255)]
+            shade(images[n, p], channels, gains, out[n, p])

@@ -7,8 +7,10 @@ import functools
 import torch
 from torch import Tensor
 
+from corruptions.extended.gpu.illumination import shade
 from corruptions.extended.lookup import artefacts
 from corruptions.extended.lookup.artefacts import DISC, EDGE, FEWEST, LOBES, RIM, SMALLEST
+from corruptions.gpu.levels import look_up
 from corruptions.gpu.tensors import compiled, constant
 
 
@@ -92,3 +94,27 @@ def _blacken(images: Tensor, columns: Tensor) -> Tensor:
     column = torch.arange(images.shape[2], dtype=torch.int64, device=images.device)
     kept = (column >= columns[:, :1]) & (column < columns[:, 1:])
     return images.clone().masked_fill_(~kept[:, :, None], 0)
+
+
+def grid_lines(images: Tensor, words: Tensor, *, depth: float, fuse: bool = False) -> Tensor:
+    """Darken lines of an anti-scatter grid, 4 to 8 pixels apart and nearly upright or level, by up to `depth` [new].
+
+    `images` uint8 (N, H, W, C); `words` int64 (N, 2), 0 to 2^32 - 1; `depth` a fraction of the level. Return a new
+    tensor like `images`.
+    """
+    return compiled(_lay_grid, fuse)(images, words, _grid_gains(depth, images.device))
+
+
+@functools.lru_cache(64)
+def _grid_gains(depth: float, device: torch.device) -> Tensor:
+    return constant(artefacts.grid_gains(depth), torch.int32, device)
+
+
+def _lay_grid(images: Tensor, words: Tensor, gains: Tensor) -> Tensor:
+    row = torch.arange(images.shape[1], dtype=torch.int64, device=images.device)[:, None]
+    column = torch.arange(images.shape[2], dtype=torch.int64, device=images.device)
+    place, speed = words[:, 0, None, None], words[:, 1, None, None]
+    step, tilt = 8192 + (speed >> 19), ((speed & 65535) - 32768) >> 6
+    level = (place & 1) > 0
+    phase = (place >> 16) + row * torch.where(level, step, tilt) + column * torch.where(level, tilt, step)
+    return shade(images, look_up(gains, (phase >> 8) & 255))

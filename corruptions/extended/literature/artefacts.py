@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
+from corruptions.extended.literature.illumination import shade
 from corruptions.literature import to_levels
 from corruptions.spec import BackendUnavailable, Images
 
@@ -71,3 +72,16 @@ def black_corner(images: Images, *, percent: int) -> Images:
     radius = min(*centre, width - centre[0], height - centre[1])
     circle = cv2.circle(np.zeros((height, width), np.uint8), centre, radius * percent // 100, 255, thickness=-1)
     return np.where(circle[..., None] == 255, images, 0).astype(np.uint8)
+
+
+def grid_lines(images: Images, words: NDArray[np.uint32], *, depth: float) -> Images:
+    """Darken by a cosine of 4 to 8 pixels a period, along or across, tilted by up to a period in 128 pixels [new].
+
+    `images` uint8 (N, H, W, C); `words` uint32 (N, 2); `depth` a fraction of the level.
+    """
+    place, speed = words[:, 0, None, None], words[:, 1, None, None]
+    step, tilt = ((speed >> 16) / 65536 + 1) / 8, ((speed & 65535) / 32768 - 1) / 128
+    rows, columns = np.arange(images.shape[1])[:, None], np.arange(images.shape[2])
+    level = (place & 1) == 1
+    phase = (place >> 16) / 65536 + rows * np.where(level, step, tilt) + columns * np.where(level, tilt, step)
+    return shade(images, 1 - depth * (1 + np.cos(2 * np.pi * phase)) / 2)

@@ -54,3 +54,13 @@ def circle(height: int, width: int, percent: int) -> Ints:
             reach = math.isqrt(square)
             columns[p] = max(centre - reach, 0), min(centre + reach + 1, width)
     return constant(columns)
+
+
+@functools.lru_cache(maxsize=16)
+def grid_gains(depth: float) -> Ints:
+    """Return the gain of `grid_lines` in 1/4096 for each 256th of a period; int32 (256,), least at 0."""
+    if not 0 <= depth <= 1:
+        raise ValueError(f"grid_lines needs a depth from 0 to 1, a fraction of the level, not {depth}")
+    scale = math.floor(4096 * depth + 0.5)
+    shares = [math.floor(2048 * (1 + math.cos(2 * math.pi * i / 256)) + 0.5) for i in range(256)]
+    return constant(np.array([4096 - (scale * share + 2**11 >> 12) for share in shares], np.int32))

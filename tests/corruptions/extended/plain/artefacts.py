@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -63,4 +64,17 @@ def black_corner(x: Array, *, percent: int) -> Array:
     for p, q in np.ndindex(height, width):
         if (q - cx) ** 2 + (p - cy) ** 2 > r**2:
             y[p, q] = 0
+    return y
+
+
+def grid_lines(x: Array, words: Sequence[int], *, depth: float) -> Array:
+    y = np.empty_like(x)
+    s, t = 8192 + (words[1] >> 19), ((words[1] & 65535) - 32768) >> 6
+    deep = math.floor(4096 * depth + 0.5)
+    for place in np.ndindex(x.shape[:2]):
+        p, q = reversed(place) if words[0] % 2 else place
+        i = (((words[0] >> 16) + q * s + p * t) >> 8) & 255
+        height = math.floor(2048 * (1 + math.cos(2 * math.pi * i / 256)) + 0.5)
+        gain = 4096 - ((deep * height + 2**11) >> 12)
+        y[place] = np.minimum((x[place] * gain + 2**11) >> 12, 255)
     return y
