@@ -12,7 +12,7 @@ export PATH := $(BIN):$(PATH)
 export HF_HUB_DISABLE_XET := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help repro fetch paper paper-own paper-phantom test test-long test-zoo test-matrix audit lint docs bench bench-predict bench-gpu parity goldens clean
+.PHONY: help repro fetch paper paper-own paper-phantom test test-long test-zoo test-matrix audit lint docs bench bench-predict bench-models bench-gpu parity goldens clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /  make \1\t/' | expand -t 22
@@ -53,6 +53,9 @@ bench: $(VENV)/.test .peers ## measure everything that needs no GPU, beside the 
 
 bench-predict: $(VENV)/.test ## measure how busy prediction keeps a model
 	@python -m tests.bench.predicting
+
+bench-models: $(VENV)/.test .zoo ## measure speed and memory of each kind of model, with random weights
+	@OMP_NUM_THREADS=1 PYTHONPATH="$(CURDIR)/.zoo" python -m tests.bench.models
 
 bench-gpu: $(VENV)/.test ## time the torch kernels on a GPU
 	@python -m tests.bench.gpu --output build/bench/gpu.json

@@ -99,7 +99,7 @@ class ClosedSet:
             float32 (n, K).
         """
         network, count = self.model.network, len(images)
-        tails, inputs = self._inputs(images)
+        tails, inputs = self.shared_inputs(images)
         cache = package("transformers").DynamicCache()  # of full length in every layer, so that it can be restored
         network(**inputs, past_key_values=cache, use_cache=True, logits_to_keep=1)
         after_image = _state(cache)
@@ -118,7 +118,7 @@ class ClosedSet:
             _restore(cache, after_image)
         return total / len(tails)
 
-    def _inputs(self, images: NDArray[np.uint8] | Tensor) -> tuple[list[Tensor], dict[str, Tensor]]:
+    def shared_inputs(self, images: NDArray[np.uint8] | Tensor) -> tuple[list[Tensor], dict[str, Tensor]]:
         """Return what each question has of its own, and the network's arguments for what all have in common."""
         arrays = images.cpu().numpy() if isinstance(images, Tensor) else images
         pictures = [Image.fromarray(array) for array in arrays]

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from tests.bench import __main__ as bench
-from tests.bench import kernels, peers, pipeline, timing
+from tests.bench import kernels, models, peers, pipeline, timing
 from tests.bench.timing import Timing
 
 
@@ -26,6 +26,21 @@ def test_the_bench_writes_every_rate_and_the_machine(
     assert report["rows"]["scale"]["ours"]["median"] > 0
     assert report["machine"]["versions"]["numpy"]
     assert "write mixed" in capsys.readouterr().out
+
+
+def test_every_kind_of_model_has_a_rate_and_a_peak(
+    tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(timing, "_SHORTEST", 1e-6)
+    output = tmp_path / "models.json"
+    kinds = ["hub: SigLIP", "vlm: LLaVA"]
+    options = ["--images", "3", "--batch", "2", "--rounds", "1", "--output", str(output)]
+    assert models.main([*options, "--kinds", *kinds]) == 0
+    report = json.loads(output.read_text())
+    assert list(report["rows"]) == list(report["peak MB"]) == kinds
+    assert all(row[who]["median"] > 0 for row in report["rows"].values() for who in ("ours", "forward"))
+    assert all(megabytes > 100 for megabytes in report["peak MB"].values())
+    assert "of forward" in capsys.readouterr().out
 
 
 def test_an_unknown_row_measures_nothing(tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:

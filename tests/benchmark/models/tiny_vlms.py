@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ VICUNA = (
 """The two forms of chat templates that repositories have: ChatML, and LLaVA-1.5's, whose answers begin with a space."""
 
 SMALL = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 4}
+PATCHES = {**SMALL, "image_size": 32, "patch_size": 8}
 WORDS = {**SMALL, "num_key_value_heads": 2, "max_position_embeddings": 4096}
 
 
@@ -56,21 +58,21 @@ def _ids(tokenizer: Any, **tokens: str) -> dict[str, int]:
     return {name: tokenizer.convert_tokens_to_ids(token) for name, token in tokens.items()}
 
 
-def llava() -> tuple[Any, Any]:
-    """LLaVA-1.5: CLIP, two linear layers, Llama; an image is 16 tokens."""
+def llava(vision: Mapping[str, Any] = PATCHES, text: Mapping[str, Any] = WORDS) -> tuple[Any, Any]:
+    """LLaVA-1.5: CLIP, two linear layers, Llama; an image is 16 tokens, or those of `vision`'s patches."""
     words = tokenizer("<s>", "</s>", "<image>", bos=True, bos_token="<s>", eos_token="</s>", image_token="<image>")
-    square = {"height": 32, "width": 32}
+    side = vision["image_size"]
     processor = transformers.LlavaProcessor(
-        transformers.CLIPImageProcessorPil(size={"shortest_edge": 32}, crop_size=square),
+        transformers.CLIPImageProcessorPil(size={"shortest_edge": side}, crop_size={"height": side, "width": side}),
         words,
-        patch_size=8,
+        patch_size=vision["patch_size"],
         vision_feature_select_strategy="default",
         num_additional_image_tokens=1,
         chat_template=VICUNA.replace("IMAGE", "<image>"),
     )
     config = transformers.LlavaConfig(
-        vision_config={**SMALL, "model_type": "clip_vision_model", "image_size": 32, "patch_size": 8},
-        text_config={**WORDS, "model_type": "llama", "vocab_size": len(words)},
+        vision_config={**vision, "model_type": "clip_vision_model"},
+        text_config={**text, "model_type": "llama", "vocab_size": len(words)},
         vision_feature_layer=-1,
         **_ids(words, image_token_index="<image>"),
     )
@@ -92,7 +94,7 @@ def llava_next() -> tuple[Any, Any]:
         chat_template=VICUNA.replace("IMAGE", "<image>"),
     )
     config = transformers.LlavaNextConfig(
-        vision_config={**SMALL, "model_type": "clip_vision_model", "image_size": 32, "patch_size": 8},
+        vision_config={**PATCHES, "model_type": "clip_vision_model"},
         text_config={**WORDS, "model_type": "mistral", "vocab_size": len(words)},
         vision_feature_layer=-1,
         image_grid_pinpoints=grid,
@@ -114,7 +116,7 @@ def llava_onevision() -> tuple[Any, Any]:
         chat_template=CHAT.replace("IMAGE", "<image>\n"),
     )
     config = transformers.LlavaOnevisionConfig(
-        vision_config={**SMALL, "model_type": "siglip_vision_model", "image_size": 32, "patch_size": 8},
+        vision_config={**PATCHES, "model_type": "siglip_vision_model"},
         text_config={**WORDS, "model_type": "qwen2", "vocab_size": len(words)},
         vision_feature_layer=-1,
         vision_feature_select_strategy="full",
@@ -143,7 +145,7 @@ def gemma3() -> tuple[Any, Any]:
         chat_template="{{ bos_token }}" + CHAT.replace("IMAGE", "<start_of_image>"),
     )
     config = transformers.Gemma3Config(
-        vision_config={**SMALL, "model_type": "siglip_vision_model", "image_size": 32, "patch_size": 8},
+        vision_config={**PATCHES, "model_type": "siglip_vision_model"},
         text_config={
             **{**WORDS, "model_type": "gemma3_text", "vocab_size": len(words), "head_dim": 8, "sliding_window": 16},
             "layer_types": ["sliding_attention", "full_attention"],
@@ -180,7 +182,7 @@ def _idefics(name: str, *videos: Any) -> tuple[Any, Any]:
         images, words, *[video() for video in videos], image_seq_len=4, chat_template=CHAT.replace("IMAGE", "<image>")
     )
     config = getattr(transformers, f"{name}Config")(
-        vision_config={**SMALL, "image_size": 32, "patch_size": 8},
+        vision_config=PATCHES,
         text_config={**WORDS, "model_type": "llama", "vocab_size": len(words), "pad_token_id": 0},
         scale_factor=2,
         **_ids(words, image_token_id="<image>"),
