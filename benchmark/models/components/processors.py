@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import importlib.util
+import json
 from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -10,10 +14,20 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
+from benchmark.models.components.files import Files, one_line, read_json
+from benchmark.models.components.packages import BROKEN, package, quietly
 from benchmark.models.components.preprocessing import preprocess
 from benchmark.models.record import Channels, Preprocessing
 from pipeline.cell import SIZE
 from pipeline.errors import UserError
+
+PREPROCESSOR = "preprocessor_config.json"
+BACKEND = "pil"
+"""Which form of transformers' image processors is taken where there are two: Pillow's, which every machine has.
+
+The other form, torchvision's, is the library's own choice where torchvision is installed, and resizes to other pixels.
+A processor that has that form alone, as DINOv3's, is refused without torchvision: pixels never depend on a package.
+"""
 
 Process = Callable[[list[Image.Image]], Tensor]
 """From N images to float32 (N, 3, S, S)."""
@@ -74,3 +88,52 @@ class LibraryProcessor:
         std = [1 / (w - b) if w != b else 1.0 for b, w in zip(black, white, strict=True)]
         mean = [-b * s for b, s in zip(black, std, strict=True)]
         return (mean[0], mean[1], mean[2]), (std[0], std[1], std[2])
+
+
+def read_image_processor(files: Files) -> LibraryProcessor:
+    """Return the image processor that a repository of transformers has, in its Pillow form.
+
+    Raises:
+        UserError: transformers can't make it, or it gives something beside pixels.
+    """
+    path = files.path(PREPROCESSOR)
+    read_json(path)
+    problem = f"{PREPROCESSOR} of {files.record.name}"
+    processor = pillow_processor(path.parent, problem)
+
+    def process(images: list[Image.Image]) -> Tensor:
+        try:
+            output = dict(processor(images=images, return_tensors="pt"))
+        except BROKEN as error:
+            raise UserError(f"{problem} can't be followed: {one_line(error)}") from error
+        if set(output) != {"pixel_values"}:
+            raise UserError(f"{problem} gives {', '.join(output)}, and only pixel_values is known here")
+        pixels: Tensor = output["pixel_values"]
+        return pixels
+
+    settings = {key: value for key, value in processor.to_dict().items() if key != "image_processor_type"}
+    library = f"{type(processor).__name__} {json.dumps(settings, default=str, sort_keys=True)}"
+    return LibraryProcessor(process, name=files.record.name, library=library)
+
+
+def pillow_processor(folder: Path, problem: str) -> Any:
+    """Return transformers' image processor of a folder, in its Pillow form.
+
+    Args:
+        folder: that has preprocessor_config.json or processor_config.json.
+        problem: what is said to be broken where it can't be made.
+
+    Raises:
+        UserError: it can't be made.
+    """
+    package("transformers")
+    automatic = package("transformers.models.auto.image_processing_auto").AutoImageProcessor
+    try:
+        with quietly():
+            return automatic.from_pretrained(
+                str(folder), backend=BACKEND, local_files_only=True, trust_remote_code=False
+            )
+    except (*BROKEN, ImportError) as error:
+        if "torchvision" in str(error) and importlib.util.find_spec("torchvision") is None:
+            raise UserError(f"{problem} needs torchvision: pip install -e '.[zoo]'") from error
+        raise UserError(f"{problem} can't be followed: {one_line(error)}") from error

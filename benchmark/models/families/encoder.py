@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from PIL import Image
 from pydantic import BaseModel, ValidationError
 from torch import Tensor, nn
 
@@ -16,7 +14,7 @@ from benchmark.models.components.checkpoints import load_tensors, read_tensors
 from benchmark.models.components.files import Files, one_line, read_json
 from benchmark.models.components.packages import package
 from benchmark.models.components.pretrained import CONFIG, WEIGHTS, read_config, read_network
-from benchmark.models.components.processors import LibraryProcessor
+from benchmark.models.components.processors import PREPROCESSOR, read_image_processor
 from benchmark.models.model import Towers
 from benchmark.models.record import Channels, ModelFile, ModelRecord, Preprocessing, pinned
 from pipeline.errors import UserError
@@ -24,7 +22,6 @@ from pipeline.io.records import explain
 
 PREFIX = "encoder:"
 FORMS = (f"{PREFIX}OWNER/NAME@COMMIT",)
-PREPROCESSOR = "preprocessor_config.json"
 
 KINDS = ("convnext", "dinov2", "dinov2_with_registers", "dinov3_vit", "resnet", "vit")
 """Model types of transformers whose features are tested against the library's own class."""
@@ -114,7 +111,7 @@ def describe(name: str, *, folder: Path | None, offline: bool) -> ModelRecord:
     config = read_config(files, KINDS)
     return unread.changed(
         architecture=config["model_type"],
-        preprocessing=_image_processor(files).settings,
+        preprocessing=read_image_processor(files).settings,
         embedding=config.get("hidden_size") or (config.get("hidden_sizes") or [0])[-1],
     )
 
@@ -124,7 +121,7 @@ def build(record: ModelRecord, files: Files, *, random_init: bool) -> Towers:
     content = read_json(files.path(CONFIG))
     if "architecture" in content:
         return _towers(_timm_network(record, content, files, random_init=random_init))
-    config, processor = read_config(files, KINDS), _image_processor(files)
+    config, processor = read_config(files, KINDS), read_image_processor(files)
     if (size := processor.settings.size) != record.preprocessing.size:
         raise UserError(f"{PREPROCESSOR} of {record.name} gives {size} pixels, not {record.preprocessing.size}")
     options = {"add_pooling_layer": False} if config["model_type"] == "vit" else {}
@@ -134,30 +131,6 @@ def build(record: ModelRecord, files: Files, *, random_init: bool) -> Towers:
 
 def _towers(image: nn.Module) -> Towers:
     return Towers(image, nn.Identity(), lambda texts: {}, 1.0)
-
-
-def _image_processor(files: Files) -> LibraryProcessor:
-    """Return transformers' image processor in its Pillow form, which is the same on every machine, if it has one."""
-    path, name = files.path(PREPROCESSOR), files.record.name
-    try:
-        processor = package("transformers").AutoImageProcessor.from_pretrained(
-            path.parent, backend="pil", local_files_only=True
-        )
-    except ImportError as error:
-        raise UserError(f"{name} has an image processor that needs torchvision: pip install -e '.[zoo]'") from error
-    except Exception as error:  # a damaged file can raise anything
-        raise UserError(f"{path} can't be read as an image processor: {one_line(error)}") from error
-
-    def process(pictures: list[Image.Image]) -> Tensor:
-        try:
-            pixels: Tensor = processor(images=pictures, return_tensors="pt").pixel_values
-        except Exception as error:  # settings that contradict each other can raise anything
-            raise UserError(f"{PREPROCESSOR} of {name} can't be used: {one_line(error)}") from error
-        return pixels
-
-    settings = {key: value for key, value in processor.to_dict().items() if key != "image_processor_type"}
-    library = f"{type(processor).__name__} {json.dumps(settings, default=str, sort_keys=True)}"
-    return LibraryProcessor(process, name=name, library=library)
 
 
 class _TimmSettings(BaseModel):

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from benchmark.models.components.checkpoints import load_tensors, read_tensors
 from benchmark.models.components.files import Files, one_line, read_json
-from benchmark.models.components.packages import package
+from benchmark.models.components.packages import BROKEN, package
 from benchmark.models.components.processors import LibraryProcessor
 from benchmark.models.components.tokenizers import TOKENIZER_FILES
 from benchmark.models.model import Towers
@@ -37,9 +37,6 @@ SLOW = "-gelu"
 
 TEXT_FILES = ("config.json", *TOKENIZER_FILES)
 """Files of a text side of transformers, where a repository has them."""
-
-BROKEN = (TypeError, ValueError, KeyError, AttributeError, RuntimeError, ArithmeticError, AssertionError, OSError)
-"""What open_clip, timm and transformers raise for settings that they do not check before they use them."""
 
 VIT_ATTENTION = r"transformer\.resblocks\.\d+\.attn"
 """open_clip's ViT: PEFT puts LoRA on the joint q, k, v matrix and on the output of every block's attention."""
@@ -213,7 +210,7 @@ def _processor(name: str, config: Mapping[str, Any], settings: Mapping[str, Any]
             return torch.stack([evaluate(image) for image in images])
 
         return LibraryProcessor(process, name=name, library=f"open_clip {json.dumps(merged, sort_keys=True)}")
-    except (*BROKEN, IndexError) as error:
+    except BROKEN as error:
         raise UserError(f"the preprocessing of {name} can't be followed: {one_line(error)}") from error
 
 

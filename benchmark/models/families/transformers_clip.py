@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
-from PIL import Image
 from torch import Tensor, nn
 
 from benchmark.models.components.checkpoints import check_finite, check_names, read_tensors
 from benchmark.models.components.files import Files, one_line, read_json
-from benchmark.models.components.packages import package, quietly
-from benchmark.models.components.processors import LibraryProcessor
+from benchmark.models.components.packages import BROKEN, package, quietly
+from benchmark.models.components.processors import PREPROCESSOR, LibraryProcessor, read_image_processor
 from benchmark.models.components.tokenizers import TOKENIZER_FILES, Tokenizer
 from benchmark.models.model import Towers
 from benchmark.models.record import ModelFile, ModelRecord, Preprocessing, pinned
@@ -25,12 +23,9 @@ FORMS = (f"{PREFIX}OWNER/NAME@COMMIT",)
 RECORDS: tuple[ModelRecord, ...] = ()
 
 WEIGHTS, OLDER_WEIGHTS = "model.safetensors", "pytorch_model.bin"
-CONFIG, PREPROCESSOR = "config.json", "preprocessor_config.json"
+CONFIG = "config.json"
 WITHOUT_MASK = ("siglip", "siglip2")
 """Their text sides saw every prompt filled up to its full length, without a mask (Zhai et al. 2023)."""
-
-BROKEN = (TypeError, ValueError, KeyError, AttributeError, RuntimeError, ArithmeticError, IndexError, OSError)
-"""What transformers raises for settings that it does not check before it uses them."""
 
 
 class Tower(nn.Module):
@@ -89,7 +84,7 @@ def describe(name: str, *, folder: Path | None, offline: bool) -> ModelRecord:
     return unread.changed(
         architecture=model_class.__name__,
         files=files.as_read(),
-        preprocessing=read_processor(files, name).settings,
+        preprocessing=read_image_processor(files).settings,
         context_length=longest,
         embedding=next(width for width in widths if width),
     )
@@ -122,39 +117,6 @@ def read_config(files: Files, name: str) -> tuple[Any, Any]:
         raise UserError(f"{CONFIG} of {name} can't be read: {one_line(error)}") from error
 
 
-def read_processor(files: Files, name: str) -> LibraryProcessor:
-    """Return the repository's own image processor, as transformers makes it from preprocessor_config.json.
-
-    Raises:
-        UserError: transformers can't make it, or it gives something beside pixels.
-    """
-    package("transformers")
-    automatic = package("transformers.models.auto.image_processing_auto").AutoImageProcessor
-    files.path(CONFIG)
-    path = files.path(PREPROCESSOR)
-    read_json(path)
-    problem = f"{PREPROCESSOR} of {name}"
-
-    def process(images: list[Image.Image]) -> Tensor:
-        try:
-            output = dict(processor(images=images, return_tensors="pt"))
-        except BROKEN as error:
-            raise UserError(f"{problem} can't be followed: {one_line(error)}") from error
-        if set(output) != {"pixel_values"}:
-            raise UserError(f"{problem} gives {', '.join(output)}, and only pixel_values is known here")
-        pixels: Tensor = output["pixel_values"]
-        return pixels
-
-    try:
-        with quietly():
-            processor = automatic.from_pretrained(str(path.parent), local_files_only=True, trust_remote_code=False)
-    except BROKEN as error:
-        raise UserError(f"{problem} can't be followed: {one_line(error)}") from error
-    settings = {key: value for key, value in processor.to_dict().items() if key != "image_processor_type"}
-    library = f"{type(processor).__name__} {json.dumps(settings, default=str, sort_keys=True)}"
-    return LibraryProcessor(process, name=name, library=library)
-
-
 def build(record: ModelRecord, files: Files, *, random_init: bool) -> Towers:
     """Make the model from its weights, config.json and its tokenizer's files."""
     config, model_class = read_config(files, record.name)
@@ -164,7 +126,7 @@ def build(record: ModelRecord, files: Files, *, random_init: bool) -> Towers:
             model = _load(model_class, config, files, record.name, random_init=random_init)
     except BROKEN as error:
         raise UserError(f"{record.name} can't be built: {one_line(error)}") from error
-    processor = read_processor(files, record.name)
+    processor = read_image_processor(files)
     towers = Towers(
         Tower(model, model.get_image_features, is_text=False),
         Tower(model, model.get_text_features, is_text=True),

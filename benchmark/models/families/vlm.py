@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from benchmark.models.components.files import Files, one_line
 from benchmark.models.components.packages import package
 from benchmark.models.components.pretrained import CONFIG, fetch, read_config, read_network
+from benchmark.models.components.processors import pillow_processor
 from benchmark.models.generative import Generator
 from benchmark.models.record import ModelFile, ModelRecord, Preprocessing, pinned
 from pipeline.errors import UserError
@@ -164,8 +165,6 @@ def build(record: ModelRecord, files: Files, *, random_init: bool) -> Generator:
     transformers = package("transformers")
     try:
         processor = transformers.AutoProcessor.from_pretrained(folder, local_files_only=True)
-        # Pillow's image processors are on every machine, and torchvision's, the default where it is, differ from them
-        images = transformers.AutoImageProcessor.from_pretrained(folder, backend="pil", local_files_only=True)
     except ImportError as error:
         raise UserError(
             f"{record.name} has a processor that needs another package, such as torchvision for videos:"
@@ -173,7 +172,7 @@ def build(record: ModelRecord, files: Files, *, random_init: bool) -> Generator:
         ) from error
     except Exception as error:  # a damaged file can raise anything
         raise UserError(f"{folder} has no processor that can be read: {one_line(error)}") from error
-    processor.image_processor = images
+    processor.image_processor = pillow_processor(folder, f"the image processor of {record.name}")
     if not getattr(processor, "chat_template", None):
         raise UserError(f"{record.name} has no chat template, so nobody can say how to ask it a question")
     return Generator(read_network(files, "AutoModelForImageTextToText", random_init=random_init), processor)

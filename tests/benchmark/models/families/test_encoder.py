@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 
 import numpy as np
@@ -87,6 +88,28 @@ def test_other_files_are_one_sentence(tmp_path, file, content, match):
     with pytest.raises(UserError, match=match) as told:
         load("encoder:someone/tiny", weights_dir=tmp_path)
     assert "\n" not in str(told.value)
+
+
+@pytest.mark.skipif(importlib.util.find_spec("torchvision") is not None, reason="torchvision is installed")
+def test_a_processor_that_needs_torchvision_says_so(tmp_path):
+    save("dinov3_vit", tmp_path)
+    (tmp_path / "preprocessor_config.json").write_text('{"image_processor_type": "DINOv3ViTImageProcessor"}')
+    with pytest.raises(
+        UserError, match=r"preprocessor_config.json of .* needs torchvision: pip install -e '\.\[zoo\]'"
+    ):
+        load("encoder:someone/tiny", weights_dir=tmp_path)
+
+
+@pytest.mark.zoo
+def test_a_processor_of_torchvision_alone_is_taken_where_that_is(tmp_path):
+    package("torchvision")
+    save("dinov3_vit", tmp_path)
+    processor = package("transformers").DINOv3ViTImageProcessor(size={"height": 32, "width": 32})
+    processor.save_pretrained(tmp_path)
+    model = load("encoder:someone/tiny", weights_dir=tmp_path)
+    image = np.random.default_rng(0).integers(0, 256, (41, 53, 3), dtype=np.uint8)
+    theirs = processor(images=Image.fromarray(image), return_tensors="pt").pixel_values
+    assert torch.equal(model.preprocess(image[None]), theirs)
 
 
 def test_a_commit_has_to_be_pinned():

@@ -63,7 +63,7 @@ def siglip(folder: Path) -> tuple[Any, Any]:
     package("transformers.models.siglip.tokenization_siglip").SiglipTokenizer(
         sentencepiece(folder, "unigram"), model_max_length=16
     ).save_pretrained(str(folder))
-    return model, transformers.SiglipImageProcessor(size={"height": SIZE, "width": SIZE}, resample=2)
+    return model, transformers.SiglipImageProcessorPil(size={"height": SIZE, "width": SIZE}, resample=2)
 
 
 def siglip2(folder: Path) -> tuple[Any, Any]:
@@ -85,7 +85,7 @@ def clip(folder: Path) -> tuple[Any, Any]:
     config = transformers.CLIPConfig(
         text_config={**SMALL, **ids}, vision_config={**SMALL, "image_size": SIZE, "patch_size": 8}, projection_dim=12
     )
-    return transformers.CLIPModel(config), transformers.CLIPImageProcessor(**PREPROCESSOR)
+    return transformers.CLIPModel(config), transformers.CLIPImageProcessorPil(**PREPROCESSOR)
 
 
 def bert(folder: Path) -> None:
@@ -106,7 +106,7 @@ def align(folder: Path) -> tuple[Any, Any]:
         },
         projection_dim=8,
     )
-    processor = transformers.EfficientNetImageProcessor(
+    processor = transformers.EfficientNetImageProcessorPil(
         size={"height": 40, "width": 40}, crop_size={"height": SIZE, "width": SIZE}, do_center_crop=True
     )
     return transformers.AlignModel(config), processor
@@ -121,7 +121,7 @@ def chinese_clip(folder: Path) -> tuple[Any, Any]:
         vision_config={**SMALL, "image_size": SIZE, "patch_size": 8},
         projection_dim=12,
     )
-    processor = transformers.ChineseCLIPImageProcessor(size={"height": SIZE, "width": SIZE}, do_center_crop=False)
+    processor = transformers.ChineseCLIPImageProcessorPil(size={"height": SIZE, "width": SIZE}, do_center_crop=False)
     return transformers.ChineseCLIPModel(config), processor
 
 
@@ -169,6 +169,22 @@ def test_pixels_ids_features_and_logits_are_those_of_transformers(make, tmp_path
     if is_full:
         assert model.logit_bias == -7.0
     assert sum(p.numel() for p in model.image_tower.parameters()) < sum(p.numel() for p in theirs.parameters())
+
+
+@pytest.mark.zoo
+@pytest.mark.parametrize("make", KINDS, ids=lambda make: make.__name__)
+def test_pixels_are_pillows_where_torchvision_is_installed_too(make, tmp_path):
+    """The library's own choice would be torchvision's, which resizes to other pixels."""
+    package("torchvision")
+    _, processor = save(make, tmp_path)
+    by_torchvision = package("transformers").AutoImageProcessor.from_pretrained(str(tmp_path), backend="torchvision")
+    model = load("hub:someone/model", weights_dir=tmp_path)
+    assert type(processor).__name__ in model.record.preprocessing.library
+    picture = photographs()[0]
+    pixels = model.preprocess(picture[None])
+    inputs = {"images": Image.fromarray(picture), "return_tensors": "pt"}
+    assert torch.equal(pixels, processor(**inputs)["pixel_values"])
+    assert not torch.equal(pixels, by_torchvision(**inputs)["pixel_values"])
 
 
 def test_an_older_file_of_weights_does_too(tmp_path, prompts):
