@@ -10,6 +10,7 @@ and no others. A row names its kernel and has one strength for each severity, 1 
 - ``spread``, ``depth``, ``slope``, ``fraction``: fraction of what the kernel changes
 - ``coefficient``, ``falloff``: of the shading, a number           - ``count``, ``max_bubbles``: how many
 - ``max_radius``: pixels
+- ``photons``: mean count of a white pixel                        - ``size``, ``alias_blur``, ``max_delta``: pixels
 
 Sources: [HD] Hendrycks & Dietterich, ICLR 2019 (ImageNet-C). [MM] Di Salvo et al., MICCAI 2024
 (MedMNIST-C), the table for the same kind of image; [MM:name] another table of that paper. [new] chosen here.
@@ -150,8 +151,23 @@ for each pixel; ``angles``, 8 bits for each image; ``words``, as many words of 3
 EXTENDED_STRENGTHS = {
     "imagenet-c": {
         # Noise.
+        "shot_noise": {"kernel": "shot_noise", "photons": [60, 25, 12, 5, 3], "source": "HD"},
         "speckle_noise": {"kernel": "speckle_noise", "std": [0.15, 0.2, 0.35, 0.45, 0.6], "source": "HD"},
         # Blur.
+        "gaussian_blur": {"kernel": "gaussian_blur", "sigma": [1, 2, 3, 4, 6], "source": "HD"},
+        "defocus_blur": {
+            "kernel": "defocus_blur",
+            "radius": [3, 4, 6, 8, 10],
+            "alias_blur": [0.1, 0.5, 0.5, 0.5, 0.5],
+            "source": "HD",
+        },
+        "glass_blur": {
+            "kernel": "glass_blur",
+            "sigma": [0.7, 0.9, 1, 1.1, 1.5],
+            "max_delta": [1, 2, 2, 3, 4],
+            "iterations": [2, 1, 3, 2, 2],
+            "source": "HD",
+        },
         # Weather.
         # Colour.
         "saturate": {
@@ -196,8 +212,61 @@ EXTENDED_STRENGTHS = {
     },
     "modality": {
         # Noise.
-        "speckle_noise": "imagenet-c",
+        "shot_noise": {
+            "microscopy": {"kernel": "shot_noise", "photons": [60, 25, 18, 10, 5], "source": "MM:derma"},
+            "fundus": {"kernel": "shot_noise", "photons": [60, 25, 18, 10, 5], "source": "MM:derma"},
+            "mammography": {"kernel": "shot_noise", "photons": [60, 25, 18, 10, 5], "source": "MM:chest"},
+            "oct": {"kernel": "shot_noise", "photons": [200, 100, 50, 25, 15], "source": "MM:organ"},
+            "xray": {"kernel": "shot_noise", "photons": [300, 200, 150, 100, 80], "source": "MM"},
+        },
+        "speckle_noise": {
+            "microscopy": {"kernel": "speckle_noise", "std": [0.05, 0.15, 0.2, 0.35, 0.45], "source": "MM:derma"},
+            "fundus": {"kernel": "speckle_noise", "std": [0.1, 0.15, 0.2, 0.25, 0.3], "source": "MM"},
+            "mammography": {"kernel": "speckle_noise", "std": [0.05, 0.15, 0.2, 0.35, 0.45], "source": "MM:chest"},
+            "oct": {"kernel": "speckle_noise", "std": [0.15, 0.3, 0.4, 0.5, 0.6], "source": "MM"},
+            "xray": {"kernel": "speckle_noise", "std": [0.05, 0.07, 0.1, 0.15, 0.2], "source": "MM"},
+        },
         # Blur.
+        "gaussian_blur": {
+            "microscopy": {"kernel": "gaussian_window", "size": [13, 15, 17, 21, 25], "source": "MM:tissue"},
+            "fundus": {"kernel": "gaussian_blur", "sigma": [1, 2, 3, 4, 6], "source": "HD"},
+            "mammography": {"kernel": "gaussian_window", "size": [3, 5, 7, 9, 11], "source": "MM:chest"},
+            "oct": {"kernel": "gaussian_window", "size": [11, 13, 15, 17, 21], "source": "MM:organ"},
+            "xray": {"kernel": "gaussian_window", "size": [3, 5, 7, 9, 11], "source": "MM"},
+        },
+        "defocus_blur": {
+            "microscopy": {
+                "kernel": "defocus_blur",
+                "radius": [2, 3, 4, 5, 6],
+                "alias_blur": [0.01, 0.1, 0.1, 0.1, 0.1],
+                "source": "MM",
+            },
+            "fundus": {
+                "kernel": "defocus_blur",
+                "radius": [4, 5, 6, 7, 8],
+                "alias_blur": [0.1, 0.2, 0.3, 0.4, 0.5],
+                "source": "MM",
+            },
+            "mammography": {
+                "kernel": "defocus_blur",
+                "radius": [3, 4, 6, 8, 10],
+                "alias_blur": [0.1, 0.5, 0.5, 0.5, 0.5],
+                "source": "HD",
+            },
+            "oct": {
+                "kernel": "defocus_blur",
+                "radius": [0.5, 1, 1.5, 2, 2.5],
+                "alias_blur": [0.6, 0.5, 0.1, 0.5, 0.1],
+                "source": "MM",
+            },
+            "xray": {
+                "kernel": "defocus_blur",
+                "radius": [3, 4, 6, 8, 10],
+                "alias_blur": [0.1, 0.5, 0.5, 0.5, 0.5],
+                "source": "HD",
+            },
+        },
+        "glass_blur": "imagenet-c",
         # Weather.
         # Colour.
         "saturate": {
@@ -324,8 +393,13 @@ EXTENDED_STRENGTHS = {
 
 EXTENDED_KERNELS = {
     # Noise.
+    "shot_noise": {"module": "noise", "draws": ["uniforms"], "identity": {"photons": 0}},
     "speckle_noise": {"module": "noise", "draws": ["uniforms"], "identity": {"std": 0.0}},
     # Blur.
+    "gaussian_blur": {"module": "blur", "draws": [], "identity": {"sigma": 0}},
+    "gaussian_window": {"module": "blur", "draws": [], "identity": {"size": 1}},
+    "defocus_blur": {"module": "blur", "draws": [], "identity": {"radius": 0, "alias_blur": 0.1}},
+    "glass_blur": {"module": "blur", "draws": ["pixels"], "identity": {"sigma": 0, "iterations": 0}},
     # Weather.
     # Colour.
     "saturate": {"module": "colour", "draws": [], "identity": {"percent": 100, "rise": 0}},

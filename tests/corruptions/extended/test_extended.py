@@ -10,7 +10,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from corruptions import EXTENDED, SEVERITIES, corrupt, cpu, gpu, strength, sweep
+from corruptions import EXTENDED, SEVERITIES, Strength, corrupt, cpu, gpu, strength, sweep
 from corruptions.cpu import draws
 from corruptions.gpu import draws as gpu_draws
 from corruptions.spec import find_kernel
@@ -103,12 +103,17 @@ def test_no_images_give_no_images(name: str) -> None:
     assert gpu.corrupt(torch.zeros((0, 9, 9, 3), dtype=torch.uint8), name, 1, **options).shape == (0, 9, 9, 3)
 
 
+def row_of(kernel: str) -> Strength:
+    """Return severity 3 of the first row that has the kernel."""
+    rows = (strength(name, 3, profile=profile, column=dataset) for name, profile, dataset in CELLS)
+    return next(row for row in rows if row.kernel == kernel)
+
+
 @pytest.mark.parametrize("kernel", [name for name, row in EXTENDED_KERNELS.items() if row["identity"]])
 def test_the_identity_leaves_images_as_they_are(kernel: str) -> None:
-    name = next(name for name in EXTENDED if strength(name, 1).kernel == kernel)
+    row = row_of(kernel).identity
     for channels in (1, 3):
         images: NDArray[np.uint8] = noise(2, 21, 34, channels)
-        row = strength(name, 3).identity
         drawn = draws.draw(row, (1, 2), [0, 1], images.shape)
         np.testing.assert_array_equal(find_kernel("cpu", kernel)(images, *drawn, **row.parameters), images)
 
@@ -116,8 +121,7 @@ def test_the_identity_leaves_images_as_they_are(kernel: str) -> None:
 @pytest.mark.parametrize("backend", ["cpu", "gpu"])
 @pytest.mark.parametrize("kernel", EXTENDED_KERNELS)
 def test_illegal_parameters_are_refused_with_the_rule_and_the_value(kernel: str, backend: str) -> None:
-    name = next(name for name in EXTENDED if strength(name, 1).kernel == kernel)
-    row = strength(name, 3)
+    row = row_of(kernel)
     parameters = {key: -1 if isinstance(value, int | float) else value for key, value in row.parameters.items()}
     images: Any = noise(1, 4, 4, 3) if backend == "cpu" else torch.from_numpy(noise(1, 4, 4, 3))
     drawn = (

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import decimal
 import functools
 import math
+from decimal import Decimal
 from statistics import NormalDist
 
 import numpy as np
@@ -22,3 +24,23 @@ def speckle_noise(x: Array, u: Array, *, std: float) -> Array:
     a = math.floor(65536 * std + 0.5)
     f = 4096 + ((a * normal_table()[u] + 2**15) >> 16)
     return np.clip((x * f + 2048) >> 12, 0, 255)
+
+
+def shot_noise(x: Array, u: Array, *, photons: int) -> Array:
+    return x if photons == 0 else (510 * counts(photons)[x, u] + photons) // (2 * photons)
+
+
+@functools.cache
+def counts(photons: int) -> Array:
+    """Return K for every level and uniform."""
+    table = np.zeros((256, 65536), np.int64)
+    with decimal.localcontext(prec=60):
+        for level in range(256):
+            mean = Decimal(photons * level) / 255
+            term = (-mean).exp()
+            total = Decimal(0)
+            for k in range(photons):
+                total += term
+                table[level, math.floor(65536 * total + Decimal("0.5")) :] += 1
+                term = term * mean / (k + 1)
+    return table

@@ -1,0 +1,284 @@
+"""The CPU kernels of the blurs: sums of rows, then of columns, in loops that the compiler turns into vectors."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from llvmlite import ir  # type: ignore[import-untyped]
+from numba.core import cgutils, types
+from numba.extending import intrinsic
+from numpy.typing import NDArray
+
+from corruptions import lookup
+from corruptions.cpu.compiler import COMPILES, njit
+from corruptions.cpu.levels import flat
+from corruptions.extended.lookup import blur
+from corruptions.lookup import Ints
+from corruptions.spec import Images
+
+_BLOCK = 128
+
+
+def gaussian_blur(images: Images, *, sigma: float) -> Images:
+    """Blur with a Gaussian of `sigma` pixels, 0 to 20, cut at four sigma, edges replicated [HD].
+
+    `images` uint8 (N, H, W, C). Return a new array like `images`.
+    """
+    weights = blur.gaussian_weights("gaussian_blur", sigma)
+    down, across = (blur.clamped(n, weights.size - 1) for n in images.shape[1:3])
+    return _blurred(images, weights, down, across)
+
+
+def gaussian_window(images: Images, *, size: int) -> Images:
+    """Blur with a Gaussian in a window of `size` pixels, odd, 1 to 63; mirrored at the edges: torchvision's [MM].
+
+    `images` uint8 (N, H, W, C). Return a new array like `images`.
+    """
+    weights = blur.window_weights(size)
+    down, across = (blur.mirrored(n, weights.size - 1) for n in images.shape[1:3])
+    return _blurred(images, weights, down, across)
+
+
+def _blurred(images: Images, weights: Ints, down: Ints, across: Ints) -> Images:
+    out = np.empty(images.shape, np.uint8)
+    _blur(flat(images, images.shape), weights, down, across, out)
+    return out
+
+
+@njit
+def _blur(images, weights, down, across, out):  # type: ignore[no-untyped-def]
+    count, height, width, channels = images.shape
+    line = width * channels
+    levels = np.empty((height, line), np.int16)
+    for n in range(count):
+        _widen(images[n].reshape(-1), levels.reshape(-1))
+        _soften(levels, weights, down, across, channels, out[n].reshape(height, line))
+
+
+@njit
+def _widen(pixels, levels):  # type: ignore[no-untyped-def]
+    for e in range(pixels.size):
+        levels[e] = np.int16(pixels[e]) << np.int16(6)
+
+
+@njit
+def _soften(levels, weights, down, across, channels, out):  # type: ignore[no-untyped-def]
+    """Store in `out` uint8 (H, W * C) the rows of `levels`, int16 in units of 1/64, blurred down and across."""
+    height, line = levels.shape
+    reach = weights.size - 1
+    edge = reach * channels
+    wide = np.empty(line + 2 * edge, np.int16)
+    body = wide[edge : edge + line]
+    total = np.empty(line, np.int32)
+    for p in range(height):
+        _begin(levels[p], weights[0], np.int32(1 << 13), total)
+        for j in range(1, reach + 1):
+            _add_two(levels[down[reach + p - j]], levels[down[reach + p + j]], weights[j], total)
+        for i in range(line):
+            body[i] = total[i] >> np.int32(14)
+        for k in range(reach):
+            left, right = across[k] * channels, across[across.size - reach + k] * channels
+            for c in range(channels):
+                wide[k * channels + c] = body[left + c]
+                wide[edge + line + k * channels + c] = body[right + c]
+        _begin(body, weights[0], np.int32(1 << 19), total)
+        for j in range(1, reach + 1):
+            first, second = (reach - j) * channels, (reach + j) * channels
+            _add_two(wide[first : first + line], wide[second : second + line], weights[j], total)
+        row = out[p]
+        for i in range(line):
+            row[i] = min(total[i] >> np.int32(20), np.int32(255))
+
+
+# A level is at most 255 * 64 and all weights sum to 16384, so 32 bits hold every sum.
+
+
+@njit
+def _begin(row, weight, half, total):  # type: ignore[no-untyped-def]
+    w = np.int32(weight)
+    for i in range(total.size):
+        total[i] = np.int32(np.int32(row[i]) * w) + half
+
+
+@njit
+def _add_two(first, second, weight, total):  # type: ignore[no-untyped-def]
+    w = np.int32(weight)
+    for i in range(total.size):
+        total[i] += np.int32(np.int32(np.int32(first[i]) + np.int32(second[i])) * w)
+
+
+def defocus_blur(images: Images, *, radius: float, alias_blur: float) -> Images:
+    """Average over a disk of `radius` pixels, its edge softened by a Gaussian of `alias_blur` pixels [HD], [MM].
+
+    `radius` 0 to 12, in halves up to 8; mirrored at the edges. `images` uint8 (N, H, W, C). Return a new array like
+    `images`.
+    """
+    disk = blur.disk(radius, alias_blur)
+    wide, soft = disk.reach.size // 2, disk.weights.size - 1
+    tables = [blur.mirrored(n, reach) for reach in (wide, soft) for n in images.shape[1:3]]
+    out = np.empty(images.shape, np.uint8)
+    _defocus(flat(images, images.shape), disk.reach, np.uint32(disk.factor), disk.weights, *tables, out)
+    return out
+
+
+@njit
+def _defocus(images, reach, factor, weights, rows, columns, down, across, out):  # type: ignore[no-untyped-def]
+    count, height, width, channels = images.shape
+    line, most = width * channels, reach.size // 2
+    # Of each column, the sum of all pixels above: modulo 2^16, which leaves the difference of two sums as it is.
+    above = np.zeros((rows.size + 1, columns.size * channels), np.uint16)
+    wide = np.empty(above.shape[1], np.uint16)
+    # Columns of the disk that are equally long share their sums. Each second one goes to the second total, since 16
+    # bits hold the half of a disk.
+    lengths = np.unique(reach)
+    sums = np.empty((lengths.size, wide.size), np.uint16)
+    starts = np.searchsorted(lengths, reach) * wide.size + np.arange(reach.size) * channels
+    halves = (starts[::2].copy(), starts[1::2].copy())
+    levels = np.empty((height, line), np.int16)
+    total = np.zeros((2, line), np.uint16)
+    for n in range(count):
+        image = images[n].reshape(height, line)
+        for p in range(rows.size):
+            _pad(image[rows[p]], columns, channels, wide)
+            _add(above[p], wide, above[p + 1])
+        for p in range(height):
+            for k in range(lengths.size):
+                _subtract(above[p + most + lengths[k] + 1], above[p + most - lengths[k]], sums[k])
+            for k in range(2):
+                _add_up(sums.reshape(-1), halves[k], total[k])
+            _average(total[0], total[1], factor, levels[p])
+        _soften(levels, weights, down, across, channels, out[n].reshape(height, line))
+
+
+@njit
+def _pad(row, columns, channels, wide):  # type: ignore[no-untyped-def]
+    """Copy a row into `wide`, whose pixel k is the row's pixel ``columns[k]``; the middle ones are the row itself."""
+    most = (wide.size - row.size) // 2 // channels
+    body = wide[most * channels : most * channels + row.size]
+    for j in range(row.size):
+        body[j] = row[j]
+    for k in range(most):
+        end = columns.size - 1 - k
+        for c in range(channels):
+            wide[k * channels + c] = row[columns[k] * channels + c]
+            wide[end * channels + c] = row[columns[end] * channels + c]
+
+
+@njit
+def _add(first, second, total):  # type: ignore[no-untyped-def]
+    for i in range(total.size):
+        total[i] = np.uint16(first[i] + second[i])
+
+
+@njit
+def _subtract(first, second, difference):  # type: ignore[no-untyped-def]
+    for i in range(difference.size):
+        difference[i] = np.uint16(first[i] - second[i])
+
+
+@njit
+def _add_up(values, starts, total):  # type: ignore[no-untyped-def]
+    """Store in total[j] the sum of values[starts[i] + j] over i."""
+    if total.size < _BLOCK or not COMPILES:
+        total[:] = 0
+        for i in range(starts.size):
+            _add(total, values[starts[i] : starts[i] + total.size], total)
+        return
+    for first in range(0, total.size, _BLOCK):
+        # The last block begins early enough to end with the row.
+        _add_up_block(values, starts, min(first, total.size - _BLOCK), total)
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def _add_up_block(context, values, starts, first, total):  # type: ignore[no-untyped-def]
+    """Do what `_add_up` does for the `_BLOCK` elements from `first` on; they stay in registers."""
+
+    def build(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        data = [context.make_array(signature.args[n])(context, builder, arguments[n]) for n in (0, 1, 3)]
+        source, offsets, target = data
+        first = arguments[2]
+        halves = ir.VectorType(ir.IntType(16), _BLOCK)
+        summed = cgutils.alloca_once_value(builder, ir.Constant(halves, [0] * _BLOCK))
+        with cgutils.for_range(builder, builder.extract_value(offsets.shape, 0)) as tap:
+            start = builder.add(builder.load(builder.gep(offsets.data, [tap.index])), first)
+            pointer = builder.bitcast(builder.gep(source.data, [start]), halves.as_pointer())
+            builder.store(builder.add(builder.load(summed), builder.load(pointer, align=2)), summed)
+        pointer = builder.bitcast(builder.gep(target.data, [first]), halves.as_pointer())
+        builder.store(builder.load(summed), pointer, align=2)
+        return context.get_dummy_value()
+
+    return types.void(values, starts, first, total), build
+
+
+@njit
+def _average(half, rest, factor, levels):  # type: ignore[no-untyped-def]
+    for i in range(levels.size):
+        total = np.uint32(np.uint32(half[i]) + np.uint32(rest[i]))
+        levels[i] = np.uint32(np.uint32(total * factor) + np.uint32(1 << 16)) >> np.uint32(17)
+
+
+def glass_blur(images: Images, pixels: NDArray[np.uint16], *, sigma: float, max_delta: int, iterations: int) -> Images:
+    """Blur, swap neighbouring pixels, and blur again [HD].
+
+    `sigma` of the Gaussian in pixels, 0 to 20; `max_delta` is how far apart swapped pixels are at most; `iterations` is
+    how often each is swapped. `images` uint8 (N, H, W, C); `pixels` uint16 (N, H, W). Return a new array like `images`.
+    """
+    weights = blur.gaussian_weights("glass_blur", sigma)
+    down, across = (blur.clamped(n, weights.size - 1) for n in images.shape[1:3])
+    order = lookup.constant(glass_order(pixels, max_delta, iterations))
+    out = np.empty(images.shape, np.uint8)
+    _glass(flat(images, images.shape), order, weights, down, across, out)
+    return out
+
+
+def glass_order(pixels: NDArray[np.uint16], max_delta: int, iterations: int) -> Ints:
+    """Return which pixel of each image stands at each place after the swaps of `glass_blur`; int32 (N, H * W)."""
+    blur.check_shuffle(max_delta, iterations)
+    order = np.empty((len(pixels), pixels.shape[1] * pixels.shape[2]), np.int32)
+    _shuffle(flat(pixels, pixels.shape), max_delta, iterations, order)
+    return order
+
+
+@njit
+def _shuffle(uniforms, delta, iterations, order):  # type: ignore[no-untyped-def]
+    count, height, width = uniforms.shape
+    base = np.uint32(2 * delta)
+    digits = np.empty((height, width), np.uint32)
+    other = np.empty(width, np.int32)
+    for n in range(count):
+        place = order[n]
+        for e in range(place.size):
+            place[e] = e
+        for p in range(height):
+            for q in range(width):
+                digits[p, q] = uniforms[n, p, q]
+        for _ in range(iterations):
+            for p in range(height - delta, delta, -1):
+                row = digits[p]
+                for q in range(width):
+                    right = np.uint32(row[q] * base)
+                    lower = np.uint32((right & np.uint32(65535)) * base)
+                    row[q] = lower & np.uint32(65535)
+                    dx, dy = np.int32(right >> np.uint32(16)) - delta, np.int32(lower >> np.uint32(16)) - delta
+                    other[q] = (p + dy) * width + q + dx
+                for q in range(width - delta, delta, -1):
+                    here, there = p * width + q, other[q]
+                    place[here], place[there] = place[there], place[here]
+
+
+@njit
+def _glass(images, order, weights, down, across, out):  # type: ignore[no-untyped-def]
+    count, height, width, channels = images.shape
+    line = width * channels
+    levels = np.empty((height, line), np.int16)
+    soft = np.empty((height, line), np.uint8)
+    for n in range(count):
+        _widen(images[n].reshape(-1), levels.reshape(-1))
+        _soften(levels, weights, down, across, channels, soft)
+        pixels, moved, places = soft.reshape(-1), levels.reshape(-1), order[n]
+        for e in range(places.size):
+            source = places[e] * channels
+            for c in range(channels):
+                moved[e * channels + c] = np.int16(pixels[source + c]) << np.int16(6)
+        _soften(levels, weights, down, across, channels, out[n].reshape(height, line))
