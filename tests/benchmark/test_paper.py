@@ -10,6 +10,7 @@ import yaml
 from benchmark import paper
 from benchmark.preflight import preflight
 from pipeline.config import read_config
+from pipeline.sources import medmnist
 from tests.pipeline.conftest import REPOSITORY
 
 PRESETS = sorted(path.stem for path in (REPOSITORY / "presets").glob("*.yaml"))
@@ -31,11 +32,19 @@ def test_a_preset_is_checked_as_params_is_and_has_every_parameter_of_dvc(preset,
 
 def test_the_phantoms_grid_is_the_papers_scaled_down(tmp_path):
     grids = {}
-    for preset in PRESETS:
+    for preset in ("paper", "paper-phantom"):
         config = read_config(paper.make_workspace(REPOSITORY, preset, tmp_path / preset))
         points = [config.benchmark.settings(name) for name in config.benchmark.points("rmedclip")]
         grids[preset] = tuple(len({getattr(p, axis) for p in points}) for axis in ("rank", "percent", "seed"))
     assert grids == {"paper": (2, 7, 3), "paper-phantom": (2, 4, 2)}
+
+
+def test_medmnist_c_has_its_own_list_of_each_data_set():
+    preset = read("medmnist-c")
+    assert {name: set(listed) for name, listed in preset["corruption_set"].items()} == {
+        name: set(listed) for name, listed in medmnist.CORRUPTED.items()
+    }
+    assert list(preset["corruption_set"]) == preset["datasets"]
 
 
 def test_what_is_missing_is_one_sentence_before_any_work(tmp_path, capsys):
