@@ -17,7 +17,7 @@ from corruptions.extended.lookup import blur
 from corruptions.lookup import Ints
 from corruptions.spec import Images
 
-_BLOCK = 128
+_BLOCK, _PAIRS = 128, 64  # elements that stay in registers, of 16 and of 32 bits
 
 
 def gaussian_blur(images: Images, *, sigma: float) -> Images:
@@ -50,7 +50,7 @@ def _blurred(images: Images, weights: Ints, down: Ints, across: Ints) -> Images:
 def _blur(images, weights, down, across, out):  # type: ignore[no-untyped-def]
     count, height, width, channels = images.shape
     line = width * channels
-    levels = np.empty((height, line), np.int16)
+    levels = np.empty((height, line), np.uint16)
     for n in range(count):
         _widen(images[n].reshape(-1), levels.reshape(-1))
         _soften(levels, weights, down, across, channels, out[n].reshape(height, line))
@@ -59,53 +59,99 @@ def _blur(images, weights, down, across, out):  # type: ignore[no-untyped-def]
 @njit
 def _widen(pixels, levels):  # type: ignore[no-untyped-def]
     for e in range(pixels.size):
-        levels[e] = np.int16(pixels[e]) << np.int16(6)
+        levels[e] = np.uint16(pixels[e]) << np.uint16(6)
 
 
 @njit
 def _soften(levels, weights, down, across, channels, out):  # type: ignore[no-untyped-def]
-    """Store in `out` uint8 (H, W * C) the rows of `levels`, int16 in units of 1/64, blurred down and across."""
+    """Store in `out` uint8 (H, W * C) the rows of `levels`, uint16 in units of 1/64, blurred down and across."""
     height, line = levels.shape
     reach = weights.size - 1
     edge = reach * channels
-    wide = np.empty(line + 2 * edge, np.int16)
+    wide = np.empty(line + 2 * edge, np.uint16)
     body = wide[edge : edge + line]
-    total = np.empty(line, np.int32)
+    # The pixel itself is taken twice like all others: its weight is even.
+    factors = weights.copy()
+    factors[0] //= 2
+    steps = np.arange(reach + 1)
+    above, below = np.empty(reach + 1, np.int64), np.empty(reach + 1, np.int64)
+    left, right = edge - steps * channels, edge + steps * channels
+    blocks = line >= _PAIRS and COMPILES
+    source = levels.reshape(-1)
     for p in range(height):
-        _begin(levels[p], weights[0], np.int32(1 << 13), total)
-        for j in range(1, reach + 1):
-            _add_two(levels[down[reach + p - j]], levels[down[reach + p + j]], weights[j], total)
-        for i in range(line):
-            body[i] = total[i] >> np.int32(14)
-        for k in range(reach):
-            left, right = across[k] * channels, across[across.size - reach + k] * channels
-            for c in range(channels):
-                wide[k * channels + c] = body[left + c]
-                wide[edge + line + k * channels + c] = body[right + c]
-        _begin(body, weights[0], np.int32(1 << 19), total)
-        for j in range(1, reach + 1):
-            first, second = (reach - j) * channels, (reach + j) * channels
-            _add_two(wide[first : first + line], wide[second : second + line], weights[j], total)
         row = out[p]
-        for i in range(line):
-            row[i] = min(total[i] >> np.int32(20), np.int32(255))
-
-
-# A level is at most 255 * 64 and all weights sum to 16384, so 32 bits hold every sum.
+        for j in range(reach + 1):
+            above[j], below[j] = down[reach + p - j] * line, down[reach + p + j] * line
+        if blocks:
+            for first in range(0, line, _PAIRS):
+                # The last block begins early enough to end with the row.
+                _weigh_down_block(source, above, below, factors, min(first, line - _PAIRS), body)
+        else:
+            _weigh(source, above, below, factors, 14, body)
+        for k in range(reach):
+            first, last = across[k] * channels, across[across.size - reach + k] * channels
+            for c in range(channels):
+                wide[k * channels + c] = body[first + c]
+                wide[edge + line + k * channels + c] = body[last + c]
+        if blocks:
+            for first in range(0, line, _PAIRS):
+                _weigh_across_block(wide, left, right, factors, min(first, line - _PAIRS), row)
+        else:
+            _weigh(wide, left, right, factors, 20, row)
 
 
 @njit
-def _begin(row, weight, half, total):  # type: ignore[no-untyped-def]
-    w = np.int32(weight)
-    for i in range(total.size):
-        total[i] = np.int32(np.int32(row[i]) * w) + half
+def _weigh(source, firsts, seconds, weights, shift, target):  # type: ignore[no-untyped-def]
+    """Store in target[i] the sum over j of weights[j] * (source[firsts[j] + i] + source[seconds[j] + i]), shifted.
+
+    `source` uint16 is at most 2^15; weights sum to 8192, so 32 bits hold every sum. `target` is uint16 or uint8.
+    """
+    most = (1 << 8 * target.itemsize) - 1
+    for i in range(target.size):
+        total = np.int64(1 << shift >> 1)
+        for j in range(weights.size):
+            total += np.int64(weights[j]) * (np.int64(source[firsts[j] + i]) + np.int64(source[seconds[j] + i]))
+        target[i] = min(total >> shift, most)
 
 
-@njit
-def _add_two(first, second, weight, total):  # type: ignore[no-untyped-def]
-    w = np.int32(weight)
-    for i in range(total.size):
-        total[i] += np.int32(np.int32(np.int32(first[i]) + np.int32(second[i])) * w)
+def _weighing(shift: int, bits: int) -> Any:
+    """Return a function that does what `_weigh` does for the `_PAIRS` elements from `start` on, in registers."""
+
+    def of_block(context: Any, source: Any, firsts: Any, seconds: Any, weights: Any, start: Any, target: Any) -> Any:
+        def build(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            source, firsts, seconds, weights, target = (
+                context.make_array(signature.args[n])(context, builder, arguments[n]) for n in (0, 1, 2, 3, 5)
+            )
+            start = arguments[4]
+            words, halves, narrow = (ir.VectorType(ir.IntType(size), _PAIRS) for size in (32, 16, bits))
+
+            def load(offsets: Any, tap: Any) -> Any:
+                place = builder.add(builder.load(builder.gep(offsets.data, [tap])), start)
+                pointer = builder.bitcast(builder.gep(source.data, [place]), halves.as_pointer())
+                return builder.load(pointer, align=2)
+
+            def everywhere(value: Any) -> Any:
+                lane = builder.insert_element(ir.Constant(words, ir.Undefined), value, words.element(0))
+                return builder.shuffle_vector(lane, lane, ir.Constant(words, [0] * _PAIRS))
+
+            total = cgutils.alloca_once_value(builder, ir.Constant(words, [1 << shift >> 1] * _PAIRS))
+            with cgutils.for_range(builder, builder.extract_value(weights.shape, 0)) as tap:
+                both = builder.zext(builder.add(load(firsts, tap.index), load(seconds, tap.index)), words)
+                factor = everywhere(builder.load(builder.gep(weights.data, [tap.index])))
+                builder.store(builder.add(builder.load(total), builder.mul(both, factor)), total)
+            shifted = builder.lshr(builder.load(total), ir.Constant(words, [shift] * _PAIRS))
+            most = ir.Constant(words, [(1 << bits) - 1] * _PAIRS)
+            limited = builder.select(builder.icmp_unsigned("<", shifted, most), shifted, most)
+            pointer = builder.bitcast(builder.gep(target.data, [start]), narrow.as_pointer())
+            builder.store(builder.trunc(limited, narrow), pointer, align=bits // 8)
+            return context.get_dummy_value()
+
+        return types.void(source, firsts, seconds, weights, start, target), build
+
+    return intrinsic(of_block)
+
+
+_weigh_down_block, _weigh_across_block = _weighing(14, 16), _weighing(20, 8)
 
 
 def defocus_blur(images: Images, *, radius: float, alias_blur: float) -> Images:
@@ -126,28 +172,32 @@ def defocus_blur(images: Images, *, radius: float, alias_blur: float) -> Images:
 def _defocus(images, reach, factor, weights, rows, columns, down, across, out):  # type: ignore[no-untyped-def]
     count, height, width, channels = images.shape
     line, most = width * channels, reach.size // 2
-    # Of each column, the sum of all pixels above: modulo 2^16, which leaves the difference of two sums as it is.
-    above = np.zeros((rows.size + 1, columns.size * channels), np.uint16)
-    wide = np.empty(above.shape[1], np.uint16)
-    # Columns of the disk that are equally long share their sums. Each second one goes to the second total, since 16
-    # bits hold the half of a disk.
+    # Of each column, the sum of all pixels above: modulo 2^16, which leaves the difference of two sums as it is. Whole
+    # blocks leave no rest to the loops over them.
+    stride = -(-columns.size * channels // _BLOCK) * _BLOCK
+    above = np.zeros((rows.size + 1, stride), np.uint16)
+    wide = np.zeros(stride, np.uint16)
+    # Columns of the disk that are equally long share their sums.
     lengths = np.unique(reach)
-    sums = np.empty((lengths.size, wide.size), np.uint16)
-    starts = np.searchsorted(lengths, reach) * wide.size + np.arange(reach.size) * channels
-    halves = (starts[::2].copy(), starts[1::2].copy())
-    levels = np.empty((height, line), np.int16)
-    total = np.zeros((2, line), np.uint16)
+    sums = np.empty((lengths.size, stride), np.uint16)
+    starts = np.searchsorted(lengths, reach) * stride + np.arange(reach.size) * channels
+    # 16 bits hold the sum over 257 pixels: over each second column at least, of the largest disk.
+    parts = 1 if (2 * reach + 1).sum() <= 257 else 2
+    levels = np.empty((height, line), np.uint16)
+    total, rest = np.zeros(line, np.uint16), np.zeros(line, np.uint16)
+    every, other = starts[::parts].copy(), starts[1::parts].copy()
+    values = sums.reshape(-1)
     for n in range(count):
         image = images[n].reshape(height, line)
         for p in range(rows.size):
-            _pad(image[rows[p]], columns, channels, wide)
+            _pad(image[rows[p]], columns, channels, wide[: columns.size * channels])
             _add(above[p], wide, above[p + 1])
         for p in range(height):
-            for k in range(lengths.size):
-                _subtract(above[p + most + lengths[k] + 1], above[p + most - lengths[k]], sums[k])
-            for k in range(2):
-                _add_up(sums.reshape(-1), halves[k], total[k])
-            _average(total[0], total[1], factor, levels[p])
+            _subtract(above, p + most, lengths, sums)
+            _add_up(values, every, total)
+            if parts == 2:
+                _add_up(values, other, rest)
+            _average(total, rest, factor, levels[p])
         _soften(levels, weights, down, across, channels, out[n].reshape(height, line))
 
 
@@ -172,9 +222,12 @@ def _add(first, second, total):  # type: ignore[no-untyped-def]
 
 
 @njit
-def _subtract(first, second, difference):  # type: ignore[no-untyped-def]
-    for i in range(difference.size):
-        difference[i] = np.uint16(first[i] - second[i])
+def _subtract(above, centre, lengths, sums):  # type: ignore[no-untyped-def]
+    """Store in row k of `sums` those of the pixels up to ``lengths[k]`` rows from the row `centre`."""
+    for k in range(lengths.size):
+        start, end = centre - lengths[k], centre + lengths[k] + 1
+        for i in range(sums.shape[1]):
+            sums[k, i] = np.uint16(above[end, i] - above[start, i])
 
 
 @njit
@@ -271,7 +324,7 @@ def _shuffle(uniforms, delta, iterations, order):  # type: ignore[no-untyped-def
 def _glass(images, order, weights, down, across, out):  # type: ignore[no-untyped-def]
     count, height, width, channels = images.shape
     line = width * channels
-    levels = np.empty((height, line), np.int16)
+    levels = np.empty((height, line), np.uint16)
     soft = np.empty((height, line), np.uint8)
     for n in range(count):
         _widen(images[n].reshape(-1), levels.reshape(-1))
@@ -280,5 +333,5 @@ def _glass(images, order, weights, down, across, out):  # type: ignore[no-untype
         for e in range(places.size):
             source = places[e] * channels
             for c in range(channels):
-                moved[e * channels + c] = np.int16(pixels[source + c]) << np.int16(6)
+                moved[e * channels + c] = np.uint16(pixels[source + c]) << np.uint16(6)
         _soften(levels, weights, down, across, channels, out[n].reshape(height, line))
