@@ -30,6 +30,7 @@ KINDS = (
     "llava_onevision",
     "qwen2_5_vl",
     "qwen2_vl",
+    "qwen3_vl",
     "smolvlm",
 )
 """Model types whose log-likelihoods are tested against a plain pass of the library's own class."""

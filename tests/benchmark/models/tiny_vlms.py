@@ -201,19 +201,30 @@ def qwen2_5_vl() -> tuple[Any, Any]:
     return _qwen("Qwen2_5_VL", {**vision, "fullatt_block_indexes": [1]})
 
 
-def _qwen(name: str, vision: dict[str, Any]) -> tuple[Any, Any]:
+def qwen3_vl() -> tuple[Any, Any]:
+    """Qwen3-VL: features of earlier layers are added to the first layers' states of the text side too."""
+    vision = {"depth": 2, "hidden_size": 32, "out_hidden_size": 32, "intermediate_size": 48, "num_heads": 4}
+    return _qwen(
+        "Qwen3VL",
+        {**vision, "deepstack_visual_indexes": [0], "num_position_embeddings": 16},
+        videos="Qwen3VL",
+        head_dim=8,
+    )
+
+
+def _qwen(name: str, vision: dict[str, Any], *, videos: str = "Qwen2VL", **text: Any) -> tuple[Any, Any]:
     special = ("<|endoftext|>", "<|vision_start|>", "<|vision_end|>", "<|image_pad|>", "<|video_pad|>")
     words = tokenizer(*special, eos_token="<|im_end|>", pad_token="<|endoftext|>")
     processor = getattr(transformers, f"{name}Processor")(
         transformers.Qwen2VLImageProcessorPil(min_pixels=28 * 28, max_pixels=84 * 84),
         words,
-        transformers.Qwen2VLVideoProcessor(),
+        getattr(transformers, f"{videos}VideoProcessor")(),
         chat_template=CHAT.replace("IMAGE", "<|vision_start|><|image_pad|><|vision_end|>"),
     )
     rope = {"rope_type": "default", "rope_theta": 10000.0, "mrope_section": [1, 1, 2]}
     config = getattr(transformers, f"{name}Config")(
         vision_config={**vision, "patch_size": 14},
-        text_config={**WORDS, "vocab_size": len(words), "rope_parameters": rope},
+        text_config={**WORDS, "vocab_size": len(words), "rope_parameters": rope, **text},
         **_ids(
             words,
             image_token_id="<|image_pad|>",

@@ -28,6 +28,18 @@ BERT = {
     **{"hf_model_name": "somebody/bert", "hf_tokenizer_name": "somebody/bert", "hf_proj_type": "mlp"},
     **{"hf_pooler_type": "cls_last_hidden_state_pooler", "context_length": 20},
 }
+MT5 = {"hf_model_name": "somebody/mt5", "hf_tokenizer_name": "somebody/mt5", "hf_pooler_type": "mean_pooler"}
+NLLB = {
+    **{"hf_model_name": "somebody/nllb", "hf_tokenizer_name": "somebody/nllb", "hf_proj_type": "linear"},
+    **{"hf_pooler_type": "cls_pooler", "context_length": 20},
+}
+"""As open_clip's own configurations mt5-base-ViT-B-32 and nllb-clip-base have them."""
+
+SIDE = {"layers": 1, "attention_heads": 4, "ffn_dim": 64}
+
+PIECES = [("<s>", 0.0), ("<pad>", 0.0), ("</s>", 0.0), ("<unk>", 0.0)]
+PIECES += [(letter, -float(k)) for k, letter in enumerate("\u2581abcdefghijklmnopqrstuvwxyz,-", 1)]
+
 KINDS: dict[str, dict[str, Any]] = {
     "clip": {"embed_dim": 24, "vision_cfg": VISION, "text_cfg": TEXT, "quick_gelu": True},
     "custom": {
@@ -45,6 +57,8 @@ KINDS: dict[str, dict[str, Any]] = {
         "text_cfg": {**TEXT, "no_causal_mask": True, "pool_type": "last", "vocab_size": 49408},
     },
     "bert": {"embed_dim": 24, "vision_cfg": {**VISION, "image_size": [32, 32]}, "text_cfg": BERT},
+    "mt5": {"embed_dim": 64, "vision_cfg": VISION, "text_cfg": MT5},
+    "nllb": {"embed_dim": 24, "vision_cfg": VISION, "text_cfg": NLLB},
     "coca": {
         "embed_dim": 64,
         "custom_text": True,
@@ -56,17 +70,36 @@ KINDS: dict[str, dict[str, Any]] = {
 PREPROCESS = {"mean": [0.1, 0.2, 0.3], "std": None, "interpolation": "bilinear", "resize_mode": "longest"}
 
 
+def write_text(name: str, folder: Path) -> None:
+    """Write the configuration and the tokenizer of a text side of transformers."""
+    transformers = package("transformers")
+    if name == "somebody/bert":
+        size = {"hidden_size": 64, "num_hidden_layers": 1, "num_attention_heads": 1, "intermediate_size": 64}
+        config = transformers.BertConfig(vocab_size=100, **size)
+        tokenizer = transformers.BertTokenizer(vocab={word: k for k, word in enumerate(WORDS)})
+    elif name == "somebody/mt5":
+        size = {"d_model": 64, "d_kv": 16, "d_ff": 64, "num_layers": 1, "num_heads": 4}
+        config = transformers.MT5Config(vocab_size=100, pad_token_id=1, **size)
+        tokenizer = transformers.T5Tokenizer(vocab=PIECES, extra_ids=0)
+    else:
+        sides = {f"{side}_{what}": n for side in ("encoder", "decoder") for what, n in SIDE.items()}
+        ids = {"vocab_size": 300, "pad_token_id": 1, "bos_token_id": 0, "eos_token_id": 2}
+        config = transformers.M2M100Config(d_model=64, **sides, **ids)
+        words = {piece: k for k, (piece, _) in enumerate(PIECES)}
+        tokenizer = transformers.NllbTokenizer(vocab=words, merges=[], src_lang="eng_Latn")
+    config.save_pretrained(str(folder))
+    tokenizer.save_pretrained(str(folder))
+
+
 def save(config: dict[str, Any], folder: Path, preprocess: dict[str, Any] | None = None) -> tuple[Any, Any, Any]:
     """Write a model as its repositories are; return it, its transform of images and its tokenizer."""
-    open_clip, transformers = package("open_clip"), package("transformers")
-    with_bert = "hf_model_name" in config["text_cfg"]
-    if with_bert:
-        size = {"hidden_size": 64, "num_hidden_layers": 1, "num_attention_heads": 1, "intermediate_size": 64}
-        transformers.BertConfig(vocab_size=100, **size).save_pretrained(str(folder))
-        transformers.BertTokenizer(vocab={word: k for k, word in enumerate(WORDS)}).save_pretrained(str(folder))
+    open_clip = package("open_clip")
+    text_side = config["text_cfg"].get("hf_model_name")
+    if text_side is not None:
+        write_text(text_side, folder)
     content = {"model_cfg": config, "preprocess_cfg": preprocess or {}}
     read = json.loads(json.dumps(content))
-    if with_bert:
+    if text_side is not None:
         read["model_cfg"]["text_cfg"]["hf_model_name"] = str(folder)
     (folder / "open_clip_config.json").write_text(json.dumps(read))
     torch.manual_seed(0)
@@ -90,6 +123,7 @@ def test_pixels_ids_features_and_logits_are_those_of_open_clip(kind, preprocess,
     model = load("open_clip:hf-hub:someone/model", weights_dir=tmp_path, offline=True)
     texts = [*PROMPTS, "a cell " * 30]
     assert torch.equal(model.tokenize(texts)["text"], tokenizer(texts))
+    assert len(set(map(tuple, tokenizer(texts).tolist()))) == len(texts)
     for image in (data.astronaut()[:341, :227], data.coffee()[100:199, 200:333], data.chelsea()[:32, :32]):
         image = np.ascontiguousarray(image)
         pixels = model.preprocess(image[None])

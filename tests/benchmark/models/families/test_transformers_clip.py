@@ -125,7 +125,22 @@ def chinese_clip(folder: Path) -> tuple[Any, Any]:
     return transformers.ChineseCLIPModel(config), processor
 
 
-KINDS = [clip, siglip, siglip2, align, chinese_clip]
+def altclip(folder: Path) -> tuple[Any, Any]:
+    """AltCLIP: XLM-R, whose positions begin after its padding token's, beside CLIP's ViT."""
+    transformers = package("transformers")
+    pieces = [("<s>", 0.0), ("<pad>", 0.0), ("</s>", 0.0), ("<unk>", 0.0)]
+    pieces += [(letter, -float(k)) for k, letter in enumerate("\u2581abcdefghijklmnopqrstuvwxyz,-", 1)]
+    transformers.XLMRobertaTokenizer(vocab=pieces, model_max_length=24).save_pretrained(str(folder))
+    ids = {"bos_token_id": 0, "eos_token_id": 2, "pad_token_id": 1, "vocab_size": 60, "max_position_embeddings": 26}
+    config = transformers.AltCLIPConfig(
+        text_config={**SMALL, **ids, "project_dim": 16},
+        vision_config={**SMALL, "image_size": SIZE, "patch_size": 8},
+        projection_dim=12,
+    )
+    return transformers.AltCLIPModel(config), transformers.CLIPImageProcessorPil(**PREPROCESSOR)
+
+
+KINDS = [clip, siglip, siglip2, align, chinese_clip, altclip]
 
 
 def save(make: Any, folder: Path) -> tuple[Any, Any]:
@@ -147,7 +162,7 @@ def test_pixels_ids_features_and_logits_are_those_of_transformers(make, tmp_path
     words = package("transformers").AutoTokenizer.from_pretrained(str(tmp_path))
     is_full = make in (siglip, siglip2)
     padding = "max_length" if make in (siglip, siglip2, align) else True
-    length = {clip: 24, siglip: 16, siglip2: 16}.get(make, 64)
+    length = {clip: 24, siglip: 16, siglip2: 16, altclip: 24}.get(make, 64)
     tokens = dict(words(TEXTS, padding=padding, truncation=True, max_length=length, return_tensors="pt"))
     if is_full:
         tokens = {"input_ids": tokens["input_ids"]}
