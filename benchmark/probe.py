@@ -42,6 +42,7 @@ def probe(root: Path | str, name: str) -> None:
     benchmark = config.benchmark
     if name not in benchmark.probes:
         raise UserError(f"params.yaml has no probe {name!r}; have {', '.join(benchmark.probes) or 'none'}")
+    loading.check_probe_name(name)
     settings = benchmark.probes[name]
     drawn = TuningSettings(**benchmark.tune.model_dump(), seed=settings.seed)
     images = choose_images(workspace, config, drawn)

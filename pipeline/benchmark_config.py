@@ -247,8 +247,11 @@ class Benchmark(Record):
             if tuned.base not in bases:
                 raise ValueError(f"tuned.{name}.base is {tuned.base!r}, itself tuned; have {', '.join(bases)}")
         for name, probe in self.probes.items():
-            if name in ours or probe.base in self.probes.keys() | ours:
-                raise ValueError(f"probes.{name} needs a name of its own, and a base that is neither tuned nor a probe")
+            for key, models in (("tuned", ours), ("published", self.published), ("weights", self.weights)):
+                if name in models:
+                    raise ValueError(f"probes.{name} needs a name of its own: {key} has a model {name!r} too")
+            if probe.base in self.probes.keys() | ours:
+                raise ValueError(f"probes.{name}.base is {probe.base!r}, and must be neither tuned nor a probe")
         if any(self.settings(name).augment for name in self.tuned) and not self.trained:
             raise ValueError("held_out holds out every corruption, so there is none to augment with")
         return self

@@ -38,6 +38,7 @@ def load(
         UserError: it can't be made.
     """
     if name in config.probes:
+        check_probe_name(name)
         return load(workspace, config, config.probes[name].base, device=device)
     tuned = config.tuned.get(name)
     published = config.published.get(name)
@@ -63,6 +64,12 @@ def load(
     if config.protocol == "robustmedclip":
         protocol.follow(model, is_tuned=adapter is not None)
     return model
+
+
+def check_probe_name(name: str) -> None:
+    """Raise UserError if a model that has a record is called as a probe is, so that its scores would be the probe's."""
+    if name in registry.records():
+        raise UserError(f"probes.{name} needs a name of its own: {name!r} is a model itself (docs/models.md)")
 
 
 def _merged(module: torch.nn.Module) -> torch.nn.Module:

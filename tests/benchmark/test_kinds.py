@@ -127,6 +127,32 @@ def test_mistakes_are_one_sentence(root, capsys):
     assert "asked is generative" in third
 
 
+@pytest.mark.parametrize(
+    ("name", "others", "match"),
+    [
+        (
+            "mine",
+            {"published": {"mine": {"repo": "a/b", "file": "model.pth"}}},
+            "published has a model 'mine' too",
+        ),
+        ("mine", {"tuned": {"mine": {"base": "phantom-clip"}}}, "tuned has a model 'mine' too"),
+        ("encoder", {}, "weights has a model 'encoder' too"),
+        ("clip", {}, "'clip' is a model itself"),
+    ],
+)
+@pytest.mark.parametrize("stage", [probe, predict], ids=["probe", "predict"])
+def test_a_probe_and_a_model_of_one_name_are_refused_before_any_work(root, capsys, stage, name, others, match):
+    folder, values = root
+    benchmark = values["benchmark"] | others | {"models": ["phantom-clip", name], "probes": {name: {"base": "dinov2"}}}
+    (folder / "params.yaml").write_text(yaml.safe_dump(values | {"benchmark": benchmark}))
+    assert stage.main(["--root", str(folder), "--model", name]) == 1
+    said = capsys.readouterr()
+    assert match in said.err
+    assert f"probes.{name} needs a name of its own" in said.err
+    assert said.err.count("\n") == 1
+    assert not said.out
+
+
 @pytest.mark.parametrize("kind", ["linear", "means"])
 @pytest.mark.parametrize("classes", [2, 3])
 def test_a_head_is_the_classifier_that_it_says(kind, classes):
