@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from math import ceil
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
@@ -23,7 +24,7 @@ from pipeline.run.progress import progress
 
 _GAP = 4
 _HEAD = 24  # height of the column titles, pixels
-_SIDE = 118  # width of the row titles, pixels
+_SIDE = 118  # width of the row titles, pixels; more where a title needs it
 _INK, _PAPER = (40, 44, 52), (255, 255, 255)
 _OVERVIEW_SEVERITY = 4
 _OVERVIEW_SIDE = 128  # the sheets of single data sets are not scaled: half size would hide pixelate
@@ -64,17 +65,18 @@ def _picture(workspace: Workspace, cell: Cell) -> Image.Image:
 
 def _sheet(rows: list[list[Image.Image]], row_titles: list[str], column_titles: list[str], *, side: int) -> Image.Image:
     step = side + _GAP
-    sheet = Image.new("RGB", (_SIDE + step * len(column_titles), _HEAD + step * len(rows)), _PAPER)
-    draw = ImageDraw.Draw(sheet)
     font = ImageFont.load_default(14)
+    left = max(_SIDE, *(ceil(font.getlength(title)) + 12 for title in row_titles))
+    sheet = Image.new("RGB", (left + step * len(column_titles), _HEAD + step * len(rows)), _PAPER)
+    draw = ImageDraw.Draw(sheet)
     for column, title in enumerate(column_titles):
-        draw.text((_SIDE + step * column + side / 2, _HEAD / 2), title, _INK, font, anchor="mm")
+        draw.text((left + step * column + side / 2, _HEAD / 2), title, _INK, font, anchor="mm")
     for row, (pictures, title) in enumerate(zip(rows, row_titles, strict=True)):
         top = _HEAD + step * row
-        draw.text((_SIDE - 8, top + side / 2), title, _INK, font, anchor="rm")
+        draw.text((left - 8, top + side / 2), title, _INK, font, anchor="rm")
         for column, picture in enumerate(pictures):
             scaled = picture.convert("RGB").resize((side, side), Image.Resampling.BOX)
-            sheet.paste(scaled, (_SIDE + step * column, top))
+            sheet.paste(scaled, (left + step * column, top))
     return sheet
 
 

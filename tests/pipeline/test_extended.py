@@ -236,6 +236,18 @@ def test_every_picture_has_all_that_its_data_set_has(chosen: Path, root: Path) -
     assert not (chosen / "docs" / "gallery.png").exists()
 
 
+def test_titles_of_rows_are_whole() -> None:
+    """A longer name than those of the seven moves the pictures to the right, and theirs stay where they are."""
+    picture = Image.new("RGB", (8, 8))
+    seven, longer = (
+        gallery._sheet([[picture]], [title], [""], side=8) for title in ("gaussian noise", "uneven illumination")
+    )
+    assert seven.width == 118 + 12
+    assert longer.width > seven.width
+    edge = np.asarray(longer.crop((0, 24, 4, longer.height)))
+    assert (edge == 255).all(), "nothing is cut off"
+
+
 def test_the_export_has_the_cells_of_each_data_set(root: Path) -> None:
     write_params(root, corruption_set={"pbc": ["brightness_up"]})
     assert extend(root) == 0
