@@ -124,11 +124,12 @@ def zoom_blur(images: Images, *, percents: Sequence[int]) -> Images:
     total = scaled.copy()
     for percent in percents:
         for image, summed in zip(scaled, total, strict=True):
-            summed += _zoomed(image, percent / 100)
+            summed += zoomed(image, percent / 100)
     return to_levels(total / (len(percents) + 1))
 
 
-def _zoomed(image: Floats, factor: float) -> Floats:
+def zoomed(image: Floats, factor: float) -> Floats:
+    """Return the middle of an image (H, W, C) enlarged by a factor of 1 or more, of the same shape."""
     height, width = image.shape[:2]
     # Rounded first: 224 / 1.12 is 200.00000000000003 to a computer, and would keep a pixel more.
     kept = [int(np.ceil(np.round(size / factor, 9))) for size in (height, width)]

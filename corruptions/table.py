@@ -169,6 +169,35 @@ EXTENDED_STRENGTHS = {
             "source": "HD",
         },
         # Weather.
+        "snow": {
+            "kernel": "snow",
+            "mean": [0.1, 0.2, 0.55, 0.55, 0.55],
+            "spread": [0.3, 0.3, 0.3, 0.3, 0.3],
+            "percent": [300, 200, 400, 450, 250],
+            "threshold": [0.5, 0.5, 0.9, 0.85, 0.85],
+            "radius": [10, 12, 12, 12, 12],
+            "sigma": [4, 4, 8, 8, 12],
+            "keep": [0.8, 0.7, 0.7, 0.65, 0.55],
+            "source": "HD",
+        },
+        "frost": {
+            "kernel": "frost",
+            "keep": [1, 0.8, 0.7, 0.65, 0.6],
+            "ice": [0.4, 0.6, 0.7, 0.7, 0.75],
+            "source": "HD",
+        },
+        "fog": {"kernel": "fog", "amount": [1.5, 2, 2.5, 2.5, 3], "decay": [2, 2, 1.7, 1.5, 1.4], "source": "HD"},
+        "spatter": {
+            "kernel": "spatter",
+            "mean": [0.65, 0.65, 0.65, 0.65, 0.67],
+            "spread": [0.3, 0.3, 0.3, 0.3, 0.4],
+            "sigma": [4, 3, 2, 1, 1],
+            "threshold": [0.69, 0.68, 0.68, 0.65, 0.65],
+            "edge": [0, 0, 0, 1.5, 1.5],
+            "opacity": [0.6, 0.6, 0.5, 0, 0],
+            "mud": [0, 0, 0, 1, 1],
+            "source": "HD",
+        },
         # Colour.
         "saturate": {
             "kernel": "saturate",
@@ -183,8 +212,14 @@ EXTENDED_STRENGTHS = {
         "gamma_corr_up": {"kernel": "gamma", "exponent": [1.1, 1.2, 1.3, 1.4, 1.6], "source": "MM:chest"},
         "gamma_corr_down": {"kernel": "gamma", "exponent": [0.9, 0.8, 0.7, 0.6, 0.4], "source": "MM:chest"},
         "stain_variation": {"kernel": "stain_variation", "spread": [0.3, 0.42, 0.55, 0.65, 0.75], "source": "new"},
-        # Compression and geometry.
+        # Compression, geometry and writing.
         "jpeg_compression": {"kernel": "jpeg_compression", "quality": [25, 18, 15, 10, 7], "source": "HD"},
+        "characters": {
+            "kernel": "characters",
+            "max_words": [1, 2, 3, 4, 6],
+            "max_letters": [6, 7, 8, 9, 10],
+            "source": "MM:derma",
+        },
         # Acquisition.
         "bubble": {
             "kernel": "bubble",
@@ -268,6 +303,10 @@ EXTENDED_STRENGTHS = {
         },
         "glass_blur": "imagenet-c",
         # Weather.
+        "snow": "imagenet-c",
+        "frost": "imagenet-c",
+        "fog": "imagenet-c",
+        "spatter": "imagenet-c",
         # Colour.
         "saturate": {
             "microscopy": {
@@ -338,7 +377,7 @@ EXTENDED_STRENGTHS = {
         },
         "gamma_corr_down": "imagenet-c",
         "stain_variation": "imagenet-c",
-        # Compression and geometry.
+        # Compression, geometry and writing.
         "jpeg_compression": {
             "microscopy": {"kernel": "jpeg_compression", "quality": [50, 30, 15, 10, 7], "source": "MM"},
             "fundus": {"kernel": "jpeg_compression", "quality": [30, 25, 20, 10, 5], "source": "MM"},
@@ -346,6 +385,7 @@ EXTENDED_STRENGTHS = {
             "oct": {"kernel": "jpeg_compression", "quality": [30, 15, 10, 7, 5], "source": "MM"},
             "xray": {"kernel": "jpeg_compression", "quality": [50, 30, 15, 10, 7], "source": "MM"},
         },
+        "characters": "imagenet-c",
         # Acquisition.
         "bubble": {
             "microscopy": {
@@ -401,13 +441,23 @@ EXTENDED_KERNELS = {
     "defocus_blur": {"module": "blur", "draws": [], "identity": {"radius": 0, "alias_blur": 0.1}},
     "glass_blur": {"module": "blur", "draws": ["pixels"], "identity": {"sigma": 0, "iterations": 0}},
     # Weather.
+    "snow": {
+        "module": "weather",
+        "draws": ["pixels", "words"],
+        "words": 1,
+        "identity": {"threshold": 8.0, "keep": 1.0},
+    },
+    "frost": {"module": "weather", "draws": ["words"], "words": 96, "identity": {"keep": 1.0, "ice": 0.0}},
+    "fog": {"module": "weather", "draws": ["words"], "words": 32768, "identity": {"amount": 0.0}},
+    "spatter": {"module": "weather", "draws": ["pixels"], "identity": {"threshold": 8.0}},
     # Colour.
     "saturate": {"module": "colour", "draws": [], "identity": {"percent": 100, "rise": 0}},
     "luma_stretch": {"module": "colour", "draws": [], "identity": {"percent": 100}},
     "gamma": {"module": "colour", "draws": [], "identity": {"exponent": 1.0}},
     "stain_variation": {"module": "colour", "draws": ["words"], "words": 6, "identity": {"spread": 0.0}},
-    # Compression and geometry.
+    # Compression, geometry and writing.
     "jpeg_compression": {"module": "compression", "draws": [], "identity": {}},
+    "characters": {"module": "overlay", "draws": ["words"], "words": 31, "identity": {"max_words": 0}},
     # Acquisition.
     "bubble": {"module": "artefacts", "draws": ["words"], "words": 76, "identity": {"max_bubbles": 0}},
     "stain_deposit": {"module": "artefacts", "draws": ["words"], "words": 30, "identity": {"count": 0}},

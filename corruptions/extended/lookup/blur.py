@@ -30,7 +30,7 @@ def bell(radius: int, sigma: float) -> Ints:
 
 
 def gaussian_weights(kernel: str, sigma: float) -> Ints:
-    """Return the weights of `kernel`, `gaussian_blur` or `glass_blur`, cut at four sigma as SciPy cuts them."""
+    """Return the weights of `kernel`, cut at four sigma as SciPy cuts them."""
     if not 0 <= sigma <= _LARGEST_SIGMA:
         raise ValueError(f"{kernel} needs a sigma from 0 to {_LARGEST_SIGMA} pixels, not {sigma}")
     return bell(math.floor(4 * sigma + 0.5), sigma)

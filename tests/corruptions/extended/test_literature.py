@@ -23,6 +23,9 @@ CELLS = [
 OF_A_DISTRIBUTION = {"bubble"}
 """Kernels whose published formula draws in another way: a test of their own compares the distributions."""
 
+WITH_THRESHOLDS = {"snow", "frost", "spatter"}
+"""Kernels that ask whether a random number is above a threshold, beside which a rounding decides."""
+
 
 @pytest.fixture(scope="module")
 def pictures() -> dict[str, NDArray[np.uint8]]:
@@ -30,7 +33,9 @@ def pictures() -> dict[str, NDArray[np.uint8]]:
 
 
 @pytest.mark.parametrize(
-    "cell", [cell for cell in CELLS if strength(cell[0], 1).kernel not in OF_A_DISTRIBUTION], ids="-".join
+    "cell",
+    [cell for cell in CELLS if strength(cell[0], 1).kernel not in OF_A_DISTRIBUTION | WITH_THRESHOLDS],
+    ids="-".join,
 )
 def test_within_two_levels(cell: tuple[str, str, str], pictures: dict[str, NDArray[np.uint8]]) -> None:
     name, profile, dataset = cell
@@ -56,3 +61,15 @@ def test_bubbles_are_those_of_pillow_but_for_their_edges(
         covered = (published != images).any(axis=3).mean()
         apart = (np.abs(exact.astype(np.int16) - published) > 2).any(axis=3).mean()
         assert apart < 0.06 * covered
+
+
+@pytest.mark.parametrize("name", [name for name in EXTENDED if strength(name, 1).kernel in WITH_THRESHOLDS])
+def test_nearly_all_within_two_levels(name: str, pictures: dict[str, NDArray[np.uint8]]) -> None:
+    for severity in SEVERITIES:
+        row = strength(name, severity)
+        for what, images in pictures.items():
+            drawn = draw(row, philox_key(1, "pbc", "test", name), [0], images.shape)
+            exact = find_kernel("cpu", row.kernel)(images, *drawn, **row.parameters).astype(np.int16)
+            apart = exact - find_kernel("literature", row.kernel)(images, *drawn, **row.parameters)
+            assert (np.abs(apart) > 2).mean() < 0.015, (severity, what)
+            assert abs(apart.mean()) < 0.5, (severity, what)
