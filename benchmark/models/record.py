@@ -137,7 +137,7 @@ class ModelRecord(Record):
         lora_targets: modules of its image tower that LoRA is put on: a regular expression over their whole names.
         licence: of the weights, an SPDX name where there is one.
         gated: what has to be accepted before its files can be had, and where; empty if nothing.
-        parameters: number of them, in millions, as its authors or the Hub say.
+        parameters: number of them, in millions, as its authors or the Hub say, or of its architecture in its library.
         citation: the paper, in one line.
         sources: where the numbers above come from.
         bert: its text encoder, if that is a BERT.

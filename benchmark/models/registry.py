@@ -95,7 +95,7 @@ def load(
     from benchmark.models.components.files import Files
     from benchmark.models.devices import parse_device
     from benchmark.models.generative import GenerativeModel, Generator
-    from benchmark.models.model import Model
+    from benchmark.models.model import Model, Towers
 
     device = parse_device(device) if isinstance(device, str) else device
     folder = None if weights_dir is None else Path(weights_dir)
@@ -105,6 +105,8 @@ def load(
     files = Files(record, folder=folder, offline=offline)
     built = _families()[record.family].build(record, files, random_init=random_init)
     record, base = record.changed(files=files.as_read()), record.base or record.name
+    if isinstance(built, Towers) and built.preprocess is not None:
+        record = record.changed(preprocessing=built.preprocess.settings)
     if isinstance(built, Generator):
         if adapter is not None:
             built = built._replace(network=adapters.attach(built.network, Path(adapter), base=base))

@@ -105,17 +105,18 @@ class Files:
             logging.set_verbosity(verbosity)
         raise UserError(
             f"{self.record.name} needs {file.name} of {file.repo}@{file.revision}, which is neither in the Hub's cache"
-            f" nor to be had ({_reason(problem)}); give a folder that holds it"
+            f" nor to be had ({self._reason(problem, file)}); give a folder that holds it"
         ) from problem
 
-
-def _reason(problem: Exception | None) -> str:
-    """Return why the Hub could not be asked, without the addresses that an error may repeat."""
-    if "SOCKS" in str(problem):
-        return "a SOCKS proxy (ALL_PROXY) needs socksio: pip install 'httpx[socks]'"
-    if isinstance(problem, _url_errors()) or "proxy URL" in str(problem):
-        return "HTTPS_PROXY, HTTP_PROXY or ALL_PROXY is no address of a proxy"
-    return type(problem).__name__
+    def _reason(self, problem: Exception | None, file: ModelFile) -> str:
+        """Return why a file could not be had, without the addresses that an error may repeat."""
+        if isinstance(problem, package("huggingface_hub.errors").GatedRepoError):
+            return self.record.gated or f"accept the terms on huggingface.co/{file.repo}, then log in: `hf auth login`"
+        if "SOCKS" in str(problem):
+            return "a SOCKS proxy (ALL_PROXY) needs socksio: pip install 'httpx[socks]'"
+        if isinstance(problem, _url_errors()) or "proxy URL" in str(problem):
+            return "HTTPS_PROXY, HTTP_PROXY or ALL_PROXY is no address of a proxy"
+        return type(problem).__name__ + f"; {self.record.gated}" * bool(self.record.gated)
 
 
 def _url_errors() -> tuple[type[Exception], ...]:

@@ -17,7 +17,7 @@ from torch import Tensor
 from benchmark.models.components.files import Files, one_line, read_json
 from benchmark.models.components.packages import BROKEN, package, quietly
 from benchmark.models.components.preprocessing import preprocess
-from benchmark.models.record import Channels, Preprocessing
+from benchmark.models.record import Channels, ModelRecord, Preprocessing
 from pipeline.cell import SIZE
 from pipeline.errors import UserError
 
@@ -75,6 +75,14 @@ class LibraryProcessor:
             return preprocess(images, self._affine, device=device)
         array = images.cpu().numpy() if isinstance(images, Tensor) else images
         return self._by_library(array).to(device)
+
+    def check_size(self, record: ModelRecord) -> None:
+        """Raise UserError unless it gives images of the size that the model's record has."""
+        if self.settings.size != record.preprocessing.size:
+            raise UserError(
+                f"the image processor of {record.name} gives {self.settings.size} pixels, not"
+                f" {record.preprocessing.size}"
+            )
 
     def _by_library(self, images: NDArray[np.uint8]) -> Tensor:
         return self._process([Image.fromarray(image) for image in images]).float()

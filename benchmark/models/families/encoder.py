@@ -122,8 +122,7 @@ def build(record: ModelRecord, files: Files, *, random_init: bool) -> Towers:
     if "architecture" in content:
         return _towers(_timm_network(record, content, files, random_init=random_init))
     config, processor = read_config(files, KINDS), read_image_processor(files)
-    if (size := processor.settings.size) != record.preprocessing.size:
-        raise UserError(f"{PREPROCESSOR} of {record.name} gives {size} pixels, not {record.preprocessing.size}")
+    processor.check_size(record)
     options = {"add_pooling_layer": False} if config["model_type"] == "vit" else {}
     network = read_network(files, "AutoModel", random_init=random_init, heads=False, **options)
     return _towers(ImageTower(network.float()))._replace(preprocess=processor)

@@ -105,8 +105,10 @@ class TextTower(nn.Module):
 def build(record: ModelRecord, files: Files, *, random_init: bool) -> Towers:
     """Make a model from its weights, and open_clip_config.json and its tokenizer's files if it has them."""
     on_the_hub = any(file.name == CONFIG for file in record.files)
-    content = read_json(files.path(CONFIG)) if on_the_hub else {}
-    config = content["model_cfg"] if on_the_hub else configuration(record.architecture)
+    if on_the_hub:
+        config, settings = read_config(files)
+    else:
+        config, settings = configuration(record.architecture), _pretrained(record.name)
     text_folder = _text_folder(files, config)
     try:
         model = network(config, text_folder)
@@ -117,8 +119,8 @@ def build(record: ModelRecord, files: Files, *, random_init: bool) -> Towers:
         load_tensors(model, state, model=record.name, computed=("attn_mask", ".position_ids"))
     preprocess = None
     if record.preprocessing.resize == "processor":
-        settings = content.get("preprocess_cfg") if on_the_hub else _pretrained(record.name)
-        preprocess = _processor(record.name, config, settings or {})
+        preprocess = _processor(record.name, config, settings)
+        preprocess.check_size(record)
     bias = 0.0 if getattr(model, "logit_bias", None) is None else model.logit_bias.item()
     image, scale = model.visual, model.logit_scale.exp().item()
     image.output_tokens = False  # CoCa's decoder wants them, and no score does
@@ -284,7 +286,17 @@ def _on_the_hub(name: str, repo: str, commit: str, file: str, *, folder: Path | 
     hub = pinned(repo, commit)
     unread = VIT.changed(name=name, files=(_weights(file, hub), ModelFile(name=CONFIG, **hub)))
     files = Files(unread, folder=folder, offline=offline)
-    content = read_json(files.path(CONFIG))
+    config, preprocess = read_config(files)
+    return _record(name, repo, repo, files.as_read(), config, preprocess, f"its {CONFIG}")
+
+
+def read_config(files: Files) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return what open_clip_config.json says of the model and of its images.
+
+    Raises:
+        UserError: it describes no CLIP.
+    """
+    content, name = read_json(files.path(CONFIG)), files.record.name
     config = content.get("model_cfg")
     if not isinstance(config, dict) or not {"embed_dim", "vision_cfg", "text_cfg"} <= set(config):
         raise UserError(f"{CONFIG} of {name} describes no CLIP: its model_cfg lacks embed_dim, vision_cfg or text_cfg")
@@ -294,7 +306,7 @@ def _on_the_hub(name: str, repo: str, commit: str, file: str, *, folder: Path | 
     preprocess = content.get("preprocess_cfg") or {}
     if not isinstance(preprocess, dict):
         raise UserError(f"{CONFIG} of {name} has preprocess_cfg: {preprocess!r}, which is none")
-    return _record(name, repo, repo, files.as_read(), config, preprocess, f"its {CONFIG}")
+    return config, preprocess
 
 
 def _weights(file: str, hub: Mapping[str, str]) -> ModelFile:

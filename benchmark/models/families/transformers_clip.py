@@ -127,6 +127,7 @@ def build(record: ModelRecord, files: Files, *, random_init: bool) -> Towers:
     except BROKEN as error:
         raise UserError(f"{record.name} can't be built: {one_line(error)}") from error
     processor = read_image_processor(files)
+    processor.check_size(record)
     towers = Towers(
         Tower(model, model.get_image_features, is_text=False),
         Tower(model, model.get_text_features, is_text=True),

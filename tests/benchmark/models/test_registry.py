@@ -33,10 +33,10 @@ def test_every_file_is_pinned_or_says_where_it_is(record):
 @pytest.mark.parametrize("record", MODELS, ids=lambda record: record.name)
 def test_the_preprocessing_is_one_of_a_bounded_image(record):
     preprocessing = record.preprocessing
-    assert preprocessing.size in (224, 336, 518, 896)
+    assert preprocessing.size in (224, 336, 448, 518, 896)
     assert all(0 <= mean < 1 for mean in preprocessing.mean)
     assert all(0 < std <= 1 for std in preprocessing.std)
-    assert record.context_length in (32, 77, 256) or record.kind != "zero-shot"
+    assert record.context_length in (32, 64, 77, 256) or record.kind != "zero-shot"
 
 
 def test_a_name_is_its_records_and_an_adapter_names_its_base():
@@ -65,7 +65,7 @@ def test_an_unpinned_revision_is_an_error():
 def test_an_unknown_name_lists_the_known():
     with pytest.raises(
         UserError,
-        match=r"no model 'clipp'; have biomedclip, clip, .*open_clip:ARCHITECTURE/TAG@COMMIT, .*hub:OWNER/NAME@COMMIT",
+        match=r"no model 'clipp'; have biomedclip, .*open_clip:ARCHITECTURE/TAG@COMMIT, .*hub:OWNER/NAME@COMMIT",
     ):
         find_record("clipp")
 

@@ -60,6 +60,22 @@ def test_no_network_is_one_sentence(cache, offline, capfd):
     assert capfd.readouterr() == ("", "")
 
 
+@pytest.mark.parametrize("gated", ["", "accept the terms on their page"])
+def test_a_gated_file_says_what_to_accept(monkeypatch, gated):
+    import huggingface_hub
+    from huggingface_hub.errors import GatedRepoError
+
+    def download(repo, name, **how):
+        raise GatedRepoError.__new__(GatedRepoError)
+
+    monkeypatch.setattr(huggingface_hub, "hf_hub_download", download)
+    with pytest.raises(
+        UserError, match=gated or r"accept the terms on huggingface\.co/owner/name, then log in"
+    ) as told:
+        Files(one().changed(gated=gated)).path("w.bin")
+    assert "\n" not in str(told.value)
+
+
 SECRET = "pass-w0rd"
 
 
