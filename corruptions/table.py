@@ -10,6 +10,7 @@ and no others. A row names its kernel and has one strength for each severity, 1 
 - ``spread``, ``depth``, ``slope``, ``fraction``: fraction of what the kernel changes
 - ``coefficient``, ``falloff``: of the shading, a number           - ``count``, ``max_bubbles``: how many
 - ``max_radius``: pixels
+- ``alpha``: pixels, of noise before its blur                    - ``shift``: pixels
 - ``photons``: mean count of a white pixel                        - ``size``, ``alias_blur``, ``max_delta``: pixels
 
 Sources: [HD] Hendrycks & Dietterich, ICLR 2019 (ImageNet-C). [MM] Di Salvo et al., MICCAI 2024
@@ -220,6 +221,13 @@ EXTENDED_STRENGTHS = {
             "max_letters": [6, 7, 8, 9, 10],
             "source": "MM:derma",
         },
+        "elastic_transform": {
+            "kernel": "elastic_transform",
+            "alpha": [488, 488, 12.2, 17.08, 29.28],
+            "sigma": [170.8, 19.52, 2.44, 2.44, 2.44],
+            "shift": [24.4, 48.8, 4.88, 4.88, 4.88],
+            "source": "HD",
+        },
         # Acquisition.
         "bubble": {
             "kernel": "bubble",
@@ -386,6 +394,7 @@ EXTENDED_STRENGTHS = {
             "xray": {"kernel": "jpeg_compression", "quality": [50, 30, 15, 10, 7], "source": "MM"},
         },
         "characters": "imagenet-c",
+        "elastic_transform": "imagenet-c",
         # Acquisition.
         "bubble": {
             "microscopy": {
@@ -458,6 +467,12 @@ EXTENDED_KERNELS = {
     # Compression, geometry and writing.
     "jpeg_compression": {"module": "compression", "draws": [], "identity": {}},
     "characters": {"module": "overlay", "draws": ["words"], "words": 31, "identity": {"max_words": 0}},
+    "elastic_transform": {
+        "module": "geometry",
+        "draws": ["pixels", "words"],
+        "words": 3,
+        "identity": {"alpha": 0, "shift": 0},
+    },
     # Acquisition.
     "bubble": {"module": "artefacts", "draws": ["words"], "words": 76, "identity": {"max_bubbles": 0}},
     "stain_deposit": {"module": "artefacts", "draws": ["words"], "words": 30, "identity": {"count": 0}},
