@@ -7,7 +7,7 @@ import pathlib
 import re
 from collections.abc import Iterator
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 from corruptions import PROFILES, SEVERITIES
 from corruptions.table import COLUMNS, EXTENDED_STRENGTHS, STRENGTHS
@@ -54,6 +54,15 @@ def columns() -> Iterator[str]:
         yield f"| {dataset} | {column} |"
 
 
+def thumbnails() -> Iterator[str]:
+    """Yield the lines of the table of pictures, which `tests.corruptions.extended.thumbnails` draws."""
+    yield "| corruption | source | tissue at severities 1, 3 and 5, radiograph at 5 |"
+    yield "|---|---|---|"
+    yield "| none | | ![The two pictures without a corruption](thumbnails/clean.jpg) |"
+    for name, row in cast(dict[str, dict[str, Any]], EXTENDED_STRENGTHS["imagenet-c"]).items():
+        yield f"| {name} | {row['source']} | ![{name} at severities 1, 3 and 5](thumbnails/{name}.jpg) |"
+
+
 def _kernel(row: dict[str, Any]) -> str:
     named = [name for name in row if name not in ("kernel", "source")]
     return f"`{row['kernel']}({', '.join(named)})`"
@@ -63,6 +72,7 @@ TABLES = {
     PROFILES[0]: imagenet_c,
     PROFILES[1]: modality,
     "columns": columns,
+    "thumbnails": thumbnails,
     f"extended {PROFILES[0]}": partial(imagenet_c, EXTENDED_STRENGTHS),
     f"extended {PROFILES[1]}": partial(modality, EXTENDED_STRENGTHS),
 }
