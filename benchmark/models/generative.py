@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor, nn
 
-from benchmark.models.components.packages import package
+from benchmark.models.components.files import one_line
+from benchmark.models.components.packages import BROKEN, package
 from benchmark.models.model import weights_checksum
 from benchmark.models.record import ModelRecord
 from pipeline.errors import UserError
@@ -62,6 +63,9 @@ class ClosedSet:
             UserError: the model has no way to ask a question about an image, or can't tell two answers apart.
         """
         self.model = model
+        for question in questions:
+            if question.strip() not in self._render([_conversation(question)], tokenize=False)[0]:
+                raise UserError(f"the chat template of {model.record.name} leaves the question out")
         self.questions = tuple(questions)
         self.answers = [self._answer_ids(answer) for answer in answers]
         for k, ids in enumerate(self.answers):
@@ -75,9 +79,11 @@ class ClosedSet:
 
         What stands between them, such as a space, is what the chat template has there.
         """
-        render, tokenizer = self.model.processor.apply_chat_template, self.model.processor.tokenizer
-        turn = render(_conversation(self.questions[0]), add_generation_prompt=True)
-        told = render(_conversation(self.questions[0], answer=answer))
+        tokenizer = self.model.processor.tokenizer
+        (turn,) = self._render([_conversation(self.questions[0])], tokenize=False)
+        (told,) = self._render(
+            [_conversation(self.questions[0], answer=answer)], tokenize=False, add_generation_prompt=False
+        )
         end = told.rfind(answer) + len(answer)
         text = told[len(turn) : end] if told.startswith(turn) and end > len(turn) else answer
         before, both, alone = (tokenizer(t, add_special_tokens=False)["input_ids"] for t in (turn, turn + text, text))
@@ -145,10 +151,23 @@ class ClosedSet:
     def _process(self, pictures: Sequence[Any], question: str) -> Mapping[str, Tensor]:
         """Return the network's arguments for one question about each of some pictures, as the library makes them."""
         conversations = [_conversation(question, picture) for picture in pictures]
-        encoded: Mapping[str, Tensor] = self.model.processor.apply_chat_template(
-            conversations, add_generation_prompt=True, tokenize=True, return_dict=True, return_tensors="pt"
+        encoded: Mapping[str, Tensor] = self._render(
+            conversations, tokenize=True, return_dict=True, return_tensors="pt"
         )
         return encoded
+
+    def _render(self, conversations: Sequence[Any], *, add_generation_prompt: bool = True, **options: Any) -> Any:
+        """Return what the repository's chat template, and its processor if asked for, make of conversations.
+
+        Raises:
+            UserError: the template is broken, or has not one place for each image.
+        """
+        try:
+            return self.model.processor.apply_chat_template(
+                conversations, add_generation_prompt=add_generation_prompt, **options
+            )
+        except (*BROKEN, package("jinja2").TemplateError) as error:
+            raise UserError(f"{self.model.record.name} can't be asked: {one_line(error)}") from error
 
 
 def _conversation(question: str, picture: Any = None, answer: str = "") -> list[dict[str, Any]]:

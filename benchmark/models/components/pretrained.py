@@ -12,6 +12,9 @@ from pipeline.errors import UserError
 
 CONFIG, WEIGHTS, INDEX = "config.json", "model.safetensors", "model.safetensors.index.json"
 
+HEADS = frozenset(("classifier", "pooler"))
+"""What networks of transformers call the modules above an encoder that features are taken below."""
+
 
 def read_config(files: Files, kinds: tuple[str, ...]) -> dict[str, Any]:
     """Return config.json.
@@ -34,7 +37,7 @@ def read_network(files: Files, auto: str, *, random_init: bool, heads: bool = Tr
         files: of a repository that transformers can read.
         auto: name of the library's class that finds the network's own.
         random_init: leave the weights as the architecture starts out with them.
-        heads: whether weights that the network has no place for are an error.
+        heads: whether weights of `HEADS`, which the network has no place for, are an error as all others are.
         options: of the network's own class.
 
     Raises:
@@ -59,7 +62,8 @@ def read_network(files: Files, auto: str, *, random_init: bool, heads: bool = Tr
     except Exception as error:  # a damaged file can raise anything
         raise UserError(f"{folder} can't be read as {name}: {one_line(error)}") from error
     wrong = [f"{key} is missing" for key in loaded["missing_keys"]]
-    wrong += [f"{key} is left over" for key in loaded["unexpected_keys"] if heads]
+    left_over = [key for key in loaded["unexpected_keys"] if heads or HEADS.isdisjoint(key.split("."))]
+    wrong += [f"{key} is left over" for key in left_over]
     wrong += [f"{key[0]} has another shape" for key in loaded["mismatched_keys"]]
     wrong += [f"{key} has NaN or infinite numbers" for key, t in network.named_parameters() if not t.isfinite().all()]
     if wrong:

@@ -109,10 +109,14 @@ def describe(name: str, *, folder: Path | None, offline: bool) -> ModelRecord:
             embedding=timm_config.num_features,
         )
     config = read_config(files, KINDS)
+    width = config.get("hidden_size") or config.get("hidden_sizes") or 0
+    width = width[-1] if isinstance(width, list) else width
+    if not isinstance(width, int):
+        raise UserError(f"{CONFIG} of {name} has a hidden_size or hidden_sizes of {width!r}, which is no width")
     return unread.changed(
         architecture=config["model_type"],
         preprocessing=read_image_processor(files).settings,
-        embedding=config.get("hidden_size") or (config.get("hidden_sizes") or [0])[-1],
+        embedding=width,
     )
 
 

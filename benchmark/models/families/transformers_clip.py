@@ -101,7 +101,7 @@ def read_config(files: Files, name: str) -> tuple[Any, Any]:
     configurations = package("transformers.models.auto.configuration_auto").CONFIG_MAPPING
     content = read_json(files.path(CONFIG))
     kind = content.get("model_type")
-    if kind not in configurations:
+    if not isinstance(kind, str) or kind not in configurations:
         raise UserError(f"{name} is a {kind!r}, which transformers does not have; code in a repository is never run")
     try:
         with quietly():

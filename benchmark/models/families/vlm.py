@@ -176,4 +176,8 @@ def build(record: ModelRecord, files: Files, *, random_init: bool) -> Generator:
     processor.image_processor = pillow_processor(folder, f"the image processor of {record.name}")
     if not getattr(processor, "chat_template", None):
         raise UserError(f"{record.name} has no chat template, so nobody can say how to ask it a question")
-    return Generator(read_network(files, "AutoModelForImageTextToText", random_init=random_init), processor)
+    network = read_network(files, "AutoModelForImageTextToText", random_init=random_init)
+    words, rows = len(processor.tokenizer), network.get_input_embeddings().weight.shape[0]
+    if words > rows:
+        raise UserError(f"the tokenizer of {record.name} has {words} words, and the model vectors for {rows}")
+    return Generator(network, processor)

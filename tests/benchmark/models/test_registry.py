@@ -76,7 +76,7 @@ def test_a_hub_name_without_commit_is_an_error():
 
 
 @pytest.mark.parametrize("repo", ["a b/c", "../c", "", "c", "a/b/c", "a/../c", "a/c\n"])
-@pytest.mark.parametrize("form", ["hub:", "open_clip:hf-hub:"])
+@pytest.mark.parametrize("form", ["encoder:", "hub:", "open_clip:hf-hub:", "vlm:"])
 def test_an_invalid_repository_is_an_error(form, repo):
     with pytest.raises(UserError, match=r"is no repository of the Hub; have OWNER/NAME|needs a pinned revision"):
         find_record(f"{form}{repo}@{'0' * 40}", offline=True)

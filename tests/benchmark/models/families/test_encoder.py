@@ -70,10 +70,19 @@ def test_a_classifier_is_left_out(tmp_path):
         assert model.encode_images(torch.zeros(1, 3, 32, 32)).shape == (1, 32)
 
 
+def test_no_other_weights_are_left_out(tmp_path):
+    save("vit", tmp_path, classes=True)
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text(encoding="utf-8")) | {"num_hidden_layers": 1}))
+    with pytest.raises(UserError, match=r"the weights are not those of encoder:someone/tiny: .*\.1\..* is left over"):
+        load("encoder:someone/tiny", weights_dir=tmp_path)
+
+
 @pytest.mark.parametrize(
     ("file", "content", "match"),
     [
         ("config.json", {"model_type": "llama"}, "is a 'llama'; have convnext, dinov2"),
+        ("config.json", {"hidden_size": "wide"}, "has a hidden_size or hidden_sizes of 'wide'"),
         ("preprocessor_config.json", {"crop_size": {"height": 32, "width": 24}}, "not one square image"),
         ("preprocessor_config.json", {"crop_size": "large"}, "preprocessor_config.json"),
         ("config.json", {"architecture": "vit_tiny_patch16_224"}, "it lacks num_features"),

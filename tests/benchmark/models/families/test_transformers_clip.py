@@ -235,6 +235,7 @@ def test_the_record_is_what_the_files_say(tmp_path):
         ("config.json", {"model_type": "bert"}, "is a 'bert', and such a model has no image and text features"),
         ("config.json", {"model_type": "own", "auto_map": {"AutoModel": "run.py"}}, "transformers does not have"),
         ("config.json", {}, "is a None, which transformers does not have"),
+        ("config.json", {"model_type": ["clip"]}, r"is a \['clip'\], which transformers does not have"),
         ("config.json", [1], "must hold names and values"),
         ("config.json", {"model_type": "clip", "text_config": 3}, "config.json of hub:someone/clip can't be read"),
         (

@@ -159,6 +159,41 @@ def test_weights_of_another_size_or_that_are_damaged_are_one_sentence(folder):
             load("vlm:someone/tiny", weights_dir=folder)
 
 
+@pytest.mark.parametrize(
+    ("template", "match"),
+    [
+        ("{% for %}", "can't be asked: Expected an expression"),
+        ("{{ raise_exception('never') }}", "can't be asked: never"),
+        ("{{ nobody.says.so }}", "can't be asked: 'nobody' is undefined"),
+        ("{{ ''.__class__.__mro__ }}", "can't be asked: access to attribute '__class__'"),
+        ("<image> What is it?", "leaves the question out"),
+        ("{{ messages[0]['content'][1]['text'] }}", "can't be asked: .*number of images"),
+    ],
+)
+def test_a_chat_template_that_cannot_ask_is_one_sentence(folder, template, match):
+    (folder / "chat_template.jinja").write_text(template, encoding="utf-8")
+    model = load("vlm:someone/tiny", weights_dir=folder)
+    with pytest.raises(UserError, match=match) as told:
+        ClosedSet(model, QUESTIONS, ANSWERS[:2]).log_likelihoods(images(1))
+    assert "\n" not in str(told.value)
+
+
+def test_a_class_that_is_called_as_the_mark_of_an_image_is_one_sentence(folder):
+    closed = ClosedSet(load("vlm:someone/tiny", weights_dir=folder), ["Is it an <image>?"], ["mass", "<image>"])
+    with pytest.raises(UserError, match=r"can't be asked: .*number of images"):
+        closed.log_likelihoods(images(1))
+
+
+def test_a_vocabulary_longer_than_the_table_of_word_vectors_is_an_error(folder):
+    network, _ = tiny_vlms.save("llava", folder)
+    network.resize_token_embeddings(300)
+    network.save_pretrained(folder)
+    with pytest.raises(
+        UserError, match=r"the tokenizer of vlm:someone/tiny has \d+ words, and the model vectors for 300"
+    ):
+        load("vlm:someone/tiny", weights_dir=folder)
+
+
 def test_answers_that_cannot_be_told_apart_are_an_error(folder):
     model = load("vlm:someone/tiny", weights_dir=folder)
     with pytest.raises(UserError, match="reads 'benign mass' and 'benign mass' as the same answer"):
