@@ -80,7 +80,8 @@ clean: ## remove the environments and build folders, never data
 .peers: constraints.txt
 	@rm -rf $@
 	@python -m pip install --quiet --no-deps --target $@ \
-	  medmnistc==0.1.0 medmnist==3.0.2 imagecorruptions==1.1.2 "setuptools<81" "$$(grep ^torchvision== constraints.txt)"
+	  medmnistc==0.1.0 medmnist==3.0.2 imagecorruptions==1.1.2 "setuptools<81" "$$(grep ^torchvision== constraints.txt)" \
+	  corrupt-tta==0.1.7 albumentationsx==2.5.1 albucore==0.2.21 numkong==7.8.6 stringzilla==5.3.2
 	@touch $@
 
 lint: $(VENV)/.test ## run the formatter, the linters and the type checker on their own

@@ -34,41 +34,46 @@ def rows(images: int) -> dict[str, Contenders]:
 
 def _contenders(kernel: str, images: int) -> dict[str, Work]:
     pictures = photographs(images)
+    few = pictures[:PEER_IMAGES]
+    name, profile = peers.name_of(kernel), peers.profile_of(kernel)
     by_peer = {
-        "imagecorruptions": _imagecorruptions(kernel, pictures[:PEER_IMAGES]),
-        "medmnistc": _medmnistc(peers.medmnistc().get(kernel), pictures[:PEER_IMAGES]),
-        "formulas": _formulas(kernel, pictures[:PEER_IMAGES]),
+        "imagecorruptions": of_imagecorruptions(name, few) if profile == "imagenet-c" else None,
+        "medmnistc": of_medmnistc(peers.medmnistc().get(kernel), few),
+        "formulas": formulas(name, profile, few),
     }
-    works = {"ours": _ours(kernel, pictures), "copy": copying(pictures)}
+    return beside(name, profile, pictures, by_peer)
+
+
+def beside(name: str, profile: str, pictures: Image, by_peer: dict[str, Work | None]) -> dict[str, Work]:
+    """Return our work on a corruption's five severities, copying, and those of the peers that there are."""
+    works = {"ours": _ours(name, profile, pictures), "copy": copying(pictures)}
     return works | {peer: work for peer, work in by_peer.items() if work is not None}
 
 
-def _ours(kernel: str, images: Image) -> Work:
-    options = {"dataset": peers.COLUMN, "split": "test", "seed": 1, "profile": peers.profile_of(kernel)}
+def _ours(name: str, profile: str, images: Image) -> Work:
+    options = {"dataset": peers.COLUMN, "split": "test", "seed": 1, "profile": profile}
 
     def work() -> int:
         count = 0
         for start in range(0, len(images), BATCH):
             batch = images[start : start + BATCH]
             indices = range(start, start + len(batch))
-            count += sum(len(m) for _, m in sweep(batch, peers.name_of(kernel), indices=indices, **options))
+            count += sum(len(m) for _, m in sweep(batch, name, indices=indices, **options))
         return count
 
     return work
 
 
-def _imagecorruptions(kernel: str, images: Image) -> Work | None:
-    try:
-        from imagecorruptions import corrupt
-    except ImportError:  # a peer that is not installed is left out of the table
+def of_imagecorruptions(name: str, images: Image) -> Work | None:
+    """Return the work of imagecorruptions on a corruption of ImageNet-C; none if it has no such or is not installed."""
+    corrupt = peers.imagecorruptions().get(name)
+    if corrupt is None:
         return None
-    if peers.profile_of(kernel) != "imagenet-c":
-        return None
-    name = peers.name_of(kernel)
-    return lambda: len([corrupt(image, corruption_name=name, severity=k) for image in images for k in SEVERITIES])
+    return lambda: len([corrupt(image, severity=k) for image in images for k in SEVERITIES])
 
 
-def _medmnistc(corruption: Any, images: Image) -> Work | None:
+def of_medmnistc(corruption: Any, images: Image) -> Work | None:
+    """Return the work of one of medmnistc's objects; none if there is none."""
     if corruption is None:
         return None
     from PIL import Image as Pillow
@@ -77,14 +82,14 @@ def _medmnistc(corruption: Any, images: Image) -> Work | None:
     return lambda: len([corruption.apply(picture, k - 1) for picture in pictures for k in SEVERITIES])
 
 
-def _formulas(kernel: str, images: Image) -> Work | None:
+def formulas(name: str, profile: str, images: Image) -> Work | None:
+    """Return the work of the literature's formula; none if its packages are missing."""
+    strengths = peers.strengths(name, profile)
     try:
-        formula = find_kernel("literature", kernel)
+        formula = find_kernel("literature", strengths[0].kernel)
     except corruptions.BackendUnavailable:  # its packages are optional
         return None
-    strengths = peers.strengths(kernel)
-    key = philox_key(1, peers.COLUMN, "test", peers.name_of(kernel))
-    drawn = draw(strengths[0], key, range(len(images)), images.shape)
+    drawn = draw(strengths[0], philox_key(1, peers.COLUMN, "test", name), range(len(images)), images.shape)
     return lambda: sum(len(formula(images, *drawn, **strength.parameters)) for strength in strengths)
 
 

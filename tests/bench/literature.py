@@ -15,20 +15,21 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from corruptions import CORRUPTIONS, SEVERITIES, Strength, literature, strength
+from corruptions import CORRUPTIONS, EXTENDED, SEVERITIES, Strength, literature, strength
 from corruptions.cpu.draws import draw
 from corruptions.spec import find_kernel
 from corruptions.table import COLUMNS
+from tests.corruptions.extended.test_literature import OF_A_DISTRIBUTION, WITH_THRESHOLDS
 from tests.corruptions.literature.photographs import photographs
 
 ANGLES = np.array([0, 45, 127, 128, 200, 255], np.uint8)
-PACKAGES = ("numpy", "scipy", "scikit-image", "Pillow", "Wand")
+PACKAGES = ("numpy", "scipy", "scikit-image", "Pillow", "opencv-python-headless", "Wand")
 
 
-def cells() -> Iterator[tuple[str, str, list[Strength]]]:
-    """Yield the five strengths of every row of the table, with where they come from; equal rows once."""
+def cells(names: Sequence[str]) -> Iterator[tuple[str, str, list[Strength]]]:
+    """Yield the five strengths of every row of the corruptions, with where they come from; equal rows once."""
     seen = set()
-    for name in CORRUPTIONS:
+    for name in names:
         for profile, datasets in (("imagenet-c", ["pbc"]), ("modality", list(COLUMNS))):
             for dataset in datasets:
                 row = [strength(name, severity, profile=profile, column=dataset) for severity in SEVERITIES]
@@ -46,7 +47,8 @@ def compare(strength: Strength, pictures: dict[str, NDArray[np.uint8]], *, build
         published = find_kernel("literature", strength.kernel)
         if strength.draws == ("angles",):
             images, drawn = picture.repeat(len(ANGLES), axis=0), (ANGLES,)
-            published = published if build else literature.motion_blur_in_float
+            if strength.kernel == "motion_blur" and not build:
+                published = literature.motion_blur_in_float
         exact = find_kernel("cpu", strength.kernel)(images, *drawn, **strength.parameters)
         difference = np.abs(exact.astype(np.int16) - published(images, *drawn, **strength.parameters))
         largest, percentages[name] = max(largest, int(difference.max())), 100 * float((difference > 0).mean())
@@ -68,9 +70,22 @@ def report() -> Iterator[str]:
     yield ""
     yield f"{platform.machine()}, Python {platform.python_version()}, {versions}; {magick}."
     yield ""
+    yield from lines(CORRUPTIONS, pictures)
+    yield ""
+    yield "## The extended set"
+    yield ""
+    drawn_otherwise, with_thresholds = (", ".join(sorted(kernels)) for kernels in (OF_A_DISTRIBUTION, WITH_THRESHOLDS))
+    yield f"Without {drawn_otherwise}, whose formula draws in another way. In {with_thresholds} a random number decides"
+    yield "between two results: where it is beside the threshold, a rounding does, and the difference may be any."
+    yield ""
+    yield from lines([name for name in EXTENDED if strength(name, 1).kernel not in OF_A_DISTRIBUTION], pictures)
+
+
+def lines(names: Sequence[str], pictures: dict[str, NDArray[np.uint8]]) -> Iterator[str]:
+    """Yield the table of the corruptions, line by line."""
     yield "| corruption | strengths | kernel | level | 1 | 2 | 3 | 4 | 5 |"
     yield "|---|---|---|---:|---:|---:|---:|---:|---:|"
-    for name, where, row in cells():
+    for name, where, row in cells(names):
         for build in (False, True) if name == "motion_blur" else (False,):
             compared = [compare(strength, pictures, build=build) for strength in row]
             kernel = f"{row[0].kernel}{', this ImageMagick' if build else ''}"

@@ -9,8 +9,10 @@ import pathlib
 import numpy as np
 import pytest
 
+from corruptions import EXTENDED
+from corruptions.table import EXTENDED_KERNELS
 from tests.bench import __main__ as bench
-from tests.bench import kernels, models, peers, pipeline, timing
+from tests.bench import extended, kernels, models, peers, pipeline, timing
 from tests.bench.timing import Timing
 
 
@@ -19,13 +21,14 @@ def test_the_bench_writes_every_rate_and_the_machine(
 ) -> None:
     monkeypatch.setattr(timing, "_SHORTEST", 1e-6)
     output = tmp_path / "new" / "bench.json"
-    options = ["--images", "2", "--rounds", "1", "--rows", "scale", "write mixed", "read", "--output", str(output)]
+    options = ["--images", "2", "--rounds", "1", "--rows", "scale", "gamma_corr_up", "read", "--output", str(output)]
     assert bench.main([*options, "--folder", str(tmp_path)]) == 0
     report = json.loads(output.read_text())
-    assert set(report["rows"]) == {"scale", "write mixed", "read"}
+    assert set(report["rows"]) == {"scale", "read"}
+    assert set(report["extended"]) == {"gamma_corr_up"}
     assert report["rows"]["scale"]["ours"]["median"] > 0
     assert report["machine"]["versions"]["numpy"]
-    assert "write mixed" in capsys.readouterr().out
+    assert "gamma_corr_up" in capsys.readouterr().out
 
 
 def test_every_kind_of_model_has_a_rate_and_a_peak(
@@ -45,10 +48,17 @@ def test_every_kind_of_model_has_a_rate_and_a_peak(
 
 def test_an_unknown_row_measures_nothing(tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
-        bench.main(["--rows", "fog", "--output", str(tmp_path / "bench.json")])
+        bench.main(["--rows", "mist", "--output", str(tmp_path / "bench.json")])
     assert ended.value.code == 2
     assert "the rows are: gaussian_noise" in capsys.readouterr().err
     assert not (tmp_path / "bench.json").exists()
+
+
+def test_every_extended_corruption_and_kernel_has_a_row() -> None:
+    cells = extended.cells()
+    assert set(EXTENDED) <= set(cells)
+    measured = {peers.strengths(*cell)[0].kernel for cell in cells.values()}
+    assert set(EXTENDED_KERNELS) <= measured
 
 
 def test_works_take_turns(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -39,6 +39,8 @@ DISTRIBUTIONS = (
     "open_clip_torch",
     "imagecorruptions",
     "medmnistc",
+    "corrupt-tta",
+    "albumentationsx",
     "Pillow",
     "scipy",
     "scikit-image",
