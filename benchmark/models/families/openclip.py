@@ -35,6 +35,9 @@ QUICK = "-quickgelu"
 SLOW = "-gelu"
 """Ending, of this project alone, that says of weights in a folder that they have not the faster GELU."""
 
+LONGEST = 100_000
+"""Tokens or features that nobody has; a configuration with more would only fill the memory."""
+
 TEXT_FILES = ("config.json", *TOKENIZER_FILES)
 """Files of a text side of transformers, where a repository has them."""
 
@@ -300,9 +303,13 @@ def read_config(files: Files) -> tuple[dict[str, Any], dict[str, Any]]:
     config = content.get("model_cfg")
     if not isinstance(config, dict) or not {"embed_dim", "vision_cfg", "text_cfg"} <= set(config):
         raise UserError(f"{CONFIG} of {name} describes no CLIP: its model_cfg lacks embed_dim, vision_cfg or text_cfg")
-    for key, kind in (("embed_dim", int), ("vision_cfg", dict), ("text_cfg", dict)):
-        if not isinstance(config[key], kind):
+    for key in ("vision_cfg", "text_cfg"):
+        if not isinstance(config[key], dict):
             raise UserError(f"{CONFIG} of {name} has {key}: {config[key]!r}, which is none")
+    context = config["text_cfg"].get("context_length", 77)
+    for key, value in (("embed_dim", config["embed_dim"]), ("context_length", context)):
+        if type(value) is not int or not 1 <= value <= LONGEST:
+            raise UserError(f"{CONFIG} of {name} has {key}: {value!r}, which is none; have 1 to {LONGEST}")
     preprocess = content.get("preprocess_cfg") or {}
     if not isinstance(preprocess, dict):
         raise UserError(f"{CONFIG} of {name} has preprocess_cfg: {preprocess!r}, which is none")

@@ -180,3 +180,15 @@ def test_a_broken_configuration_is_one_sentence(changes, tmp_path):
     with pytest.raises(UserError) as caught:
         load("open_clip:hf-hub:someone/model", weights_dir=tmp_path)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("embed_dim", True), ("embed_dim", 0), ("context_length", "a"), ("context_length", 0), ("context_length", 10**9)],
+)
+def test_a_size_that_no_model_has_is_refused_before_anything_is_made(key, value, tmp_path):
+    config = json.loads(json.dumps(KINDS["clip"]))
+    (config if key == "embed_dim" else config["text_cfg"])[key] = value
+    (tmp_path / "open_clip_config.json").write_text(json.dumps({"model_cfg": config}))
+    with pytest.raises(UserError, match=rf"someone/model has {key}: {value!r}, which is none; have 1 to"):
+        load("open_clip:hf-hub:someone/model", weights_dir=tmp_path)
