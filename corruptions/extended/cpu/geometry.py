@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numba
 import numpy as np
 from numpy.typing import NDArray
 
@@ -83,24 +84,39 @@ def _sample(image, x, y, repeat_less, shift, out):  # type: ignore[no-untyped-de
     They are in units of 2^-20, of which `shift` bits go. Outside stands the mirror image, as `_mirrored` has it.
     """
     height, width, channels = image.shape
-    flat, row = image.reshape(-1), out.reshape(-1)
-    half = np.int64(1) << (shift - 1)
+    pixels, row = image.reshape(-1), out.reshape(-1)
     for q in range(x.size):
         left, top = x[q] >> 10, y[q] >> 10
-        a, b = _mirrored(left, width, repeat_less), _mirrored(left + 1, width, repeat_less)
-        c, d = _mirrored(top, height, repeat_less) * width, _mirrored(top + 1, height, repeat_less) * width
-        # Unsigned, so that no index is looked at for being negative.
-        upper_left, upper_right = np.uint64((c + a) * channels), np.uint64((c + b) * channels)
-        lower_left, lower_right = np.uint64((d + a) * channels), np.uint64((d + b) * channels)
+        right, below = left + 1, top + 1
+        if left < 0 or top < 0 or right >= width or below >= height:
+            left, right = _mirrored(left, width, repeat_less), _mirrored(right, width, repeat_less)
+            top, below = _mirrored(top, height, repeat_less), _mirrored(below, height, repeat_less)
+        top, below = top * width, below * width
+        places = (
+            (top + left) * channels,
+            (top + right) * channels,
+            (below + left) * channels,
+            (below + right) * channels,
+        )
         across, down = x[q] & 1023, y[q] & 1023
-        w_upper_right, w_lower_left, w_lower_right = across * (1024 - down), (1024 - across) * down, across * down
-        w_upper_left = (1 << 20) - w_upper_right - w_lower_left - w_lower_right
-        start = np.uint64(q * channels)
-        for k in range(channels):
-            e = np.uint64(k)
-            upper = w_upper_left * flat[upper_left + e] + w_upper_right * flat[upper_right + e]
-            lower = w_lower_left * flat[lower_left + e] + w_lower_right * flat[lower_right + e]
-            row[start + e] = (upper + lower + half) >> shift
+        if channels == 3:  # a fixed number, so that the compiler unrolls the loop
+            _mix(pixels, places, across, down, 3, shift, row, 3 * q)
+        else:
+            _mix(pixels, places, across, down, 1, shift, row, q)
+
+
+@numba.njit(inline="always")
+def _mix(pixels, places, across, down, channels, shift, row, start):  # type: ignore[no-untyped-def]
+    """Store the mean of the pixels that begin at four `places`, weighted by what the position leaves of 1024."""
+    upper_right, lower_left, lower_right = across * (1024 - down), (1024 - across) * down, across * down
+    upper_left = (1 << 20) - upper_right - lower_left - lower_right
+    a, b, c, d = np.uint64(places[0]), np.uint64(places[1]), np.uint64(places[2]), np.uint64(places[3])
+    first = np.uint64(start)  # unsigned, so that no index is looked at for being negative
+    for k in range(channels):
+        e = np.uint64(k)
+        upper = upper_left * pixels[a + e] + upper_right * pixels[b + e]
+        lower = lower_left * pixels[c + e] + lower_right * pixels[d + e]
+        row[first + e] = (upper + lower + (np.int64(1) << (shift - 1))) >> shift
 
 
 @njit
@@ -148,9 +164,9 @@ def _mirrored(index, n, repeat_less):  # type: ignore[no-untyped-def]
 
 
 def _smooth_fields(pixels: NDArray[np.uint16], sigma: float) -> NDArray[np.float64]:
-    """Return the two blurred fields, in units of 2^-48 of alpha; float64 (N, H, 2, W) of whole numbers below 2^48."""
+    """Return the two blurred fields, in units of 2^-48 of alpha; float64 (N, 2, H, W) of whole numbers below 2^48."""
     count, height, width = pixels.shape
-    out = np.empty((count, height, 2, width), np.float64)
+    out = np.empty((count, 2, height, width), np.float64)
     down, across = (constant(geometry.smoothing(n, sigma).astype(np.float64)) for n in (height, width))
     _blur(flat(pixels, pixels.shape), down, across, out)
     return out
@@ -159,20 +175,20 @@ def _smooth_fields(pixels: NDArray[np.uint16], sigma: float) -> NDArray[np.float
 @njit
 def _blur(pixels, down, across, out):  # type: ignore[no-untyped-def]
     count, height, width = pixels.shape
-    # Whole numbers below 2^53 all along, so their sums are exact.
-    noise, blurred = np.empty((height, 2, width), np.float64), np.empty((height, 2, width), np.float64)
-    columns, both = np.empty((2, width, height), np.float64), np.empty((2, width, height), np.float64)
+    # Whole numbers below 2^53 all along, so their sums are exact. The blur across goes first, with a column in a row.
+    turned, rows = np.empty((width, height), np.uint16), np.empty((height, width), np.float64)
+    noise, blurred = np.empty((width, 2, height), np.float64), np.empty((width, 2, height), np.float64)
     for n in range(count):
-        for p in range(height):
-            for q in range(width):
-                u = np.int32(pixels[n, p, q])
-                noise[p, 0, q] = np.int32(2) * (u >> np.int32(8)) - np.int32(255)
-                noise[p, 1, q] = np.int32(2) * (u & np.int32(255)) - np.int32(255)
-        _add_rows(down, noise.reshape(height, 2 * width), blurred.reshape(height, 2 * width))
+        _transpose(pixels[n], turned)
+        for q in range(width):
+            for p in range(height):
+                u = np.int32(turned[q, p])
+                noise[q, 0, p] = np.int32(2) * (u >> np.int32(8)) - np.int32(255)
+                noise[q, 1, p] = np.int32(2) * (u & np.int32(255)) - np.int32(255)
+        _add_rows(across, noise.reshape(width, 2 * height), blurred.reshape(width, 2 * height))
         for k in range(2):
-            _transpose(blurred[:, k], columns[k])
-            _add_rows(across, columns[k], both[k])
-            _transpose(both[k], out[n, :, k])
+            _transpose(blurred[:, k], rows)
+            _add_rows(down, rows, out[n, k])
 
 
 @njit
@@ -215,8 +231,8 @@ def _displace(images, fields, scale, out):  # type: ignore[no-untyped-def]
     for n in range(count):
         for p in range(height):
             for q in range(width):
-                x[q] = (q << 10) + _moved(fields[n, p, 0, q], scale)
-                y[q] = (p << 10) + _moved(fields[n, p, 1, q], scale)
+                x[q] = (q << 10) + _moved(fields[n, 0, p, q], scale)
+                y[q] = (p << 10) + _moved(fields[n, 1, p, q], scale)
             _sample(images[n], x, y, 0, 26, out[n, p])
 
 
