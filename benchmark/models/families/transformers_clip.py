@@ -216,20 +216,24 @@ def read_tokenizer(record: ModelRecord, files: Files, config: Any) -> Tokenizer:
     rows = getattr(config.text_config, "vocab_size", None)
     if rows is not None and len(words) > rows:
         raise UserError(f"the tokenizer of {record.name} has {len(words)} words, and the model vectors for {rows}")
+    longest = words.model_max_length
+    if not isinstance(longest, int | float) or longest < 1:
+        raise UserError(f"the tokenizer of {record.name} has a model_max_length of {longest!r}, which is no length")
     usual: Mapping[str, Any] = getattr(processors.get(type(config), None), "text_kwargs", None) or {}
     full = config.model_type in WITHOUT_MASK
     arguments: dict[str, Any] = {
         "padding": "max_length" if full else True,
         **{key: value for key, value in usual.items() if key == "padding"},
         "truncation": True,
-        "max_length": min(
-            record.context_length, words.model_max_length, usual.get("max_length", record.context_length)
-        ),
+        "max_length": min(record.context_length, longest, usual.get("max_length", record.context_length)),
         "return_tensors": "pt",
     }
 
     def tokenize(texts: list[str]) -> Mapping[str, Tensor]:
-        tokens = dict(words(texts, **arguments))
+        try:
+            tokens = dict(words(texts, **arguments))
+        except BROKEN as error:
+            raise UserError(f"the tokenizer of {record.name} can't be used: {one_line(error)}") from error
         return {"input_ids": tokens["input_ids"]} if full else tokens
 
     return tokenize

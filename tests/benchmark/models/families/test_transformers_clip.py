@@ -296,6 +296,24 @@ def test_a_vocabulary_longer_than_the_table_of_word_vectors_is_an_error(tmp_path
         load("hub:someone/clip", weights_dir=tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("change", "match"),
+    [
+        ({"model_max_length": "x"}, "has a model_max_length of 'x', which is no length"),
+        ({"model_max_length": -1}, "has a model_max_length of -1, which is no length"),
+        ({"pad_token": None}, "the tokenizer of hub:someone/clip can't be used: Asking to pad"),
+    ],
+    ids=str,
+)
+def test_a_tokenizer_that_cannot_be_used_is_one_sentence(tmp_path, change, match):
+    save(clip, tmp_path)
+    path = tmp_path / "tokenizer_config.json"
+    path.write_text(json.dumps(json.loads(path.read_text(encoding="utf-8")) | change))
+    with pytest.raises(UserError, match=match) as told:
+        load("hub:someone/clip", weights_dir=tmp_path)
+    assert "\n" not in str(told.value)
+
+
 def test_images_in_several_inputs_are_refused_by_name(tmp_path):
     save(siglip, tmp_path)
     (tmp_path / "preprocessor_config.json").write_text('{"image_processor_type": "Siglip2ImageProcessor"}')
