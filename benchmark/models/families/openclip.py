@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import re
 import tempfile
 from collections.abc import Mapping
@@ -148,9 +149,14 @@ def network(config: Mapping[str, Any], text_folder: Path | None = None) -> Any:
     open_clip = package("open_clip")
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / CONFIG).write_text(json.dumps({"model_cfg": config, "preprocess_cfg": {}}), encoding="utf-8")
-        return open_clip.create_model(
-            f"local-dir:{folder}", load_weights=False, pretrained_image=False, pretrained_text=False
-        )
+        disabled = logging.root.manager.disable
+        logging.disable(logging.WARNING)  # it warns of random weights, and has no others until `build` reads them
+        try:
+            return open_clip.create_model(
+                f"local-dir:{folder}", load_weights=False, pretrained_image=False, pretrained_text=False
+            )
+        finally:
+            logging.disable(disabled)
 
 
 def _converted(model: Any, state: dict[str, Tensor], name: str) -> dict[str, Tensor]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -137,6 +138,16 @@ def test_pixels_ids_features_and_logits_are_those_of_open_clip(kind, preprocess,
         torch.testing.assert_close(words, expected[1], rtol=0, atol=1e-5)
         torch.testing.assert_close(model.logits(features, words), logits, rtol=1e-5, atol=1e-5)
     assert (model.logit_bias == -10) == (kind == "siglip")
+
+
+def test_nobody_is_told_of_random_weights_that_are_read_afterwards(tmp_path, caplog):
+    save(KINDS["clip"], tmp_path)
+    assert "initialized randomly" in caplog.text, "what open_clip says by itself"
+    caplog.clear()
+    load("open_clip:hf-hub:someone/model", weights_dir=tmp_path)
+    assert not caplog.records
+    logging.getLogger("mine").warning("as before")
+    assert "as before" in caplog.text
 
 
 def test_a_file_can_be_named(tmp_path):
