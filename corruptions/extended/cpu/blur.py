@@ -76,35 +76,45 @@ def _soften(levels, weights, down, across, channels, out):  # type: ignore[no-un
     steps = np.arange(reach + 1)
     above, below = np.empty(reach + 1, np.int64), np.empty(reach + 1, np.int64)
     left, right = edge - steps * channels, edge + steps * channels
-    blocks = line >= _PAIRS and COMPILES
     source = levels.reshape(-1)
     for p in range(height):
-        row = out[p]
         for j in range(reach + 1):
             above[j], below[j] = down[reach + p - j] * line, down[reach + p + j] * line
-        if blocks:
-            for first in range(0, line, _PAIRS):
-                # The last block begins early enough to end with the row.
-                _weigh_down_block(source, above, below, factors, min(first, line - _PAIRS), body)
-        else:
-            _weigh(source, above, below, factors, 14, body)
+        weigh_in_16_bits(source, above, below, factors, body)
         for k in range(reach):
             first, last = across[k] * channels, across[across.size - reach + k] * channels
             for c in range(channels):
                 wide[k * channels + c] = body[first + c]
                 wide[edge + line + k * channels + c] = body[last + c]
-        if blocks:
-            for first in range(0, line, _PAIRS):
-                _weigh_across_block(wide, left, right, factors, min(first, line - _PAIRS), row)
-        else:
-            _weigh(wide, left, right, factors, 20, row)
+        _weigh_in_8_bits(wide, left, right, factors, out[p])
+
+
+@njit
+def weigh_in_16_bits(source, firsts, seconds, weights, target):  # type: ignore[no-untyped-def]
+    """Store in `target` uint16 what `_weigh` does, shifted by 14."""
+    if target.size < _PAIRS or not COMPILES:
+        _weigh(source, firsts, seconds, weights, 14, target)
+        return
+    for first in range(0, target.size, _PAIRS):
+        # The last block begins early enough to end with the row.
+        _weigh_block_in_16_bits(source, firsts, seconds, weights, min(first, target.size - _PAIRS), target)
+
+
+@njit
+def _weigh_in_8_bits(source, firsts, seconds, weights, target):  # type: ignore[no-untyped-def]
+    """Store in `target` uint8 what `_weigh` does, shifted by 20."""
+    if target.size < _PAIRS or not COMPILES:
+        _weigh(source, firsts, seconds, weights, 20, target)
+        return
+    for first in range(0, target.size, _PAIRS):
+        _weigh_block_in_8_bits(source, firsts, seconds, weights, min(first, target.size - _PAIRS), target)
 
 
 @njit
 def _weigh(source, firsts, seconds, weights, shift, target):  # type: ignore[no-untyped-def]
     """Store in target[i] the sum over j of weights[j] * (source[firsts[j] + i] + source[seconds[j] + i]), shifted.
 
-    `source` uint16 is at most 2^15; weights sum to 8192, so 32 bits hold every sum. `target` is uint16 or uint8.
+    `source` is uint16, and weights sum to 8192, so 32 bits hold every sum. `target` is uint16 or uint8.
     """
     most = (1 << 8 * target.itemsize) - 1
     for i in range(target.size):
@@ -128,7 +138,7 @@ def _weighing(shift: int, bits: int) -> Any:
             def load(offsets: Any, tap: Any) -> Any:
                 place = builder.add(builder.load(builder.gep(offsets.data, [tap])), start)
                 pointer = builder.bitcast(builder.gep(source.data, [place]), halves.as_pointer())
-                return builder.load(pointer, align=2)
+                return builder.zext(builder.load(pointer, align=2), words)
 
             def everywhere(value: Any) -> Any:
                 lane = builder.insert_element(ir.Constant(words, ir.Undefined), value, words.element(0))
@@ -136,7 +146,7 @@ def _weighing(shift: int, bits: int) -> Any:
 
             total = cgutils.alloca_once_value(builder, ir.Constant(words, [1 << shift >> 1] * _PAIRS))
             with cgutils.for_range(builder, builder.extract_value(weights.shape, 0)) as tap:
-                both = builder.zext(builder.add(load(firsts, tap.index), load(seconds, tap.index)), words)
+                both = builder.add(load(firsts, tap.index), load(seconds, tap.index))
                 factor = everywhere(builder.load(builder.gep(weights.data, [tap.index])))
                 builder.store(builder.add(builder.load(total), builder.mul(both, factor)), total)
             shifted = builder.lshr(builder.load(total), ir.Constant(words, [shift] * _PAIRS))
@@ -151,7 +161,7 @@ def _weighing(shift: int, bits: int) -> Any:
     return intrinsic(of_block)
 
 
-_weigh_down_block, _weigh_across_block = _weighing(14, 16), _weighing(20, 8)
+_weigh_block_in_16_bits, _weigh_block_in_8_bits = _weighing(14, 16), _weighing(20, 8)
 
 
 def defocus_blur(images: Images, *, radius: float, alias_blur: float) -> Images:

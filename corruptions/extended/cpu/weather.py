@@ -11,6 +11,7 @@ from corruptions import lookup
 from corruptions.cpu.compiler import njit
 from corruptions.cpu.levels import flat
 from corruptions.cpu.motion import motion_blur
+from corruptions.extended.cpu.blur import weigh_in_16_bits
 from corruptions.extended.lookup import blur, weather
 from corruptions.spec import Images
 
@@ -39,63 +40,136 @@ def fog_sweep(
 @njit
 def _fog(images, words, heights, scales, plasma_of, out):  # type: ignore[no-untyped-def]
     count, height, width, channels = images.shape
-    plasmas = np.empty((len(scales), weather.SIDE, weather.SIDE), np.int32)
+    side, line = weather.SIDE, width * channels
+    plasmas = np.empty((len(scales), side, side), np.int32)
+    halves = np.empty(side * side, np.int32)
+    veil, wide = np.empty(width, np.int32), np.empty(line, np.int32)
     for n in range(count):
-        brightest = np.int64(images[n].max()) if images[n].size else np.int64(0)
+        image = images[n].reshape(height, line)
+        brightest = np.int64(_brightest(images[n].reshape(-1)))
+        _centre_halves(words[n], halves)
         for d in range(len(scales)):
-            _plasma(words[n], scales[d], plasmas[d])
-            _stretch(plasmas[d])
+            _plasma(halves, scales[d], plasmas[d])
         for k in range(len(heights)):
+            foggy = out[k, n].reshape(height, line)
             whole = 16 * brightest + heights[k]
             kept = (np.int64(1 << 18) * brightest + whole // 2) // whole if brightest else np.int64(0)
-            plasma = plasmas[plasma_of[k]]
             for p in range(height):
-                row = plasma[p % weather.SIDE]
-                for q in range(width):
-                    veil = heights[k] * np.int64(row[q % weather.SIDE])
-                    for c in range(channels):
-                        level = (np.int64(images[n, p, q, c]) << 16) + veil
-                        out[k, n, p, q, c] = (level * kept + np.int64(1 << 29)) >> 30
+                # The last 16 bits of a veil and the half that rounds change nothing in the sum with a level << 16.
+                for start in range(0, width, side):
+                    for q in range(start, min(start + side, width)):
+                        point = np.int64(plasmas[plasma_of[k], p % side, q - start])
+                        veil[q] = (heights[k] * point * kept + np.int64(1 << 29)) >> 16
+                _repeat(veil, channels, wide)
+                _mix(image, p, np.int32(kept), wide, np.int32(14), foggy)
 
 
 @njit
-def _plasma(words, scales, plasma):  # type: ignore[no-untyped-def]
-    """Store a map by the diamond-square method, int32 (256, 256), which repeats at its edges."""
+def _brightest(pixels):  # type: ignore[no-untyped-def]
+    most = np.uint8(0)
+    for e in range(pixels.size):
+        most = max(most, pixels[e])
+    return most
+
+
+@njit
+def _repeat(row, channels, wide):  # type: ignore[no-untyped-def]
+    """Store each number of a row once for each channel."""
+    if channels == 3:
+        for q in range(row.size):
+            wide[3 * q] = row[q]
+            wide[3 * q + 1] = row[q]
+            wide[3 * q + 2] = row[q]
+    else:
+        for q in range(row.size):
+            wide[q] = row[q]
+
+
+@njit
+def _mix(image, p, kept, added, shift, out):  # type: ignore[no-untyped-def]
+    """Store row p of the image times `kept`, with `added`, shifted and limited to 255."""
+    for j in range(added.size):
+        out[p, j] = min(np.int32(np.int32(np.int32(image[p, j]) * kept) + added[j]) >> shift, np.int32(255))
+
+
+@njit
+def _centre_halves(words, halves):  # type: ignore[no-untyped-def]
+    """Store the halves of the words, the low one first, less 32768."""
+    for i in range(words.size):
+        halves[2 * i] = np.int32(words[i] & np.uint32(65535)) - 32768
+        halves[2 * i + 1] = np.int32(words[i] >> np.uint32(16)) - 32768
+
+
+@njit
+def _plasma(halves, scales, plasma):  # type: ignore[no-untyped-def]
+    """Store a map by the diamond-square method, int32 (256, 256), 0 to 4096, which repeats at its edges.
+
+    The lattice of each step is kept dense, with its first row and column once more at its end.
+    """
     side = plasma.shape[0]
-    plasma[0, 0] = 0
-    step, level = side, 0
+    coarse, fine = np.zeros((side + 1, side + 1), np.int32), np.zeros((side + 1, side + 1), np.int32)
+    # The middles of the squares, row and column 0 those of the last: the neighbours of the first ones.
+    middles = np.empty((side // 2 + 1, side // 2 + 1), np.int32)
+    points, step, level = 1, side, 0
     while step >= 2:
-        half, scale = step // 2, scales[level]
-        for p in range(half, side, step):
-            above, below = p - half, (p + half) % side
-            for q in range(half, side, step):
-                left, right = q - half, (q + half) % side
-                total = plasma[above, left] + plasma[above, right] + plasma[below, left] + plasma[below, right]
-                plasma[p, q] = ((total + 2) >> 2) + _moved(words, p * side + q, scale)
-        for p in range(0, side, half):
-            above, below = (p - half) % side, (p + half) % side
-            for q in range(half - p % step, side, step):
-                left, right = (q - half) % side, (q + half) % side
-                total = plasma[above, q] + plasma[below, q] + plasma[p, left] + plasma[p, right]
-                plasma[p, q] = ((total + 2) >> 2) + _moved(words, p * side + q, scale)
-        step, level = half, level + 1
+        half, scale = step // 2, np.int32(scales[level])
+        for i in range(points):
+            first = (i * step + half) * side + half
+            for j in range(points):
+                total = coarse[i, j] + coarse[i, j + 1] + coarse[i + 1, j] + coarse[i + 1, j + 1]
+                middles[i + 1, j + 1] = _moved(total, halves[first + j * step], scale)
+            middles[i + 1, 0] = middles[i + 1, points]
+        for j in range(points + 1):
+            middles[0, j] = middles[points, j]
+        for i in range(points):
+            first = i * step * side
+            for j in range(points):
+                total = middles[i, j + 1] + middles[i + 1, j + 1] + coarse[i, j] + coarse[i, j + 1]
+                fine[2 * i, 2 * j] = coarse[i, j]
+                fine[2 * i, 2 * j + 1] = _moved(total, halves[first + j * step + half], scale)
+            first += half * side
+            for j in range(points):
+                total = coarse[i, j] + coarse[i + 1, j] + middles[i + 1, j] + middles[i + 1, j + 1]
+                fine[2 * i + 1, 2 * j] = _moved(total, halves[first + j * step], scale)
+                fine[2 * i + 1, 2 * j + 1] = middles[i + 1, j + 1]
+        points, step, level = 2 * points, half, level + 1
+        for i in range(points):
+            fine[i, points] = fine[i, 0]
+        for j in range(points + 1):
+            fine[points, j] = fine[0, j]
+        coarse, fine = fine, coarse
+    _stretch(coarse, plasma)
 
 
 @njit
-def _moved(words, place, scale):  # type: ignore[no-untyped-def]
-    """Return how far a point of the lattice is moved: its 16 bits of the words, from -`scale` to `scale`."""
-    half = np.int64(words[place // 2] >> np.uint32(16 * (place % 2))) & np.int64(65535)
-    return np.int32((scale * (half - 32768) + (1 << 14)) >> 15)
+def _moved(total, half, scale):  # type: ignore[no-untyped-def]
+    """Return the mean of four, moved at random by up to `scale`; 32 bits hold all."""
+    by = np.int32(np.int32(scale * half) + np.int32(1 << 14)) >> np.int32(15)
+    return np.int32((np.int32(total + np.int32(2)) >> np.int32(2)) + by)
 
 
 @njit
-def _stretch(plasma):  # type: ignore[no-untyped-def]
-    """Bring the lowest point of a map to 0 and the highest to 4096."""
-    low, high = np.int64(plasma.min()), np.int64(plasma.max())
-    span = max(high - low, np.int64(1))
-    for p in range(plasma.shape[0]):
-        for q in range(plasma.shape[1]):
-            plasma[p, q] = ((np.int64(plasma[p, q]) - low) * 4096 + span // 2) // span
+def _stretch(lattice, plasma):  # type: ignore[no-untyped-def]
+    """Store a map whose lowest point is brought to 0 and the highest to 4096."""
+    side = plasma.shape[0]
+    low, high = lattice[0, 0], lattice[0, 0]
+    for p in range(side):
+        for q in range(side):
+            low, high = min(low, lattice[p, q]), max(high, lattice[p, q])
+    span = max(np.int64(high) - np.int64(low), np.int64(1))
+    for p in range(side):
+        for q in range(side):
+            above = np.int64(lattice[p, q]) - np.int64(low)
+            plasma[p, q] = _divided(above * 4096 + span // 2, span)
+
+
+@njit(error_model="numpy")  # which does not look for a divisor of 0, so that the compiler can make vectors
+def _divided(number, divisor):  # type: ignore[no-untyped-def]
+    """Return the floor of a quotient below 2^22 of integers from 0 on, the divisor below 2^31.
+
+    In double precision it is exact: a quotient that is no integer is further from one than its last bit.
+    """
+    return np.int32(np.float64(number) / np.float64(divisor))
 
 
 def snow(
@@ -133,43 +207,59 @@ def snow(
 def _lay(pixels, normal, mean, spread, threshold, rows, down, columns, across, out):  # type: ignore[no-untyped-def]
     """Store the layer, uint8 (N, W, H, 1), of the enlarged noise; rows, down and so on are the taps of an axis."""
     count, height, width = pixels.shape
-    mixed = np.empty(width, np.int64)
+    # 32 bits hold a deviate times 512; of a deviate, which is rounded to 16 bits again, and the spread 64 are needed.
+    mixed, layer = np.empty(width + 1, np.int32), np.empty((height, width), np.uint8)
     for n in range(count):
         for p in range(height):
-            top, low = rows[0, p], down[0, p]
+            top, low = rows[0, p], np.int32(down[0, p])
+            bottom = min(top + 1, height - 1)
             for q in range(width):
-                upper, lower = normal[pixels[n, top, q]], normal[pixels[n, min(top + 1, height - 1), q]]
-                mixed[q] = np.int64(upper) * (512 - low) + np.int64(lower) * low
+                upper, lower = np.int32(normal[pixels[n, top, q]]), np.int32(normal[pixels[n, bottom, q]])
+                mixed[q] = np.int32(upper * (np.int32(512) - low)) + np.int32(lower * low)
+            mixed[width] = mixed[width - 1]
             for q in range(width):
-                left, right = columns[0, q], across[0, q]
-                deviate = mixed[left] * (512 - right) + mixed[min(left + 1, width - 1)] * right
+                left, right = columns[0, q], np.int64(across[0, q])
+                deviate = mixed[left] * (512 - right) + mixed[left + 1] * right
                 level = mean + ((spread * ((deviate + (1 << 13)) >> 14) + (1 << 15)) >> 16)
-                out[n, q, p, 0] = min(max((level + 2048) >> 12, 0), 255) if level >= threshold else 0
+                layer[p, q] = min(max((level + 2048) >> 12, 0), 255) if level >= threshold else 0
+        for q in range(width):
+            for p in range(height):
+                out[n, q, p, 0] = layer[p, q]
 
 
 @njit
 def _whiten(images, flakes, kept, out):  # type: ignore[no-untyped-def]
     count, height, width, channels = images.shape
+    line = width * channels
+    snow, grey = np.empty(width, np.int32), np.empty(width, np.int32)
+    white, added = np.empty(line, np.int32), np.empty(line, np.int32)
+    kept, rest = np.int32(kept), np.int32(4096 - kept)
     for n in range(count):
+        image, snowy = images[n].reshape(height, line), out[n].reshape(height, line)
         for p in range(height):
             for q in range(width):
-                snow = np.int32(flakes[n, q, p]) + np.int32(flakes[n, width - 1 - q, height - 1 - p])
-                pixel = images[n, p, q]
-                grey = luma_of(pixel)
-                for c in range(channels):
-                    level = np.int32(pixel[c])
-                    white = max(2 * level, 3 * grey + 255)
-                    total = 2 * kept * level + (4096 - kept) * white + 8192 * snow + 4096
-                    out[n, p, q, c] = min(total >> 13, 255)
+                snow[q] = np.int32(flakes[n, q, p]) + np.int32(flakes[n, width - 1 - q, height - 1 - p])
+            _luma(image, p, channels, grey)
+            for q in range(width):
+                snow[q] = np.int32(8192) * snow[q] + np.int32(4096)
+                grey[q] = np.int32(3) * grey[q] + np.int32(255)
+            _repeat(grey, channels, white)
+            _repeat(snow, channels, added)
+            for j in range(line):
+                level = np.int32(2) * np.int32(image[p, j])
+                total = np.int32(np.int32(kept * level) + np.int32(rest * max(level, white[j]))) + added[j]
+                snowy[p, j] = min(np.int32(total) >> np.int32(13), np.int32(255))
 
 
 @njit
-def luma_of(pixel):  # type: ignore[no-untyped-def]
-    """Return the luma (ITU-R BT.601) of one pixel, rounded half up, or its level if it is grey."""
-    if pixel.size == 1:
-        return np.int32(pixel[0])
-    weighted = 19595 * np.int32(pixel[0]) + 38470 * np.int32(pixel[1]) + 7471 * np.int32(pixel[2])
-    return np.int32((weighted + 32768) >> 16)
+def _luma(image, p, channels, grey):  # type: ignore[no-untyped-def]
+    """Store the luma (ITU-R BT.601) of row p, (H, W * C), rounded half up, or its levels if it is grey."""
+    for q in range(grey.size):
+        if channels == 1:
+            grey[q] = image[p, q]
+        else:
+            red, green, blue = np.int32(image[p, 3 * q]), np.int32(image[p, 3 * q + 1]), np.int32(image[p, 3 * q + 2])
+            grey[q] = np.int32(19595 * red + 38470 * green + 7471 * blue + 32768) >> 16
 
 
 def frost(images: Images, words: NDArray[np.uint32], *, keep: float, ice: float) -> Images:
@@ -197,16 +287,21 @@ def frost_sweep(
 @njit
 def _frost(images, words, directions, shares, out):  # type: ignore[no-untyped-def]
     count, height, width, channels = images.shape
+    line = width * channels
     crystals = np.empty((height, width), np.int32)
+    frozen, added = np.empty(width, np.int32), np.empty(line, np.int32)
     for n in range(count):
+        image = images[n].reshape(height, line)
         _crystallise(words[n], directions, crystals)
         for k in range(len(shares)):
-            keep, ice = shares[k, 0], shares[k, 1]
+            keep, ice = np.int32(shares[k, 0]), np.int32(shares[k, 1])
+            frosty = out[k, n].reshape(height, line)
             for p in range(height):
                 for q in range(width):
-                    frozen = ice * (70 + ((170 * crystals[p, q]) >> 8)) + 2048
-                    for c in range(channels):
-                        out[k, n, p, q, c] = min((keep * np.int32(images[n, p, q, c]) + frozen) >> 12, 255)
+                    cold = np.int32(70) + (np.int32(np.int32(170) * crystals[p, q]) >> np.int32(8))
+                    frozen[q] = np.int32(ice * np.int32(cold)) + np.int32(2048)
+                _repeat(frozen, channels, added)
+                _mix(image, p, keep, added, np.int32(12), frosty)
 
 
 @njit
@@ -214,7 +309,6 @@ def _crystallise(words, directions, out):  # type: ignore[no-untyped-def]
     """Store how white each pixel is, int32 (H, W), 0 to 256: crystals like ferns, the whitest of which counts."""
     height, width = out.shape
     unit = max(1, min(height, width) // 28)
-    spacing = 4096 * max(2, unit // 2 + 1)
     out[:] = 0
     for k in range(weather.CRYSTALS):
         place, form = np.int64(words[2 * k]), np.int64(words[2 * k + 1])
@@ -222,19 +316,39 @@ def _crystallise(words, directions, out):  # type: ignore[no-untyped-def]
         cosine, sine = directions[form >> 24]
         length = unit * 16384 + (((form & 65535) * unit * 20480) >> 16)
         reach = (length >> 12) * 3 // 2 + 2  # beyond it all is further from the stem than half of what is left
+        # Where it whitens, a pixel is in a strip along the stem and in one across it.
+        aside = max(unit * 512 + 2048, length // 2 + 1)
         for p in range(max(0, row - reach), min(height, row + reach + 1)):
-            for q in range(max(0, column - reach), min(width, column + reach + 1)):
-                along = abs(cosine * (q - column) + sine * (p - row))
-                aside = abs(cosine * (p - row) - sine * (q - column))
-                left = length - along
-                if left > 0:
-                    white = 256 - aside * 256 // (unit * 512 + 2048)
-                    if 2 * aside < left:
-                        place_between = (along + aside // 2) % spacing
-                        branch = 256 - 1024 * min(place_between, spacing - place_between) // spacing
-                        white = max(white, branch * 3 // 4)
-                    white = (white * min(256, left * 256 // (unit * 8192))) >> 8
-                    out[p, q] = max(out[p, q], white)
+            low, high = _between(-length - sine * (p - row), length - sine * (p - row), cosine)
+            other_low, other_high = _between(cosine * (p - row) - aside, cosine * (p - row) + aside, sine)
+            start, end = column + max(low, other_low, -reach), column + min(high, other_high, reach)
+            _grow(out, p, max(0, start), min(width, end + 1), row, column, cosine, sine, length, unit)
+
+
+@njit
+def _between(low, high, factor):  # type: ignore[no-untyped-def]
+    """Return the first and last integers, or one beyond, that times `factor` (not 0) lie from `low` to `high`."""
+    if factor < 0:
+        low, high, factor = -high, -low, -factor
+    return low // factor, high // factor + 1
+
+
+@njit
+def _grow(out, p, start, end, row, column, cosine, sine, length, unit):  # type: ignore[no-untyped-def]
+    """Whiten the pixels `start` to `end` of row p by one crystal."""
+    spacing = 4096 * max(2, unit // 2 + 1)
+    for q in range(start, end):
+        along = abs(cosine * (q - column) + sine * (p - row))
+        aside = abs(cosine * (p - row) - sine * (q - column))
+        left = max(length - along, 0)
+        stem = 256 - np.int64(_divided(aside * 256, unit * 512 + 2048))
+        place = along + (aside >> 1)
+        place -= spacing * np.int64(_divided(place, spacing))
+        branch = 256 - np.int64(_divided(1024 * min(place, spacing - place), spacing))
+        white = max(stem, (branch * 3) >> 2) if 2 * aside < left else stem
+        # Where nothing is left it gets no whiter.
+        white = (white * min(256, np.int64(_divided(left * 256, unit * 8192)))) >> 8
+        out[p, q] = max(np.int64(out[p, q]), white)
 
 
 def spatter(
@@ -267,15 +381,17 @@ def spatter(
 @njit
 def _splash(images, pixels, normal, liquid, weights, edges, shares, colour, out):  # type: ignore[no-untyped-def]
     count, height, width, channels = images.shape
+    line = width * channels
     mean, spread, threshold = liquid
     opacity, mud = shares
     depth, cover = np.empty((height, width), np.int32), np.empty((height, width), np.int32)
-    mixed = np.empty((height, width), np.int32)
+    kept, added = np.empty(line, np.int32), np.empty(line, np.int32)
     for n in range(count):
+        image, splashed = images[n].reshape(height, line), out[n].reshape(height, line)
         for p in range(height):
             for q in range(width):
                 depth[p, q] = normal[pixels[n, p, q]]
-        _soften(depth, weights, mixed)
+        _soften(depth, weights)
         for p in range(height):
             for q in range(width):
                 depth[p, q] = mean - threshold + ((np.int64(spread) * depth[p, q] + 2048) >> 12)
@@ -283,22 +399,35 @@ def _splash(images, pixels, normal, liquid, weights, edges, shares, colour, out)
             for p in range(height):
                 for q in range(width):
                     cover[p, q] = 16384 if depth[p, q] > 0 else 0
-            _soften(cover, edges, mixed)
+            _soften(cover, edges)
             for p in range(height):
                 for q in range(width):
-                    share = cover[p, q] if cover[p, q] >= weather.DENSE else 0
-                    for c in range(channels):
-                        mixed_in = np.int32(images[n, p, q, c]) * (16384 - share) + colour[c] * share
-                        out[n, p, q, c] = (mixed_in + 8192) >> 14
+                    cover[p, q] = cover[p, q] if cover[p, q] >= weather.DENSE else 0
+                _paint(cover, p, colour, np.int32(8192), added)
+                for c in range(channels):
+                    for q in range(width):
+                        kept[q * channels + c] = np.int32(16384) - cover[p, q]
+                for j in range(line):
+                    mixed_in = np.int32(np.int32(image[p, j]) * kept[j]) + added[j]
+                    splashed[p, j] = np.int32(mixed_in) >> np.int32(14)
         else:
             _light(depth, cover)
             brightest = max(np.int64(cover.max()), np.int64(1))
             for p in range(height):
                 for q in range(width):
-                    light = (np.int64(opacity) * cover[p, q] + brightest // 2) // brightest
-                    for c in range(channels):
-                        lit = (np.int64(images[n, p, q, c]) << 12) + light * colour[c]
-                        out[n, p, q, c] = min((lit + 2048) >> 12, 255)
+                    cover[p, q] = _divided(np.int64(opacity) * cover[p, q] + brightest // 2, brightest)
+                _paint(cover, p, colour, np.int32(2048), added)
+                _mix(image, p, np.int32(4096), added, np.int32(12), splashed)
+
+
+@njit
+def _paint(cover, p, colour, half, added):  # type: ignore[no-untyped-def]
+    """Store the colour times row p of the cover, and a half that rounds."""
+    channels = colour.size
+    for c in range(channels):
+        shade = np.int32(colour[c])
+        for q in range(cover.shape[1]):
+            added[q * channels + c] = np.int32(cover[p, q] * shade) + half
 
 
 @njit
@@ -306,34 +435,41 @@ def _light(depth, light):  # type: ignore[no-untyped-def]
     """Store how bright water of a depth shines that is lit from the upper left: its depth and twice its slope."""
     height, width = depth.shape
     for p in range(height):
-        for q in range(width):
-            before = depth[max(p - 1, 0), max(q - 1, 0)]
-            after = depth[min(p + 1, height - 1), min(q + 1, width - 1)]
-            light[p, q] = max(depth[p, q] + 2 * (after - before), 0) if depth[p, q] > 0 else 0
+        above, below = max(p - 1, 0), min(p + 1, height - 1)
+        for q in range(1, width - 1):
+            light[p, q] = _lit(depth[p, q], depth[above, q - 1], depth[below, q + 1])
+        light[p, 0] = _lit(depth[p, 0], depth[above, 0], depth[below, 1])
+        light[p, width - 1] = _lit(depth[p, width - 1], depth[above, width - 2], depth[below, width - 1])
 
 
 @njit
-def _soften(plane, weights, mixed):  # type: ignore[no-untyped-def]
-    """Blur int32 (H, W) in place, down and then across, by the weights 0, 1, .. pixels from the centre."""
+def _lit(depth, before, after):  # type: ignore[no-untyped-def]
+    return max(depth + 2 * (after - before), 0) if depth > 0 else 0
+
+
+@njit
+def _soften(plane, weights):  # type: ignore[no-untyped-def]
+    """Blur int32 (H, W), -32768 to 32767, in place, down and then across, by the weights 0, 1, .. pixels away."""
     height, width = plane.shape
-    for p in range(height):
-        for q in range(width):
-            mixed[p, q] = 8192 + weights[0] * plane[p, q]
-        for j in range(1, weights.size):
-            above, below, weight = plane[max(p - j, 0)], plane[min(p + j, height - 1)], weights[j]
-            for q in range(width):
-                mixed[p, q] += weight * (above[q] + below[q])
     reach = weights.size - 1
-    row = np.empty(width + 2 * reach, np.int32)
+    # As weights sum to 1, what is added to all pixels is added to their means.
+    raised = np.empty((height, width), np.uint16)
     for p in range(height):
         for q in range(width):
-            row[reach + q] = mixed[p, q] >> 14
-        row[:reach], row[reach + width :] = row[reach], row[reach + width - 1]
+            raised[p, q] = plane[p, q] + 32768
+    factors = weights.copy()
+    factors[0] //= 2  # the pixel itself is taken twice, like all others
+    steps = np.arange(reach + 1)
+    above, below = np.empty(reach + 1, np.int64), np.empty(reach + 1, np.int64)
+    left, right = reach - steps, reach + steps
+    row = np.empty(width + 2 * reach, np.uint16)
+    body, mean, source = row[reach : reach + width], np.empty(width, np.uint16), raised.reshape(-1)
+    for p in range(height):
+        for j in range(reach + 1):
+            above[j], below[j] = max(p - j, 0) * width, min(p + j, height - 1) * width
+        weigh_in_16_bits(source, above, below, factors, body)
+        for q in range(reach):
+            row[q], row[reach + width + q] = row[reach], row[reach + width - 1]
+        weigh_in_16_bits(row, left, right, factors, mean)
         for q in range(width):
-            mixed[p, q] = 8192 + weights[0] * row[reach + q]
-        for j in range(1, weights.size):
-            weight = weights[j]
-            for q in range(width):
-                mixed[p, q] += weight * (row[reach + q - j] + row[reach + q + j])
-        for q in range(width):
-            plane[p, q] = mixed[p, q] >> 14
+            plane[p, q] = np.int32(mean[q]) - np.int32(32768)
