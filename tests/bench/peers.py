@@ -50,8 +50,8 @@ def imagecorruptions() -> dict[str, Any]:
         return {}
     # imagecorruptions 1.1.2 calls NumPy and scikit-image by names that they have taken away since.
     setattr(np, "float_", np.float64)  # noqa: B010, since linters take the name as a slip
-    corruptions.gaussian = lambda image, multichannel=False, **options: gaussian(
-        image, channel_axis=-1 if multichannel else None, **options
+    corruptions.gaussian = lambda *arguments, multichannel=False, **options: gaussian(
+        *arguments, channel_axis=-1 if multichannel else None, **options
     )
     return {name: partial(_corrupt, name) for name in corruption_dict}
 
