@@ -9,10 +9,13 @@ from numpy.typing import NDArray
 from corruptions import EXTENDED, SEVERITIES, strength
 from corruptions.cpu.draws import draw
 from corruptions.draws import philox_key
+from corruptions.extended.cpu import compression
 from corruptions.spec import find_kernel
 from corruptions.table import EXTENDED_KERNELS
 from tests.corruptions.extended.remake_checksums import columns
+from tests.corruptions.gpu.test_parity import noise
 from tests.corruptions.literature.photographs import photographs
+from tests.corruptions.pictures import waves
 
 CELLS = [
     (name, profile, dataset)
@@ -73,3 +76,13 @@ def test_nearly_all_within_two_levels(name: str, pictures: dict[str, NDArray[np.
             apart = exact - find_kernel("literature", row.kernel)(images, *drawn, **row.parameters)
             assert (np.abs(apart) > 2).mean() < 0.015, (severity, what)
             assert abs(apart.mean()) < 0.5, (severity, what)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_jpeg_has_the_bytes_of_pillow_at_every_quality(channels: int) -> None:
+    checkerboard = np.indices((43, 70)).sum(axis=0)[..., None] % 2 * np.full(channels, 255)
+    images = np.stack([noise(1, 43, 70, channels)[0], checkerboard.astype(np.uint8), waves(1, 43, 70, channels)[0]])
+    qualities = range(1, 101)
+    for quality, exact in zip(qualities, compression.jpeg_compression_sweep(images, quality=qualities), strict=True):
+        published = find_kernel("literature", "jpeg_compression")(images, quality=quality)
+        np.testing.assert_array_equal(exact, published, err_msg=f"quality {quality}")
