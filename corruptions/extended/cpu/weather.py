@@ -169,7 +169,7 @@ def _divided(number, divisor):  # type: ignore[no-untyped-def]
 
     In double precision it is exact: a quotient that is no integer is further from one than its last bit.
     """
-    return np.int32(np.float64(number) / np.float64(divisor))
+    return np.int64(np.float64(number) / np.float64(divisor))
 
 
 def snow(
@@ -341,14 +341,14 @@ def _grow(out, p, start, end, row, column, cosine, sine, length, unit):  # type:
         along = abs(cosine * (q - column) + sine * (p - row))
         aside = abs(cosine * (p - row) - sine * (q - column))
         left = max(length - along, 0)
-        stem = 256 - np.int64(_divided(aside * 256, unit * 512 + 2048))
+        stem = 256 - _divided(aside * 256, unit * 512 + 2048)
         place = along + (aside >> 1)
-        place -= spacing * np.int64(_divided(place, spacing))
-        branch = 256 - np.int64(_divided(1024 * min(place, spacing - place), spacing))
+        place -= spacing * _divided(place, spacing)
+        branch = 256 - _divided(1024 * min(place, spacing - place), spacing)
         white = max(stem, (branch * 3) >> 2) if 2 * aside < left else stem
         # Where nothing is left it gets no whiter.
-        white = (white * min(256, np.int64(_divided(left * 256, unit * 8192)))) >> 8
-        out[p, q] = max(np.int64(out[p, q]), white)
+        white = (white * min(256, _divided(left * 256, unit * 8192))) >> 8
+        out[p, q] = max(out[p, q], white)
 
 
 def spatter(
