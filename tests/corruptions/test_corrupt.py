@@ -34,9 +34,9 @@ REFUSED: list[tuple[dict[str, Any], type[Exception], str]] = [
     ({"images": IMAGES[..., :2]}, ValueError, "C 1 or 3 and H, W >= 2, not (2, 8, 9, 2)"),
     ({"images": IMAGES[:, :1]}, ValueError, "C 1 or 3 and H, W >= 2, not (2, 1, 9, 3)"),
     (
-        {"name": "fog"},
+        {"name": "smear"},
         ValueError,
-        "no corruption 'fog' at severity 1; have gaussian_noise, impulse_noise, motion_blur, "
+        "no corruption 'smear' at severity 1; have gaussian_noise, impulse_noise, motion_blur, "
         "zoom_blur, brightness, contrast, pixelate at 1..5",
     ),
     ({"severity": 0}, ValueError, "no corruption 'contrast' at severity 0; have"),
@@ -76,7 +76,7 @@ def test_refused_with_the_rule_the_value_and_the_choices(
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("change", [{"name": "fog"}, {"split": "dev"}, {"profile": "strong"}, {"images": IMAGES[0]}])
+@pytest.mark.parametrize("change", [{"name": "smear"}, {"split": "dev"}, {"profile": "strong"}, {"images": IMAGES[0]}])
 def test_sweep_refuses_before_it_is_consumed(change: dict[str, Any]) -> None:
     call = CALL | change
     call.pop("severity")

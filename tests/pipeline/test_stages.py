@@ -156,7 +156,7 @@ def test_gallery_draws_every_cell(workspace: Path) -> None:
     ("argv", "code", "sentence"),
     [
         (["--dataset", "brain", "--corruption", "contrast"], 1, "params.yaml has no data set 'brain'; have oct, pbc"),
-        (["--dataset", "pbc", "--corruption", "fog"], 2, "invalid choice: 'fog'"),
+        (["--dataset", "pbc", "--corruption", "smear"], 2, "invalid choice: 'smear'"),
         (["--dataset", "pbc", "--corruption", "contrast", "--workers", "0"], 2, "at least 1"),
         (["--dataset", "../x", "--corruption", "contrast"], 1, "params.yaml has no data set '../x'"),
     ],

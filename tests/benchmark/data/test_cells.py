@@ -117,8 +117,8 @@ def test_wrong_arguments_are_a_sentence(workspace: Workspace, monkeypatch: pytes
             {"backend": "magic"},
             "no backend 'magic' .*; have files, cpu, gpu",
         ),
-        (Cell("oct", "test", "fog", 2), {"backend": "cpu"}, "no corruption 'fog'"),
-        (Cell("oct", "test", "fog", 2), {}, "no .*fog_severity_2.npz"),
+        (Cell("oct", "test", "smear", 2), {"backend": "cpu"}, "no corruption 'smear'"),
+        (Cell("oct", "test", "smear", 2), {}, "no .*smear_severity_2.npz"),
         (Cell("oct", "test", "contrast", 2), {"backend": "cpu", "seed": None}, "'cpu' needs the seed"),
         (Cell("oct", "test", "contrast", 2), {"device": "cuda", "backend": "cpu"}, "only backend 'gpu' has a device"),
     ]:

@@ -84,7 +84,7 @@ def test_a_held_out_one_counts_among_the_held_out(root):
 
 
 def test_what_was_built_and_not_predicted_is_missed(root, capsys):
-    (root / "params.yaml").write_text(yaml.safe_dump(params() | {"corruption_set": "extended"}))
+    (root / "params.yaml").write_text(yaml.safe_dump(params() | {"corruption_set": list(WRONG)}))
     Workspace(root).predictions("better").joinpath("oct", "test", "speckle_noise_severity_2.npz").unlink()
     assert score.main(["--root", str(root)]) == 1
     assert "speckle_noise_severity_2" in capsys.readouterr().err

@@ -54,5 +54,5 @@ def test_no_device_is_an_error_before_the_first_chunk(monkeypatch: pytest.Monkey
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
     with pytest.raises(BackendUnavailable, match="finds 0 CUDA devices"):
         gpu.stream([], "contrast", KEY)
-    with pytest.raises(ValueError, match="no corruption 'fog'"):
-        gpu.stream([], "fog", KEY, device="cpu")
+    with pytest.raises(ValueError, match="no corruption 'smear'"):
+        gpu.stream([], "smear", KEY, device="cpu")
