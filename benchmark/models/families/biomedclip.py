@@ -17,6 +17,7 @@ RECORDS = (
     ModelRecord(
         name="biomedclip",
         title="BiomedCLIP",
+        parameters=195.9,
         family="biomedclip",
         architecture="vit_base_patch16_224",
         files=(

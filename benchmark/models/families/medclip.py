@@ -37,6 +37,7 @@ COMPUTED = (*bert.COMPUTED, ".relative_position_index")
 VIT = ModelRecord(
     name="medclip",
     title="MedCLIP ViT",
+    parameters=136.6,
     family="medclip",
     architecture="swin-tiny-patch4-window7-224",
     files=(
@@ -64,6 +65,7 @@ VIT = ModelRecord(
 RESNET = VIT.changed(
     name="medclip-resnet",
     title="MedCLIP ResNet-50",
+    parameters=133.3,
     architecture="resnet50",
     files=(
         ModelFile(name="pytorch_model.bin", origin="https://storage.googleapis.com/pytrial/medclip-pretrained.zip"),

@@ -53,6 +53,7 @@ RESNET_CONVOLUTIONS = r"layer[1-4]\.\d+\.conv2"
 VIT = ModelRecord(
     name="clip",
     title="CLIP ViT-B/16",
+    parameters=149.6,
     family="openclip",
     architecture="ViT-B-16-quickgelu",
     files=(
@@ -76,6 +77,7 @@ VIT = ModelRecord(
 RESNET = VIT.changed(
     name="clip-rn50",
     title="CLIP RN50",
+    parameters=102.0,
     architecture="RN50-quickgelu",
     files=(
         ModelFile(

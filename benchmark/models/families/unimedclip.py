@@ -14,6 +14,7 @@ from benchmark.models.record import CLIP_MEAN, CLIP_STD, Bert, ModelFile, ModelR
 BASE = ModelRecord(
     name="unimedclip",
     title="UniMedCLIP ViT-B/16",
+    parameters=195.9,
     family="unimedclip",
     architecture="ViT-B-16-quickgelu",
     files=(
@@ -42,6 +43,7 @@ BASE = ModelRecord(
 LARGE = BASE.changed(
     name="unimedclip-l14",
     title="UniMedCLIP ViT-L/14-336",
+    parameters=640.0,
     architecture="ViT-L-14-336-quickgelu",
     files=(
         ModelFile(
@@ -64,6 +66,7 @@ LARGE = BASE.changed(
 LARGE_WITH_BASE_TEXT = LARGE.changed(
     name="unimedclip-l14-base",
     title="UniMedCLIP ViT-L/14-336, base text",
+    parameters=414.4,
     files=(
         ModelFile(
             name="unimed_clip_vit_l14_base_text_encoder.pt",

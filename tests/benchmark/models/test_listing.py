@@ -2,7 +2,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from benchmark.models import Preprocessing, records
+import pytest
+
+from benchmark.models import Preprocessing, load, records
 from benchmark.models.listing import tables
 
 PAGE = Path(__file__).parents[3] / "docs" / "models.md"
@@ -25,3 +27,13 @@ def test_preprocessing_in_words():
     squashed = plain.changed(resize="squash", resized=256, interpolation="bilinear")
     assert squashed.in_words() == "224 px bilinear, both sides to 256, centre crop; values 0 to 1"
     assert plain.changed(resize="none").in_words() == "224 px bicubic, not resized, centre crop; values 0 to 1"
+
+
+@pytest.mark.zoo
+@pytest.mark.parametrize(
+    "name", ["clip", "clip-rn50", "medclip", "medclip-resnet", "biomedclip", "unimedclip-l14-base"]
+)
+def test_the_size_is_that_of_the_architecture(name, words):
+    model = load(name, weights_dir=words, random_init=True)
+    parameters = [one for tower in (model.image_tower, model.text_tower) for one in tower.parameters()]
+    assert sum(one.numel() for one in parameters) / 1e6 == pytest.approx(records()[name].parameters, abs=0.06)
