@@ -195,7 +195,10 @@ def _extend(workspace: Workspace, config: Config, scheduler: str | None, executi
     _corrupt_tasks(workspace, config, tasks, scheduler, execution)
     _report("removed", removed)
     _report("made", [" ".join(pair) for pair in tasks])
-    print(f"extended: {len(chosen) - len(tasks)} of {len(chosen)} were there")
+    if chosen:
+        print(f"extended: {len(chosen) - len(tasks)} of {len(chosen)} were there")
+    else:
+        print("extended: corruption_set adds nothing to the seven")
 
 
 def _report(verb: str, names: Sequence[str]) -> None:
