@@ -52,13 +52,20 @@ class LibraryProcessor:
             library: what the processor is and what it is told, in words.
 
         Raises:
-            UserError: it does not give square images of three channels.
+            UserError: it does not give square images of three channels, or nothing that tells images apart.
         """
         self._process = process
         self.noise = np.random.default_rng(0).integers(0, 256, (1, SIZE, SIZE, 3), dtype=np.uint8)
-        shape = tuple(self._by_library(self.noise).shape)
+        with np.errstate(divide="ignore", invalid="ignore"):  # said in a sentence below
+            processed = self._by_library(self.noise)
+        shape = tuple(processed.shape)
         if len(shape) != 4 or shape[1] != 3 or shape[2] != shape[3]:
             raise UserError(f"the image processor of {name} gives {shape}, and not one square image of three channels")
+        if not processed.isfinite().all() or (processed == processed[0, :, :1, :1]).all():
+            raise UserError(
+                f"the image processor of {name} makes noise infinite or all the same; look at the mean, the deviation"
+                " and the factor that it is told"
+            )
         size = shape[2]
         mean, std = self._mean_and_deviation(size)
         self.settings = Preprocessing(size=size, mean=mean, std=std, resize="processor", library=library)

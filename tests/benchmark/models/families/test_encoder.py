@@ -85,6 +85,8 @@ def test_no_other_weights_are_left_out(tmp_path):
         ("config.json", {"hidden_size": "wide"}, "has a hidden_size or hidden_sizes of 'wide'"),
         ("preprocessor_config.json", {"crop_size": {"height": 32, "width": 24}}, "not one square image"),
         ("preprocessor_config.json", {"crop_size": "large"}, "preprocessor_config.json"),
+        ("preprocessor_config.json", {"image_std": [0.2, 0, 0.2]}, "makes noise infinite or all the same"),
+        ("preprocessor_config.json", {"rescale_factor": 0, "image_mean": [0, 0, 0]}, "makes noise infinite or all the"),
         ("config.json", {"architecture": "vit_tiny_patch16_224"}, "it lacks num_features"),
         ("model.safetensors", None, "can't be read as encoder:someone/tiny"),
     ],
