@@ -65,7 +65,7 @@ def attach(tower: nn.Module, folder: Path, *, base: str) -> nn.Module:
     try:
         settings = peft.PeftConfig.from_peft_type(**{**content, "inference_mode": True})
         wrapped: nn.Module = peft.PeftModel(tower, settings)
-    except (TypeError, ValueError, KeyError, AttributeError, RuntimeError, ArithmeticError, re.error) as error:
+    except (TypeError, ValueError, LookupError, AttributeError, RuntimeError, ArithmeticError, re.error) as error:
         # PEFT checks neither types nor values before it uses them
         raise UserError(f"the adapter in {folder} doesn't fit {base}: {one_line(error)}") from error
     check_tensors(

@@ -86,6 +86,7 @@ def test_a_broken_configuration_is_one_sentence(adapter, content):
         {"rank_pattern": 1},
         {"r": 10**9},
         {"rank_pattern": {"0": 10**9}},
+        {"trainable_token_indices": {"0": [{}]}},
     ],
     ids=str,
 )
