@@ -21,6 +21,7 @@ _CORE, _EXTENDED = cast(tuple[_Rows, _Rows], (STRENGTHS, EXTENDED_STRENGTHS))
 PROFILES: tuple[str, ...] = tuple(_CORE)
 CORRUPTIONS: tuple[str, ...] = tuple(_CORE["imagenet-c"])
 EXTENDED: tuple[str, ...] = tuple(_EXTENDED["imagenet-c"])
+EVERY = (*CORRUPTIONS, *EXTENDED)
 _ROWS = {profile: {**_CORE[profile], **_EXTENDED[profile]} for profile in PROFILES}
 SEVERITIES = (1, 2, 3, 4, 5)
 BACKENDS = ("cpu", "gpu", "literature")

@@ -19,7 +19,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from numpy.typing import NDArray
 from PIL import Image
 
-from corruptions.spec import CORRUPTIONS, EXTENDED
+from corruptions.spec import EVERY
 from pipeline.cell import Cell
 from pipeline.errors import UserError
 from pipeline.io.atomic import atomic_write
@@ -70,7 +70,7 @@ def compare(first: Path, second: Path, out: Path, datasets: Sequence[str] = ()) 
         for both in pairs:
             for corruption in both.corruptions:
                 cells += [differences.difference(both, cell) for cell in both.cells() if cell.corruption == corruption]
-                if corruption in (*CORRUPTIONS, *EXTENDED):
+                if corruption in EVERY:
                     strengths += differences.nearest(both, corruption)
                 pictures.append((both, corruption, _pictures(both, corruption)))
                 bar.update()

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, get_args
 import yaml
 from pydantic import Field, ValidationError, model_validator
 
-from corruptions.spec import CORRUPTIONS, EXTENDED, strength
+from corruptions.spec import CORRUPTIONS, EVERY, EXTENDED, strength
 from corruptions.table import COLUMNS
 from pipeline.benchmark_config import PHANTOM_CLIP, Benchmark
 from pipeline.errors import UserError
@@ -144,7 +144,7 @@ class Config(Record):
         if isinstance(self.corruption_set, str):
             return EXTENDED if self.corruption_set == "extended" else ()
         by_dataset = self.corruption_set if isinstance(self.corruption_set, Mapping) else {dataset: self.corruption_set}
-        return tuple(name for name in (*CORRUPTIONS, *EXTENDED) if name in by_dataset.get(dataset, ()))
+        return tuple(name for name in EVERY if name in by_dataset.get(dataset, ()))
 
     def extended(self, dataset: str) -> tuple[str, ...]:
         """Return the corruptions of a data set that are built beside the seven."""

@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from corruptions.api import sweep as sweep_severities
-from corruptions.spec import CORRUPTIONS, EXTENDED, SEVERITIES, DrawKey, strength
+from corruptions.spec import CORRUPTIONS, EVERY, EXTENDED, SEVERITIES, DrawKey, strength
 from corruptions.table import BYTES_VERSION
 from pipeline import extended, manifest
 from pipeline.cell import RELEASED, Cell
@@ -236,7 +236,7 @@ def _corrupt_tasks(
 def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = command_line.parser(__doc__)
     parser.add_argument("--dataset", help="one of params.yaml's data sets")
-    parser.add_argument("--corruption", choices=(*CORRUPTIONS, *EXTENDED), metavar="NAME", help="of the table")
+    parser.add_argument("--corruption", choices=EVERY, metavar="NAME", help="of the table")
     parser.add_argument("--all", action="store_true", help="every data set under every corruption")
     parser.add_argument("--extended", action="store_true", help="those that corruption_set adds, as far as need be")
     parser.add_argument("--backend", default="cpu", choices=BACKENDS)

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, PlainSerializer, PlainValidator
 from pydantic_core import PydanticCustomError
 
-from corruptions.spec import CORRUPTIONS, EXTENDED, PROFILES
+from corruptions.spec import EVERY, PROFILES
 from corruptions.table import COLUMNS
 from pipeline.paths import checked_model, checked_name
 
@@ -36,7 +36,7 @@ WeightsName = Annotated[str, AfterValidator(lambda name: name if _PINNED.fullmat
 
 Line = Annotated[str, AfterValidator(lambda text: _line(text))]
 Column = Annotated[str, AfterValidator(lambda name: _one_of(name, tuple(COLUMNS)))]
-Corruption = Annotated[str, AfterValidator(lambda name: _one_of(name, (*CORRUPTIONS, *EXTENDED)))]
+Corruption = Annotated[str, AfterValidator(lambda name: _one_of(name, EVERY))]
 CorruptionSet = Annotated[
     str | tuple[str, ...] | Mapping[str, tuple[str, ...]],
     PlainValidator(lambda value: _corruption_set(value)),
@@ -70,7 +70,7 @@ def _corruption_set(value: object) -> str | tuple[str, ...] | dict[str, tuple[st
 
 def _names(value: object, owner: str = "") -> tuple[str, ...]:
     """Return a list of corruptions; ValueError if it is none, has no name, an unknown one, or one twice."""
-    choices = (*CORRUPTIONS, *EXTENDED)
+    choices = EVERY
     if not isinstance(value, list | tuple) or not value:
         raise ValueError(f"{owner}must be a list of at least one corruption, not {value!r}")
     for name in value:

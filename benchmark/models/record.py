@@ -15,6 +15,12 @@ CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
 """openai/CLIP, clip/clip.py, `_transform`; BiomedCLIP's open_clip_config.json and UniMedCLIP's transform.py agree."""
 
+RESBLOCK_ATTENTION = r"transformer\.resblocks\.\d+\.attn"
+"""open_clip's ViT: PEFT puts LoRA on the joint q, k, v matrix and on the output of every block's attention."""
+
+ATTENTION = r".*\.(self_attn|attention\.self)\.(q_proj|k_proj|v_proj|query|key|value)"
+"""Towers of transformers: q, k and v of every layer's attention."""
+
 
 Commit = Annotated[str, Field(pattern=f"^{COMMIT}$")]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]

@@ -18,7 +18,7 @@ import numpy as np
 
 from corruptions.cpu.draws import draw
 from corruptions.draws import PhiloxKey
-from corruptions.spec import CORRUPTIONS, EXTENDED, PROFILES, Images, Indices, Strength, find_kernel, strength
+from corruptions.spec import EVERY, PROFILES, Images, Indices, Strength, find_kernel, strength
 from corruptions.table import COLUMNS, KERNELS
 
 __all__ = ["run", "warm"]
@@ -42,9 +42,7 @@ def warm(*kernels: str) -> Iterator[str]:
     Without it the first call of a kernel waits for the compiler: up to three seconds of a core, once a machine.
     """
     strengths = [
-        strength(name, 1, profile=profile, column=next(iter(COLUMNS)))
-        for profile in PROFILES
-        for name in (*CORRUPTIONS, *EXTENDED)
+        strength(name, 1, profile=profile, column=next(iter(COLUMNS))) for profile in PROFILES for name in EVERY
     ]
     by_kernel = {strength.kernel: strength for strength in strengths}
     for kernel in kernels or KERNELS:

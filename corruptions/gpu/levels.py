@@ -49,7 +49,7 @@ def add_value(images: Tensor, *, delta: float, fuse: bool = False) -> Tensor:
     `images` uint8 (N, H, W, C). Return a new tensor like `images`.
     """
     grey = images.shape[3] == 1
-    return compiled(_look_up_level if grey else _raise_value, fuse)(images, _value_table(delta, grey, images.device))
+    return compiled(look_up_level if grey else _raise_value, fuse)(images, _value_table(delta, grey, images.device))
 
 
 @functools.lru_cache(64)
@@ -69,7 +69,7 @@ def scale(images: Tensor, *, percent: int, fuse: bool = False) -> Tensor:
 
     `images` uint8 (N, H, W, C). Return a new tensor like `images`.
     """
-    return compiled(_look_up_level, fuse)(images, _scale_table(percent, images.device))
+    return compiled(look_up_level, fuse)(images, _scale_table(percent, images.device))
 
 
 @functools.lru_cache(64)
@@ -78,7 +78,8 @@ def _scale_table(percent: int, device: torch.device) -> Tensor:
     return constant(np.minimum((percent * np.arange(256) + 50) // 100, 255), torch.uint8, device)
 
 
-def _look_up_level(images: Tensor, levels: Tensor) -> Tensor:
+def look_up_level(images: Tensor, levels: Tensor) -> Tensor:
+    """Return levels[level] of each element of uint8 images; `levels` has 256."""
     return look_up(levels, images.to(torch.int32))
 
 
@@ -106,10 +107,11 @@ def luma_mean(images: Tensor, *, percent: int, fuse: bool = False) -> Tensor:
     That is Pillow's ImageEnhance.Contrast [MM]. `images` uint8 (N, H, W, C). Return a new tensor like `images`.
     """
     lookup.check_contrast("luma_mean", percent)
-    return compiled(_scale_about_luma_mean, fuse)(images, percent)
+    return compiled(scale_about_luma_mean, fuse)(images, percent)
 
 
-def _scale_about_luma_mean(images: Tensor, percent: int) -> Tensor:
+def scale_about_luma_mean(images: Tensor, percent: int) -> Tensor:
+    """Scale each level's distance to the image's mean luma to `percent` percent; uint8 (N, H, W, C)."""
     area = images.shape[1] * images.shape[2]
     total = luma(images).sum(dim=(1, 2, 3), dtype=torch.int64)
     mean = torch.div(2 * total + area, 2 * area, rounding_mode="floor")[:, None, None]

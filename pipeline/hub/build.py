@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
-from corruptions.spec import CORRUPTIONS, EXTENDED
+from corruptions.spec import EVERY
 from pipeline import datasets, manifest
 from pipeline.cell import CLEAN, HUB_SPLITS, RELEASED, Cell, cells_of
 from pipeline.config import Config
@@ -135,7 +135,7 @@ class Build:
     @property
     def corruptions(self) -> tuple[str, ...]:
         """Corruptions of any data set, in the table's order."""
-        return tuple(c for c in (*CORRUPTIONS, *EXTENDED) if any(c in dataset.corrupted for dataset in self.datasets))
+        return tuple(c for c in EVERY if any(c in dataset.corrupted for dataset in self.datasets))
 
     @property
     def images(self) -> int:

@@ -11,7 +11,7 @@ from torch import nn
 
 from benchmark.models.components.checkpoints import check_finite, check_tensors, read_tensors
 from benchmark.models.components.files import one_line, read_json
-from benchmark.models.components.packages import package
+from benchmark.models.components.packages import BROKEN, package
 from pipeline.errors import UserError
 from pipeline.io.records import explain
 
@@ -65,7 +65,7 @@ def attach(tower: nn.Module, folder: Path, *, base: str) -> nn.Module:
     try:
         settings = peft.PeftConfig.from_peft_type(**{**content, "inference_mode": True})
         wrapped: nn.Module = peft.PeftModel(tower, settings)
-    except (TypeError, ValueError, LookupError, AttributeError, RuntimeError, ArithmeticError, re.error) as error:
+    except (*BROKEN, re.error) as error:
         # PEFT checks neither types nor values before it uses them
         raise UserError(f"the adapter in {folder} doesn't fit {base}: {one_line(error)}") from error
     check_tensors(

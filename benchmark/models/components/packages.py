@@ -20,11 +20,8 @@ ZOO = ("ftfy", "num2words", "open_clip", "timm", "torchvision")
 BOX_OPERATORS = ("nms", "qnms")
 """Operators that torchvision 0.28 expects its compiled part to have declared, torchvision/_meta_registrations.py."""
 
-BROKEN = (
-    *(TypeError, ValueError, KeyError, IndexError, AttributeError),
-    *(RuntimeError, ArithmeticError, AssertionError, OSError),
-)
-"""What open_clip, timm and transformers raise for settings that they do not check before they use them."""
+BROKEN = (TypeError, ValueError, LookupError, AttributeError, RuntimeError, ArithmeticError, AssertionError, OSError)
+"""What open_clip, PEFT, timm and transformers raise for settings that they do not check before they use them."""
 
 _DECLARED: list[Any] = []
 

@@ -20,7 +20,15 @@ from benchmark.models.components.packages import BROKEN, package
 from benchmark.models.components.processors import LibraryProcessor
 from benchmark.models.components.tokenizers import TOKENIZER_FILES
 from benchmark.models.model import Towers
-from benchmark.models.record import CLIP_MEAN, CLIP_STD, ModelFile, ModelRecord, Preprocessing, pinned
+from benchmark.models.record import (
+    CLIP_MEAN,
+    CLIP_STD,
+    RESBLOCK_ATTENTION,
+    ModelFile,
+    ModelRecord,
+    Preprocessing,
+    pinned,
+)
 from pipeline.errors import UserError
 
 PREFIX = "open_clip:"
@@ -41,9 +49,6 @@ LONGEST = 100_000
 
 TEXT_FILES = ("config.json", *TOKENIZER_FILES)
 """Files of a text side of transformers, where a repository has them."""
-
-VIT_ATTENTION = r"transformer\.resblocks\.\d+\.attn"
-"""open_clip's ViT: PEFT puts LoRA on the joint q, k, v matrix and on the output of every block's attention."""
 
 TRUNK_ATTENTION = r"trunk\.blocks\.\d+\.attn\.(qkv|q_proj|k_proj|v_proj)"
 """timm's ViTs as image towers."""
@@ -67,7 +72,7 @@ VIT = ModelRecord(
     preprocessing=Preprocessing(size=224, mean=CLIP_MEAN, std=CLIP_STD),
     context_length=77,
     embedding=512,
-    lora_targets=VIT_ATTENTION,
+    lora_targets=RESBLOCK_ATTENTION,
     licence="MIT",
     citation="Radford et al., Learning Transferable Visual Models From Natural Language Supervision, ICML 2021",
     sources=("openai/CLIP, clip/clip.py and clip/model.py", "open_clip 3.3, pretrained.py and ViT-B-16-quickgelu.json"),
@@ -340,7 +345,7 @@ def _record(
     """Return the record of what open_clip's model configuration and `preprocess`, its settings of images, say."""
     vision, text = config["vision_cfg"], config["text_cfg"]
     is_resnet = isinstance(vision.get("layers"), list | tuple)
-    attention = TRUNK_ATTENTION if "timm_model_name" in vision else VIT_ATTENTION
+    attention = TRUNK_ATTENTION if "timm_model_name" in vision else RESBLOCK_ATTENTION
     return ModelRecord(
         name=name,
         title=title,

@@ -6,16 +6,21 @@ What public sources say of each is here; what they don't say is asked for by the
 
 from __future__ import annotations
 
-from benchmark.models.record import CLIP_MEAN, CLIP_STD, ModelFile, ModelRecord, Preprocessing
+from benchmark.models.record import (
+    ATTENTION,
+    CLIP_MEAN,
+    CLIP_STD,
+    RESBLOCK_ATTENTION,
+    ModelFile,
+    ModelRecord,
+    Preprocessing,
+)
 
 OWN = Preprocessing(size=224, mean=(0, 0, 0), std=(1, 1, 1), resize="processor")
 """Mean, deviation and filter are read from the repository's own files."""
 
 SIZES = {"ViT-B-32": 151.3, "ViT-L-14": 427.6}
 """Millions of parameters of a CLIP by its image tower (open_clip, docs/model_profile.csv)."""
-
-ATTENTION = r".*\.self_attn\.(q_proj|k_proj|v_proj)"
-"""Where LoRA is put on towers of transformers; those of open_clip are as `openclip` has them."""
 
 
 def _files(repo: str, revision: str, names: tuple[str, ...], sha256: str | None = None) -> tuple[ModelFile, ...]:
@@ -144,7 +149,7 @@ QUILTNET = ModelRecord(
     preprocessing=OWN,
     context_length=77,
     embedding=512,
-    lora_targets=r"transformer\.resblocks\.\d+\.attn",
+    lora_targets=RESBLOCK_ATTENTION,
     licence="MIT",
     parameters=SIZES["ViT-B-32"],
     citation="Ikezogwo et al., Quilt-1M: One Million Image-Text Pairs for Histopathology, NeurIPS 2023,"

@@ -15,7 +15,7 @@ from benchmark.models.components.packages import BROKEN, package, quietly
 from benchmark.models.components.processors import PREPROCESSOR, LibraryProcessor, read_image_processor
 from benchmark.models.components.tokenizers import TOKENIZER_FILES, Tokenizer
 from benchmark.models.model import Towers
-from benchmark.models.record import ModelFile, ModelRecord, Preprocessing, pinned
+from benchmark.models.record import ATTENTION, ModelFile, ModelRecord, Preprocessing, pinned
 from pipeline.errors import UserError
 
 PREFIX = "hub:"
@@ -67,7 +67,7 @@ def describe(name: str, *, folder: Path | None, offline: bool) -> ModelRecord:
         preprocessing=Preprocessing(size=224, mean=(0, 0, 0), std=(1, 1, 1)),
         context_length=77,
         embedding=512,
-        lora_targets=r".*\.(self_attn|attention\.self)\.(q_proj|k_proj|v_proj|query|key|value)",
+        lora_targets=ATTENTION,
         licence="see the weights' own page",
         citation="see the weights' own page",
         sources=("its config.json and preprocessor_config.json",),

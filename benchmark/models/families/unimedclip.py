@@ -9,7 +9,7 @@ from benchmark.models.components import bert
 from benchmark.models.components.files import Files
 from benchmark.models.components.packages import package
 from benchmark.models.model import Towers
-from benchmark.models.record import CLIP_MEAN, CLIP_STD, Bert, ModelFile, ModelRecord, Preprocessing
+from benchmark.models.record import CLIP_MEAN, CLIP_STD, RESBLOCK_ATTENTION, Bert, ModelFile, ModelRecord, Preprocessing
 
 BASE = ModelRecord(
     name="unimedclip",
@@ -28,7 +28,7 @@ BASE = ModelRecord(
     preprocessing=Preprocessing(size=224, mean=CLIP_MEAN, std=CLIP_STD),
     context_length=256,
     embedding=512,
-    lora_targets=r"transformer\.resblocks\.\d+\.attn",
+    lora_targets=RESBLOCK_ATTENTION,
     licence="CC-BY-NC-4.0",
     citation="Khattak et al., UniMed-CLIP: Towards a Unified Image-Text Pretraining Paradigm for Diverse Medical"
     " Imaging Modalities, arXiv 2412.10372, 2024",

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from corruptions.extended.lookup import colour
-from corruptions.gpu.levels import look_up, look_up_own, luma
+from corruptions.gpu.levels import look_up, look_up_level, scale_about_luma_mean
 from corruptions.gpu.tensors import compiled, constant
 
 
@@ -43,17 +43,7 @@ def luma_stretch(images: Tensor, *, percent: int, fuse: bool = False) -> Tensor:
     That is Pillow's ImageEnhance.Contrast above 1 [MM]. `images` uint8 (N, H, W, C). Return a new tensor like `images`.
     """
     colour.check_stretch(percent)
-    return compiled(_stretch, fuse)(images, percent)
-
-
-def _stretch(images: Tensor, percent: int) -> Tensor:
-    area = images.shape[1] * images.shape[2]
-    total = luma(images).sum(dim=(1, 2, 3), dtype=torch.int64)
-    mean = torch.div(2 * total + area, 2 * area, rounding_mode="floor")[:, None, None]
-    level = torch.arange(256, dtype=torch.int64, device=images.device)
-    hundredths = 100 * mean + percent * (level - mean) + 50
-    levels = torch.div(hundredths, 100, rounding_mode="floor").clamp(0, 255).to(torch.uint8)
-    return look_up_own(levels, images)
+    return compiled(scale_about_luma_mean, fuse)(images, percent)
 
 
 def gamma(images: Tensor, *, exponent: float, fuse: bool = False) -> Tensor:
@@ -61,16 +51,12 @@ def gamma(images: Tensor, *, exponent: float, fuse: bool = False) -> Tensor:
 
     `images` uint8 (N, H, W, C). Return a new tensor like `images`.
     """
-    return compiled(_look_up_level, fuse)(images, _gamma_levels(exponent, images.device))
+    return compiled(look_up_level, fuse)(images, _gamma_levels(exponent, images.device))
 
 
 @functools.lru_cache(64)
 def _gamma_levels(exponent: float, device: torch.device) -> Tensor:
     return constant(colour.gamma_levels(exponent), torch.uint8, device)
-
-
-def _look_up_level(images: Tensor, levels: Tensor) -> Tensor:
-    return look_up(levels, images.to(torch.int32))
 
 
 def stain_variation(images: Tensor, words: Tensor, *, spread: float, fuse: bool = False) -> Tensor:
