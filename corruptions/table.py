@@ -451,14 +451,14 @@ EXTENDED_KERNELS = {
     "glass_blur": {"module": "blur", "draws": ["pixels"], "identity": {"sigma": 0, "iterations": 0}},
     # Weather.
     "snow": {
-        "module": "weather",
+        "module": "precipitation",
         "draws": ["pixels", "words"],
         "words": 1,
         "identity": {"threshold": 8.0, "keep": 1.0},
     },
     "frost": {"module": "weather", "draws": ["words"], "words": 96, "identity": {"keep": 1.0, "ice": 0.0}},
     "fog": {"module": "weather", "draws": ["words"], "words": 32768, "identity": {"amount": 0.0}},
-    "spatter": {"module": "weather", "draws": ["pixels"], "identity": {"threshold": 8.0}},
+    "spatter": {"module": "precipitation", "draws": ["pixels"], "identity": {"threshold": 8.0}},
     # Colour.
     "saturate": {"module": "colour", "draws": [], "identity": {"percent": 100, "rise": 0}},
     "luma_stretch": {"module": "colour", "draws": [], "identity": {"percent": 100}},

@@ -56,3 +56,8 @@ def in_planes(images: Tensor, kernel: Callable[[Tensor, int], Tensor]) -> Tensor
 def along(axis: int) -> list[int]:
     """Return the shape that lays a vector along one of the four axes of planes."""
     return [-1 if axis == other else 1 for other in range(4)]
+
+
+def like(images: Tensor, levels: Tensor) -> Tensor:
+    """Return levels, limited to 0..255, as uint8 in the memory order of the images."""
+    return torch.empty_like(images).copy_(levels.clamp(0, 255))

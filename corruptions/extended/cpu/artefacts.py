@@ -30,12 +30,12 @@ def _lay_bubbles(words, max_radius, max_bubbles, out):  # type: ignore[no-untype
     fewest = min(FEWEST, max_bubbles)
     opacity = np.zeros((height, width * channels), np.uint8)
     for n in range(out.shape[0]):
-        number = fewest + _part(words[n, 0], max_bubbles - fewest + 1)
+        number = fewest + part(words[n, 0], max_bubbles - fewest + 1)
         for whiten in (False, True):
             for k in range(number):
-                radius = SMALLEST + _part(words[n, 3 * k + 1], max_radius - SMALLEST + 1)
-                x = radius + _part(words[n, 3 * k + 2], max(1, width - 2 * radius + 1))
-                y = radius + _part(words[n, 3 * k + 3], max(1, height - 2 * radius + 1))
+                radius = SMALLEST + part(words[n, 3 * k + 1], max_radius - SMALLEST + 1)
+                x = radius + part(words[n, 3 * k + 2], max(1, width - 2 * radius + 1))
+                y = radius + part(words[n, 3 * k + 3], max(1, height - 2 * radius + 1))
                 for p in range(max(0, y - radius - RIM), min(height, y + radius + RIM + 1)):
                     first, end = _span(radius + RIM, p - y, x, width)
                     if whiten:
@@ -68,7 +68,7 @@ def _whiten(row, opacity):  # type: ignore[no-untyped-def]
 
 
 @njit
-def _part(word, parts):  # type: ignore[no-untyped-def]
+def part(word, parts):  # type: ignore[no-untyped-def]
     """Return which of as many equal parts the word lies in, by its high half."""
     return np.int64(word >> 16) * parts >> 16
 
@@ -92,7 +92,7 @@ def _lay_marks(words, count, out):  # type: ignore[no-untyped-def]
     ink = np.zeros((height, width), np.int32)
     for n in range(out.shape[0]):
         for k in range(0, count * (LOBES + 1), LOBES + 1):
-            x = _part(words[n, k], width)
+            x = part(words[n, k], width)
             y = np.int64(words[n, k] & 65535) * height >> 16
             for word in words[n, k + 1 : k + 1 + LOBES]:
                 right = x + ((np.int64(word >> 24) - 128) * unit >> 7)
@@ -100,7 +100,7 @@ def _lay_marks(words, count, out):  # type: ignore[no-untyped-def]
                 radius = 1 + unit // 2 + (np.int64(word & 65535) * unit >> 16)
                 _lay_disc(ink, right, below, radius)
         for k in range(0, count * (LOBES + 1), LOBES + 1):
-            x = _part(words[n, k], width)
+            x = part(words[n, k], width)
             y = np.int64(words[n, k] & 65535) * height >> 16
             for p in range(max(0, y - reach), min(height, y + reach + 1)):
                 for q in range(max(0, x - reach), min(width, x + reach + 1)):

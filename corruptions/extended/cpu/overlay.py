@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from corruptions.cpu.compiler import njit
 from corruptions.cpu.levels import flat
+from corruptions.extended.cpu.artefacts import part
 from corruptions.extended.lookup import overlay
 from corruptions.extended.lookup.overlay import ADVANCE, FEWEST_LETTERS, LETTER, LINE, MOST_LETTERS, WORDS_EACH
 from corruptions.spec import Images
@@ -29,11 +30,11 @@ def _write(words, font, max_words, max_letters, out):  # type: ignore[no-untyped
     size = max(1, min(height, width) // 224)
     letters = np.empty(MOST_LETTERS, np.int64)
     for n in range(count):
-        for k in range(1 + _part(words[n, 0] >> np.uint32(16), max_words) if max_words else 0):
+        for k in range(1 + part(words[n, 0], max_words) if max_words else 0):
             number, place, colour, first, second = words[n, 1 + WORDS_EACH * k : 1 + WORDS_EACH * (k + 1)]
-            length = FEWEST_LETTERS + _part(number >> np.uint32(16), max_letters - FEWEST_LETTERS + 1)
-            left = _part(place >> np.uint32(16), max(1, width - ADVANCE * size * length + 1))
-            top = _part(place & np.uint32(65535), max(1, height - LINE * size + 1))
+            length = FEWEST_LETTERS + part(number, max_letters - FEWEST_LETTERS + 1)
+            left = part(place, max(1, width - ADVANCE * size * length + 1))
+            top = (np.int64(place & np.uint32(65535)) * max(1, height - LINE * size + 1)) >> 16
             red, green = np.int32(colour >> np.uint32(24)), np.int32(colour >> np.uint32(16)) & np.int32(255)
             blue = np.int32(colour >> np.uint32(8)) & np.int32(255)
             grey = (19595 * red + 38470 * green + 7471 * blue + 32768) >> 16
@@ -47,12 +48,6 @@ def _write(words, font, max_words, max_letters, out):  # type: ignore[no-untyped
                             out[n, p, q, 0] = grey
                         else:
                             out[n, p, q, 0], out[n, p, q, 1], out[n, p, q, 2] = red, green, blue
-
-
-@njit
-def _part(half, n):  # type: ignore[no-untyped-def]
-    """Return a whole number from 0 to n - 1, evenly by 16 random bits."""
-    return (np.int64(half) * n) >> 16
 
 
 @njit

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -56,12 +56,13 @@ def _blur(planes: Tensor, weights: tuple[int, ...], down: Tensor, across: Tensor
 
 def _soften(levels: Tensor, weights: tuple[int, ...], down: Tensor, across: Tensor) -> Tensor:
     """Blur `levels`, int32 (A, H, W, B) in units of 1/64, down and across; return uint8."""
-    rows = (_weigh(levels.index_select(1, down), 1, weights) + 2**13) >> 14
-    columns = (_weigh(rows.index_select(2, across), 2, weights) + 2**19) >> 20
+    rows = (weigh(levels.index_select(1, down), 1, weights) + 2**13) >> 14
+    columns = (weigh(rows.index_select(2, across), 2, weights) + 2**19) >> 20
     return columns.clamp_max(255).to(torch.uint8)
 
 
-def _weigh(padded: Tensor, axis: int, weights: tuple[int, ...]) -> Tensor:
+def weigh(padded: Tensor, axis: int, weights: Sequence[int]) -> Tensor:
+    """Sum along an axis, padded to both sides, by the weights 0, 1, .. pixels from the centre."""
     reach = len(weights) - 1
     size = padded.shape[axis] - 2 * reach
     total = padded.narrow(axis, reach, size) * weights[0]

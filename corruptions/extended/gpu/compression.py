@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from corruptions.extended.lookup import compression
-from corruptions.gpu.tensors import compiled, constant
+from corruptions.gpu.tensors import compiled, constant, like
 
 
 def jpeg_compression(images: Tensor, *, quality: int, fuse: bool = False) -> Tensor:
@@ -18,8 +18,7 @@ def jpeg_compression(images: Tensor, *, quality: int, fuse: bool = False) -> Ten
     """
     steps = _steps(quality, images.device)
     recode = compiled(_recode_grey if images.shape[3] == 1 else _recode_colour, fuse)
-    result = torch.empty_like(images)
-    return result.copy_(recode(images.permute(0, 3, 1, 2).to(torch.int32), steps, _transform(images.device)))
+    return like(images, recode(images.permute(0, 3, 1, 2).to(torch.int32), steps, _transform(images.device)))
 
 
 @functools.lru_cache(64)

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from corruptions.extended.lookup import overlay
 from corruptions.extended.lookup.overlay import ADVANCE, FEWEST_LETTERS, LETTER, LINE, WORDS_EACH
-from corruptions.gpu.tensors import compiled, constant
+from corruptions.gpu.tensors import compiled, constant, like
 
 
 def characters(images: Tensor, words: Tensor, *, max_words: int, max_letters: int, fuse: bool = False) -> Tensor:
@@ -19,7 +19,7 @@ def characters(images: Tensor, words: Tensor, *, max_words: int, max_letters: in
     """
     overlay.check_writing(max_words, max_letters)
     written = compiled(_write, fuse)(images, words, _font(images.device), max_words, max_letters)
-    return torch.empty_like(images).copy_(written)
+    return like(images, written)
 
 
 @functools.lru_cache(64)

@@ -1,21 +1,14 @@
-"""The torch kernels of the weather."""
+"""The torch kernels of fog and frost."""
 
 from __future__ import annotations
 
 import functools
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from corruptions import lookup
-from corruptions.extended.lookup import blur, weather
-from corruptions.gpu.levels import luma
-from corruptions.gpu.motion import motion_blur
-from corruptions.gpu.tensors import compiled, constant
-
-Taps = tuple[Tensor, Tensor, Tensor]
-"""Both neighbours of each position along an axis, and the weight of the second in 1/512; int64 (n,)."""
+from corruptions.extended.lookup import weather
+from corruptions.gpu.tensors import compiled, constant, like
 
 
 def fog(images: Tensor, words: Tensor, *, amount: float, decay: float, fuse: bool = False) -> Tensor:
@@ -24,7 +17,7 @@ def fog(images: Tensor, words: Tensor, *, amount: float, decay: float, fuse: boo
     `images` uint8 (N, H, W, C); `words` int64 (N, 32768). Return a new tensor like `images`.
     """
     scales = weather.plasma_scales(decay).tolist()
-    return _like(images, compiled(_fog, fuse)(images, words, weather.fog_height(amount), scales))
+    return like(images, compiled(_fog, fuse)(images, words, weather.fog_height(amount), scales))
 
 
 def _fog(images: Tensor, words: Tensor, height: int, scales: list[int]) -> Tensor:
@@ -65,73 +58,13 @@ def _stretched(plasma: Tensor) -> Tensor:
     return torch.div((plasma - low) * 4096 + span // 2, span, rounding_mode="floor")
 
 
-def snow(
-    images: Tensor,
-    pixels: Tensor,
-    words: Tensor,
-    *,
-    mean: float,
-    spread: float,
-    percent: int,
-    threshold: float,
-    radius: int,
-    sigma: float,
-    keep: float,
-    fuse: bool = False,
-) -> Tensor:
-    """Whiten, keeping `keep` of the image, and add flakes: normal noise, enlarged, thresholded and blurred [HD].
-
-    `images` uint8 (N, H, W, C); `pixels` int32 (N, H, W), 0 to 65535; `words` int64 (N, 1). Return a new tensor like
-    `images`.
-    """
-    flakes = weather.layer("snow", mean, spread, threshold)
-    kept = weather.fraction("snow", "keep", keep)
-    lookup.check_zooms((percent,))
-    down, across = (_taps(size, percent, images.device) for size in images.shape[1:3])
-    layer = compiled(_lay, fuse)(pixels, _normal(images.device), flakes, down, across)
-    # Across first: the flakes fall.
-    fallen = motion_blur(layer.transpose(1, 2)[..., None], words[:, 0] >> 24, radius=radius, sigma=sigma, fuse=fuse)
-    return _like(images, compiled(_whiten, fuse)(images, luma(images), fallen[..., 0].transpose(1, 2), kept))
-
-
-@functools.lru_cache(64)
-def _taps(size: int, percent: int, device: torch.device) -> Taps:
-    ((first,), (weight,)) = lookup.zoom_taps(size, (percent,))
-    places = (first, np.minimum(first + 1, size - 1), weight)
-    one, other, share = (constant(place, torch.int64, device) for place in places)
-    return one, other, share
-
-
-@functools.lru_cache(64)
-def _normal(device: torch.device) -> Tensor:
-    return constant(lookup.normal_table(), torch.int64, device)
-
-
-def _lay(pixels: Tensor, normal: Tensor, flakes: weather.Layer, down: Taps, across: Taps) -> Tensor:
-    """Return the layer, uint8 (N, H, W), of the enlarged noise."""
-    deviate = normal[pixels.to(torch.int64)]
-    for axis, (one, other, share) in ((1, down), (2, across)):
-        weight = share[:, None] if axis == 1 else share
-        deviate = deviate.index_select(axis, one) * (512 - weight) + deviate.index_select(axis, other) * weight
-    level = flakes.mean + ((flakes.spread * ((deviate + (1 << 13)) >> 14) + (1 << 15)) >> 16)
-    return torch.where(level >= flakes.threshold, ((level + 2048) >> 12).clamp(0, 255), 0).to(torch.uint8)
-
-
-def _whiten(images: Tensor, grey: Tensor, flakes: Tensor, kept: int) -> Tensor:
-    levels = images.to(torch.int32)
-    bright = (grey.reshape(*images.shape[:3], 1) if images.shape[3] == 1 else grey.permute(0, 2, 3, 1)).to(torch.int32)
-    white = torch.maximum(2 * levels, 3 * bright + 255)
-    snow = (flakes.to(torch.int32) + flakes.flip((1, 2)))[..., None]
-    return (2 * kept * levels + (4096 - kept) * white + 8192 * snow + 4096) >> 13
-
-
 def frost(images: Tensor, words: Tensor, *, keep: float, ice: float, fuse: bool = False) -> Tensor:
     """Keep a fraction `keep` of the image and add `ice` times a picture of crystals [HD].
 
     `images` uint8 (N, H, W, C); `words` int64 (N, 96). Return a new tensor like `images`.
     """
     shares = weather.fraction("frost", "keep", keep), weather.fraction("frost", "ice", ice)
-    return _like(images, compiled(_frost, fuse)(images, words, _directions(images.device), shares))
+    return like(images, compiled(_frost, fuse)(images, words, _directions(images.device), shares))
 
 
 @functools.lru_cache(64)
@@ -162,96 +95,3 @@ def _frost(images: Tensor, words: Tensor, directions: Tensor, shares: tuple[int,
         crystals = torch.maximum(crystals, (white * tip) >> 8)
     frozen = shares[1] * (70 + ((170 * crystals) >> 8)) + 2048
     return (shares[0] * images.to(torch.int64) + frozen[..., None]) >> 12
-
-
-def spatter(
-    images: Tensor,
-    pixels: Tensor,
-    *,
-    mean: float,
-    spread: float,
-    sigma: float,
-    threshold: float,
-    edge: float,
-    opacity: float,
-    mud: int,
-    fuse: bool = False,
-) -> Tensor:
-    """Splash water, or mud if `mud` is 1: normal noise, blurred by `sigma` and thresholded [HD].
-
-    `edge` is the sigma of the mud's edges, in pixels; `opacity` that of the water. `images` uint8 (N, H, W, C);
-    `pixels` int32 (N, H, W), 0 to 65535. Return a new tensor like `images`.
-    """
-    liquid = weather.layer("spatter", mean, spread, threshold)
-    share = weather.fraction("spatter", "opacity", opacity)
-    colour = _colour(images.shape[3], weather.flag("spatter", "mud", mud), images.device)
-    weights, edges = (blur.gaussian_weights("spatter", one).tolist() for one in (sigma, edge))
-    normal = _normal(images.device)
-    if mud:
-        return _like(images, compiled(_muddy, fuse)(images, pixels, normal, liquid, weights, edges, colour))
-    return _like(images, compiled(_wet, fuse)(images, pixels, normal, liquid, weights, share, colour))
-
-
-@functools.lru_cache(64)
-def _colour(channels: int, mud: int, device: torch.device) -> Tensor:
-    return constant(np.array(weather.colour_of(channels, mud=mud)), torch.int64, device)
-
-
-def _depth(pixels: Tensor, normal: Tensor, liquid: weather.Layer, weights: list[int]) -> Tensor:
-    """Return how far the liquid is above the threshold, in 1/4096 level; int64 (N, H, W)."""
-    softened = _soften(normal[pixels.to(torch.int64)], weights)
-    return liquid.mean - liquid.threshold + ((liquid.spread * softened + 2048) >> 12)
-
-
-def _muddy(
-    images: Tensor,
-    pixels: Tensor,
-    normal: Tensor,
-    liquid: weather.Layer,
-    weights: list[int],
-    edges: list[int],
-    colour: Tensor,
-) -> Tensor:
-    cover = _soften((_depth(pixels, normal, liquid, weights) > 0).to(torch.int64) * 16384, edges)[..., None]
-    share = torch.where(cover >= weather.DENSE, cover, 0)
-    return (images * (16384 - share) + colour * share + 8192) >> 14
-
-
-def _wet(
-    images: Tensor,
-    pixels: Tensor,
-    normal: Tensor,
-    liquid: weather.Layer,
-    weights: list[int],
-    opacity: int,
-    colour: Tensor,
-) -> Tensor:
-    depth = _depth(pixels, normal, liquid, weights)
-    slope = _shifted(depth, 1) - _shifted(depth, -1)
-    light = torch.where(depth > 0, (depth + 2 * slope).clamp(min=0), 0)
-    brightest = light.amax((1, 2), keepdim=True).clamp(min=1)
-    shine = torch.div(opacity * light + (brightest >> 1), brightest, rounding_mode="floor")
-    return ((images.to(torch.int64) << 12) + shine[..., None] * colour + 2048) >> 12
-
-
-def _shifted(planes: Tensor, by: int) -> Tensor:
-    """Return for each pixel the one that is `by` rows and columns further, inside the image."""
-    rows, columns = ((torch.arange(size, device=planes.device) + by).clamp(0, size - 1) for size in planes.shape[1:])
-    return planes.index_select(1, rows).index_select(2, columns)
-
-
-def _soften(planes: Tensor, weights: list[int]) -> Tensor:
-    """Blur int64 (N, H, W), down and then across, by the weights 0, 1, .. pixels from the centre."""
-    for axis in (1, 2):
-        places = torch.arange(planes.shape[axis], device=planes.device)
-        total = 8192 + weights[0] * planes
-        for distance, weight in enumerate(weights[1:], 1):
-            for place in (places - distance, places + distance):
-                total = total + weight * planes.index_select(axis, place.clamp(0, planes.shape[axis] - 1))
-        planes = total >> 14
-    return planes
-
-
-def _like(images: Tensor, levels: Tensor) -> Tensor:
-    """Return levels, limited to 0..255, in the memory order of the images."""
-    return torch.empty_like(images).copy_(levels.clamp(0, 255))
