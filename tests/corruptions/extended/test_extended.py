@@ -22,6 +22,8 @@ from tests.corruptions.pictures import waves
 
 # (batch, height, width): square and odd, larger than a blur's reach and smaller.
 SHAPES = [(1, 48, 48), (5, 37, 53), (64, 8, 8), (3, 2, 3), (1, 61, 2)]
+# What a kernel draws for one pixel of the smaller images, it draws for several of these; and fog repeats.
+LARGE = {"characters": (448, 451), "fog": (259, 3), "frost": (85, 90), "stain_deposit": (85, 90)}
 CELLS = [(name, profile, dataset) for name in EXTENDED for profile, dataset in columns(name)]
 
 
@@ -36,6 +38,17 @@ def test_cpu_bytes_are_the_definition(cell: tuple[str, str, str], shape: tuple[i
     for severity, result in made:
         expected = by_definition(images, name, severity, profile, dataset, 3, "test", indices)
         np.testing.assert_array_equal(result, expected, err_msg=f"severity {severity}")
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("name", LARGE)
+def test_large_images_have_the_definition_s_bytes_on_both_backends(name: str, channels: int) -> None:
+    images = noise(1, *LARGE[name], channels)
+    result = corrupt(images, name, 5, dataset="pbc", split="test", seed=3, profile="imagenet-c")
+    np.testing.assert_array_equal(result, by_definition(images, name, 5, "imagenet-c", "pbc", 3, "test", [0]))
+    batch = torch.from_numpy(images)
+    on_torch = gpu.corrupt(batch, name, 5, dataset="pbc", split="test", seed=3, profile="imagenet-c")
+    np.testing.assert_array_equal(on_torch.numpy(), result)
 
 
 @pytest.mark.parametrize("device", DEVICES)
