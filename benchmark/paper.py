@@ -15,12 +15,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import get_args
 
-from pipeline.benchmark_config import Protocol
-from pipeline.config import SOURCES, read_config
+from pipeline.config.benchmark import Protocol
+from pipeline.config.params import SOURCES, read_config
 from pipeline.errors import UserError
 from pipeline.io.atomic import atomic_write
-from pipeline.paths import Workspace
 from pipeline.run import command_line
+from pipeline.workspace.paths import Workspace
 
 CODE = ("corruptions", "pipeline", "benchmark", "cards", "dvc.yaml", ".dvcignore")
 """What the stages depend on, beside data and parameters."""

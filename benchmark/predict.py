@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from torch import device as Device
 
     from benchmark.prediction.predictor import Pending, Predictor
-    from pipeline.manifest import CleanManifest
+    from pipeline.workspace.manifest import CleanManifest
 
 
 class Predicted(NamedTuple):
@@ -52,9 +52,9 @@ def predict(
     """
     from benchmark.models.devices import list_devices, parse_device
     from benchmark.prediction.predictor import Predictor
-    from pipeline import manifest
-    from pipeline.config import home, read_config
-    from pipeline.paths import Workspace
+    from pipeline.config.params import home, read_config
+    from pipeline.workspace import manifest
+    from pipeline.workspace.paths import Workspace
 
     workspace = Workspace(root)
     config = read_config(workspace)
@@ -139,8 +139,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         processes.end_with_stdin()
 
     def work() -> None:
-        from pipeline.config import read_config
-        from pipeline.paths import Workspace
+        from pipeline.config.params import read_config
+        from pipeline.workspace.paths import Workspace
 
         share = "" if args.shard == (0, 1) else f", share {args.shard[0] + 1} of {args.shard[1]}"
         for name in read_config(Workspace(args.root)).benchmark.points(args.model):

@@ -16,11 +16,11 @@ from benchmark.models.components.packages import ZOO
 from benchmark.models.devices import parse_device
 from benchmark.models.families import phantom_clip
 from corruptions.spec import SEVERITIES
-from pipeline import datasets
-from pipeline.cell import RELEASED, SIZE
-from pipeline.config import Config
-from pipeline.paths import Workspace
+from pipeline.config.params import Config
 from pipeline.sources import medmnist
+from pipeline.workspace import datasets
+from pipeline.workspace.cell import RELEASED, SIZE
+from pipeline.workspace.paths import Workspace
 
 CORRUPTED_PER_SECOND = 2900
 """Images that ``corrupt`` writes on two cores, docs/operations.md."""

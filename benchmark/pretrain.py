@@ -24,12 +24,12 @@ def pretrain(root: Path | str) -> PretrainRecord | None:
     from benchmark.models.families import phantom_clip
     from benchmark.tuning import pretraining
     from benchmark.tuning.records import PRETRAIN_RECORD, PretrainRecord, PretrainSkipped
-    from pipeline.benchmark_config import Pretrain
-    from pipeline.config import read_config
+    from pipeline.config.benchmark import Pretrain
+    from pipeline.config.params import read_config
     from pipeline.errors import UserError
     from pipeline.io.checksums import file_checksum
     from pipeline.io.records import read_record, write_record
-    from pipeline.paths import Workspace
+    from pipeline.workspace.paths import Workspace
 
     workspace = Workspace(root)
     config = read_config(workspace)

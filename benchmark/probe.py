@@ -16,7 +16,7 @@ from pipeline.errors import UserError
 from pipeline.run import command_line
 
 if TYPE_CHECKING:
-    from pipeline.paths import Workspace
+    from pipeline.workspace.paths import Workspace
 
 
 def probe(root: Path | str, name: str) -> None:
@@ -29,13 +29,13 @@ def probe(root: Path | str, name: str) -> None:
     from benchmark.tuning import probing
     from benchmark.tuning.records import HEADS, PROBE_RECORD, ProbeRecord
     from benchmark.tuning.shots import choose_images, count_overlap
-    from pipeline import manifest
-    from pipeline.benchmark_config import TuningSettings
-    from pipeline.config import read_config
+    from pipeline.config.benchmark import TuningSettings
+    from pipeline.config.params import read_config
     from pipeline.io.atomic import atomic_write
     from pipeline.io.checksums import file_checksum
     from pipeline.io.records import write_record
-    from pipeline.paths import Workspace
+    from pipeline.workspace import manifest
+    from pipeline.workspace.paths import Workspace
 
     workspace = Workspace(root)
     config = read_config(workspace)

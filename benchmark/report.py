@@ -6,8 +6,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from pipeline.paths import Workspace
 from pipeline.run import command_line
+from pipeline.workspace.paths import Workspace
 
 
 def report(workspace: Workspace) -> Path:

@@ -11,9 +11,9 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from pipeline.paths import Workspace
 from pipeline.run import command_line
 from pipeline.text import printable
+from pipeline.workspace.paths import Workspace
 
 if TYPE_CHECKING:
     from benchmark.scoring.records import ScoreName, ScoresRecord

@@ -25,9 +25,9 @@ def tune(root: Path | str, name: str) -> TuneRecord:
     from benchmark.tuning.adapters import copy_adapter, save_adapter, saved_record
     from benchmark.tuning.records import TuneRecord
     from benchmark.tuning.trainer import Tuning
-    from pipeline.benchmark_config import ROBUSTMEDCLIP
-    from pipeline.config import read_config
-    from pipeline.paths import Workspace
+    from pipeline.config.benchmark import ROBUSTMEDCLIP
+    from pipeline.config.params import read_config
+    from pipeline.workspace.paths import Workspace
 
     workspace = Workspace(root)
     config = read_config(workspace)
@@ -61,8 +61,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser.parse_args(argv)
 
     def work() -> None:
-        from pipeline.config import read_config
-        from pipeline.paths import Workspace
+        from pipeline.config.params import read_config
+        from pipeline.workspace.paths import Workspace
 
         for name in read_config(Workspace(args.root)).benchmark.points(args.model):
             tune(args.root, name)

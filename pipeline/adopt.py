@@ -20,18 +20,18 @@ from typing import Any
 import numpy as np
 
 from corruptions.spec import SEVERITIES
-from pipeline import manifest
-from pipeline.cell import CLEAN, SIZE, Cell
-from pipeline.config import read_config
+from pipeline.config.params import read_config
 from pipeline.errors import UserError
 from pipeline.io import npz
 from pipeline.io.checksums import file_checksum
-from pipeline.manifest import ArraysEntry, CleanManifest, CorruptionManifest
-from pipeline.paths import Workspace
 from pipeline.published import npz_tree
 from pipeline.run import command_line
 from pipeline.run.progress import progress
 from pipeline.sources import Clean, medmnist
+from pipeline.workspace import manifest
+from pipeline.workspace.cell import CLEAN, SIZE, Cell
+from pipeline.workspace.manifest import ArraysEntry, CleanManifest, CorruptionManifest
+from pipeline.workspace.paths import Workspace
 
 SOURCE = "medmnist-c"
 """What the manifests call MedMNIST-C, and its folder under data/raw."""

@@ -20,7 +20,6 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from corruptions.spec import EVERY
-from pipeline.cell import Cell
 from pipeline.errors import UserError
 from pipeline.io.atomic import atomic_write
 from pipeline.io.records import Record, write_csv, write_record
@@ -28,6 +27,7 @@ from pipeline.published import differences, npz_tree
 from pipeline.published.differences import CellDifference, NearestStrength, Pair
 from pipeline.run import command_line
 from pipeline.run.progress import progress
+from pipeline.workspace.cell import Cell
 
 PICTURED = 3
 """Severity of the pictures."""

@@ -25,17 +25,18 @@ from numpy.typing import NDArray
 from corruptions.api import sweep as sweep_severities
 from corruptions.spec import CORRUPTIONS, EVERY, EXTENDED, SEVERITIES, DrawKey, strength
 from corruptions.table import BYTES_VERSION
-from pipeline import extended, manifest
-from pipeline.cell import RELEASED, Cell
-from pipeline.config import Config, read_config
+from pipeline import extended
+from pipeline.config.params import Config, read_config
 from pipeline.errors import UserError
 from pipeline.io import npz
 from pipeline.io.checksums import labels_checksum
-from pipeline.manifest import ArraysEntry, CleanManifest, CorruptionManifest, StrengthEntry
-from pipeline.paths import Workspace
 from pipeline.run import cluster, command_line
 from pipeline.run.parallel import ordered
 from pipeline.run.progress import progress
+from pipeline.workspace import manifest
+from pipeline.workspace.cell import RELEASED, Cell
+from pipeline.workspace.manifest import ArraysEntry, CleanManifest, CorruptionManifest, StrengthEntry
+from pipeline.workspace.paths import Workspace
 
 BACKENDS = ("cpu", "gpu")
 """Backends that make the benchmark's bytes; ``literature`` does not, so nothing of it enters a release."""

@@ -14,9 +14,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from pipeline import manifest
-from pipeline.cell import CLEAN, Cell
-from pipeline.config import Config, read_config
+from pipeline.config.params import Config, read_config
 from pipeline.errors import UserError
 from pipeline.hub.build import Build, Dataset, read_build, warnings_of_own
 from pipeline.hub.records import EXPORT_VERSION, Entries, ExportRecord, FileEntry, made_with
@@ -24,10 +22,12 @@ from pipeline.io.atomic import atomic_write, is_temporary, remove_leftover
 from pipeline.io.checksums import file_checksum
 from pipeline.io.records import read_record, write_record
 from pipeline.io.regular import read_regular
-from pipeline.paths import Workspace
 from pipeline.run import command_line
 from pipeline.run.parallel import ordered
 from pipeline.run.progress import progress
+from pipeline.workspace import manifest
+from pipeline.workspace.cell import CLEAN, Cell
+from pipeline.workspace.paths import Workspace
 
 _SAVE_EVERY = 5.0  # seconds of work that a killed export may have to do again
 

@@ -18,14 +18,14 @@ from pathlib import Path
 import corruptions
 from corruptions.spec import EXTENDED, SEVERITIES, strength
 from corruptions.table import BYTES_VERSION
-from pipeline import manifest
-from pipeline.cell import RELEASED, cells_of
-from pipeline.config import Config
+from pipeline.config.params import Config
 from pipeline.errors import UserError
 from pipeline.io.atomic import atomic_write, is_temporary, remove_leftover
 from pipeline.io.records import Record, read_record, write_record
-from pipeline.manifest import Sha256
-from pipeline.paths import Workspace
+from pipeline.workspace import manifest
+from pipeline.workspace.cell import RELEASED, cells_of
+from pipeline.workspace.manifest import Sha256
+from pipeline.workspace.paths import Workspace
 
 ABOUT = "ABOUT.txt"
 """A file that says what the tree is for, so that it is never empty: DVC warns of empty folders at every command."""

@@ -21,14 +21,14 @@ from urllib.parse import urlsplit
 from pydantic import Field
 
 from pipeline import sources
-from pipeline.cell import RELEASED, Cell
-from pipeline.config import read_config
+from pipeline.config.params import read_config
 from pipeline.errors import UserError
 from pipeline.io.records import Record, read_record, write_record
 from pipeline.io.regular import is_leftover
-from pipeline.paths import Workspace
 from pipeline.run import command_line
 from pipeline.sources import SourceFile
+from pipeline.workspace.cell import RELEASED, Cell
+from pipeline.workspace.paths import Workspace
 
 BASE_URL = "https://zenodo.org"
 

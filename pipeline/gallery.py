@@ -13,14 +13,14 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from corruptions.spec import CORRUPTIONS, SEVERITIES
-from pipeline import manifest
-from pipeline.cell import SIZE, Cell
-from pipeline.config import Config, read_config
+from pipeline.config.params import Config, read_config
 from pipeline.io import npz
 from pipeline.io.atomic import atomic_write
-from pipeline.paths import Workspace
 from pipeline.run import command_line
 from pipeline.run.progress import progress
+from pipeline.workspace import manifest
+from pipeline.workspace.cell import SIZE, Cell
+from pipeline.workspace.paths import Workspace
 
 _GAP = 4
 _HEAD = 24  # height of the column titles, pixels

@@ -16,18 +16,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from corruptions.table import BYTES_VERSION
-from pipeline import manifest, sources
-from pipeline.cell import PREPARED, RELEASED, SIZE, Cell
-from pipeline.config import Config, read_config
+from pipeline import sources
+from pipeline.config.params import Config, read_config
 from pipeline.errors import UserError
 from pipeline.io import npz
 from pipeline.io.records import write_csv
-from pipeline.manifest import ArraysEntry, CleanManifest
-from pipeline.paths import Workspace
 from pipeline.run import command_line
 from pipeline.run.parallel import ordered
 from pipeline.run.progress import progress
 from pipeline.sources import Clean
+from pipeline.workspace import manifest
+from pipeline.workspace.cell import PREPARED, RELEASED, SIZE, Cell
+from pipeline.workspace.manifest import ArraysEntry, CleanManifest
+from pipeline.workspace.paths import Workspace
 
 _BATCH = 32
 

@@ -19,8 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from pipeline import manifest
-from pipeline.config import read_config
+from pipeline.config.params import read_config
 from pipeline.errors import UserError
 from pipeline.hub import card
 from pipeline.hub.build import SYNTHETIC, Build, local_path, read_build
@@ -28,10 +27,11 @@ from pipeline.hub.plan import File, Remote, changes, check_tag, check_tag_name
 from pipeline.hub.records import AdapterConfig, ExportRecord, FileEntry, PublishRecord, VerifyRecord
 from pipeline.io.checksums import file_checksum
 from pipeline.io.records import read_record, write_record
-from pipeline.paths import Workspace
 from pipeline.run import command_line
 from pipeline.run.parallel import ordered
 from pipeline.run.progress import progress
+from pipeline.workspace import manifest
+from pipeline.workspace.paths import Workspace
 
 if TYPE_CHECKING:
     from pipeline.hub.repository import Repository

@@ -21,9 +21,7 @@ from numpy.typing import NDArray
 from corruptions.api import corrupt
 from corruptions.spec import SEVERITIES, strength
 from corruptions.table import BYTES_VERSION
-from pipeline import manifest
-from pipeline.cell import CLEAN, RELEASED, SIZE, Cell, cells_of
-from pipeline.config import Config, read_config
+from pipeline.config.params import Config, read_config
 from pipeline.errors import UserError
 from pipeline.extended import ABOUT
 from pipeline.hub.build import source_ids
@@ -32,11 +30,13 @@ from pipeline.io import npz
 from pipeline.io.atomic import is_temporary
 from pipeline.io.checksums import labels_checksum
 from pipeline.io.records import write_record
-from pipeline.manifest import ArraysEntry, Manifest, StrengthEntry
-from pipeline.paths import Workspace
 from pipeline.run import command_line
 from pipeline.run.parallel import ordered
 from pipeline.run.progress import progress
+from pipeline.workspace import manifest
+from pipeline.workspace.cell import CLEAN, RELEASED, SIZE, Cell, cells_of
+from pipeline.workspace.manifest import ArraysEntry, Manifest, StrengthEntry
+from pipeline.workspace.paths import Workspace
 
 _BATCH = 32
 _SLACK = 0.02  # rise of SSIM to the next severity that is not named: zoom_blur's on photographs reaches 0.015

@@ -89,7 +89,7 @@ def test_the_metadata_says_whose_it_is_and_where_to_read_on(wheel: Path) -> None
 
 
 def test_the_wheel_works_outside_a_checkout(python: Path, tmp_path: Path) -> None:
-    look = "import corruptions, pipeline.datasets as d; print(corruptions.__file__, d.folder(), *d.DATASETS)"
+    look = "import corruptions, pipeline.workspace.datasets as d; print(corruptions.__file__, d.folder(), *d.DATASETS)"
     ended = run(python, tmp_path, "-c", look)
     assert ended.returncode == 0, ended.stderr
     source, cards, *names = ended.stdout.split()

@@ -12,31 +12,28 @@ import pytest
 import yaml
 from dvc.utils.serialize import parse_py
 
-from pipeline import datasets
+from pipeline.workspace import datasets
 
 REPOSITORY = Path(__file__).parents[1]
 PACKAGES = ("corruptions", "pipeline", "benchmark")
 
 CARRIERS = (
     "corruptions.spec",
-    "pipeline.benchmark_config",
-    "pipeline.cell",
     "pipeline.config",
     "pipeline.errors",
     "pipeline.extended",
-    "pipeline.grid",
     "pipeline.io.atomic",
     "pipeline.io.checksums",
     "pipeline.io.records",
     "pipeline.io.regular",
-    "pipeline.text",
     "pipeline.io.zip",
-    "pipeline.manifest",
-    "pipeline.parameter_types",
-    "pipeline.paths",
     "pipeline.run",
+    "pipeline.text",
+    "pipeline.workspace.cell",
+    "pipeline.workspace.manifest",
+    "pipeline.workspace.paths",
 )
-"""Code that only carries bytes: dvc.yaml names none of it, but defaults in pipeline.benchmark_config as parameters."""
+"""Code that only carries bytes: dvc.yaml names none of it, but defaults in pipeline.config.benchmark as parameters."""
 
 UNUSED = ("corruptions.augment", "corruptions.gpu", "corruptions.literature")
 """Backends that no stage of dvc.yaml runs: its commands name no backend, so that they run the CPU's."""
@@ -168,7 +165,7 @@ def test_values_in_code_equal_what_the_lock_keeps_of_them() -> None:
     """A tuple is a list there, and its stage would never be up to date."""
     named = [entry for stage in stages().values() for entry in stage.get("params", ()) if isinstance(entry, dict)]
     code = {(path, key.partition(".")[0]) for entry in named for path in entry for key in entry[path] if ".py" in path}
-    assert ("pipeline/benchmark_config.py", "SCALES") in code
+    assert ("pipeline/config/benchmark.py", "SCALES") in code
     for path, key in code:
         value = parse_py((REPOSITORY / path).read_text(encoding="utf-8"), path)[key]
         assert json.loads(json.dumps(value)) == value, f"{key} of {path}"

@@ -22,10 +22,10 @@ from torch.utils.data import Dataset, get_worker_info
 
 from corruptions.api import corrupt
 from corruptions.spec import strength
-from pipeline import manifest
-from pipeline.cell import Cell
 from pipeline.io.npz import Npz
-from pipeline.paths import Workspace
+from pipeline.workspace import manifest
+from pipeline.workspace.cell import Cell
+from pipeline.workspace.paths import Workspace
 
 BACKENDS = ("files", "cpu", "gpu")
 """Where the pixels come from: the released file, or clean.npz through the kernels on a CPU or a GPU."""

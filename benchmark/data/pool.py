@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline import manifest
-from pipeline.cell import Cell
 from pipeline.io import npz
-from pipeline.paths import Workspace
+from pipeline.workspace import manifest
+from pipeline.workspace.cell import Cell
+from pipeline.workspace.paths import Workspace
 
 Images = NDArray[np.uint8]
 Ints = NDArray[np.int64]

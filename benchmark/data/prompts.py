@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import re
 
-from pipeline import datasets, manifest
 from pipeline.errors import UserError
 from pipeline.io.records import Record
-from pipeline.paths import Workspace
+from pipeline.workspace import datasets, manifest
+from pipeline.workspace.paths import Workspace
 
 TEMPLATES = {
     "single": ("a medical image of {class}, {modality}",),

@@ -10,9 +10,9 @@ from benchmark.models import protocol, registry
 from benchmark.models.families import phantom_clip, vlm
 from benchmark.models.generative import GenerativeModel
 from benchmark.models.model import Model
-from pipeline.benchmark_config import Benchmark
+from pipeline.config.benchmark import Benchmark
 from pipeline.errors import UserError
-from pipeline.paths import Workspace
+from pipeline.workspace.paths import Workspace
 
 
 def load_towers(workspace: Workspace, config: Benchmark, name: str, *, device: torch.device | str) -> Model:

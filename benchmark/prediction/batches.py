@@ -12,13 +12,13 @@ from torch import Tensor
 from benchmark.data.cells import open_cell
 from corruptions.spec import strength
 from corruptions.table import BYTES_VERSION
-from pipeline import manifest
-from pipeline.cell import Cell, cells_of
-from pipeline.config import read_config
+from pipeline.config.params import read_config
 from pipeline.errors import UserError
 from pipeline.io import npz
 from pipeline.io.checksums import labels_checksum
-from pipeline.paths import Workspace
+from pipeline.workspace import manifest
+from pipeline.workspace.cell import Cell, cells_of
+from pipeline.workspace.paths import Workspace
 
 
 class Batch(NamedTuple):

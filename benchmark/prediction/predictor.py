@@ -27,13 +27,13 @@ from benchmark.prediction.logits import Logits, stored_key, write_logits
 from benchmark.prediction.processes import Shard
 from benchmark.prediction.records import FileDescription, ModelDescription, PredictionRecord
 from benchmark.tuning.records import HEADS, ProbeRecord, TuneRecord
-from pipeline import manifest
-from pipeline.cell import Cell
-from pipeline.config import Config, home, scored_corruptions
+from pipeline.config.params import Config, home, scored_corruptions
 from pipeline.errors import UserError
 from pipeline.io.records import write_record
-from pipeline.paths import Workspace
 from pipeline.run.progress import progress
+from pipeline.workspace import manifest
+from pipeline.workspace.cell import Cell
+from pipeline.workspace.paths import Workspace
 
 PACKAGES = (
     "medimeta-c",

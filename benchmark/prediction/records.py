@@ -5,7 +5,7 @@ from __future__ import annotations
 from benchmark.data.prompts import ClosedSet, Prompts
 from benchmark.tuning.records import ProbeSummary, TuningSummary
 from pipeline.io.records import Record, read_record
-from pipeline.paths import Workspace
+from pipeline.workspace.paths import Workspace
 
 
 class FileDescription(Record):

@@ -21,7 +21,7 @@ from benchmark.scoring import cube as cubes
 from benchmark.scoring import metrics
 from benchmark.scoring.aggregation import by_modality, defined_mean
 from benchmark.scoring.records import ScoreName, ScoresRecord
-from pipeline import datasets
+from pipeline.workspace import datasets
 
 FORESTS: dict[ScoreName, str] = {
     "mce": "mCE ↓",

@@ -23,9 +23,9 @@ from benchmark.reporting.tables import Cell as TableCell
 from benchmark.scoring.aggregation import defined_mean
 from benchmark.scoring.records import ScoresRecord
 from corruptions.spec import SEVERITIES
-from pipeline.cell import Cell
-from pipeline.config import home, read_config
-from pipeline.paths import Workspace
+from pipeline.config.params import home, read_config
+from pipeline.workspace.cell import Cell
+from pipeline.workspace.paths import Workspace
 
 SAMPLE = 16
 """Images of each data set's scored split, evenly spaced."""

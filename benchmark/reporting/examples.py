@@ -14,11 +14,11 @@ from PIL import Image
 from benchmark.prediction.logits import read_logits
 from benchmark.scoring.records import ScoresRecord
 from corruptions.api import corrupt
-from pipeline import manifest
-from pipeline.cell import CLEAN, Cell
-from pipeline.config import home, read_config
+from pipeline.config.params import home, read_config
 from pipeline.io import npz
-from pipeline.paths import Workspace
+from pipeline.workspace import manifest
+from pipeline.workspace.cell import CLEAN, Cell
+from pipeline.workspace.paths import Workspace
 
 SEVERITY = 3
 PIXELS = 112

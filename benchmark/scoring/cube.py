@@ -26,7 +26,7 @@ from benchmark.scoring.measure import METRICS
 from benchmark.scoring.published import with_published
 from benchmark.scoring.records import Grid
 from corruptions.spec import SEVERITIES
-from pipeline.cell import CLEAN
+from pipeline.workspace.cell import CLEAN
 
 CELL = ["model", "dataset", "corruption", "severity"]
 MASKS = ["present", "extended", "chosen"]

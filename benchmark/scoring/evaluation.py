@@ -16,13 +16,13 @@ from benchmark.scoring.cube import core as core_of
 from benchmark.scoring.measure import Measurement, check_complete, measure, read_predictions
 from benchmark.scoring.published import read_published
 from benchmark.scoring.records import Grid, Intervals, ModelScores, ScoredDataset, ScoresRecord, settings_of
-from pipeline import datasets, manifest
-from pipeline.benchmark_config import Benchmark
-from pipeline.config import home, home_config, read_config, scored_corruptions
+from pipeline.config.benchmark import Benchmark
+from pipeline.config.params import home, home_config, read_config, scored_corruptions
 from pipeline.errors import UserError
-from pipeline.manifest import CleanManifest
-from pipeline.paths import Workspace
 from pipeline.run.progress import progress
+from pipeline.workspace import datasets, manifest
+from pipeline.workspace.manifest import CleanManifest
+from pipeline.workspace.paths import Workspace
 
 SEED = 0
 """Of the bootstrap samples and sign flips: the same logits give the same numbers."""

@@ -14,12 +14,12 @@ import xarray as xr
 from benchmark.scoring import cube as cubes
 from benchmark.scoring.aggregation import ce, defined_mean, over_datasets
 from benchmark.scoring.records import ScoreName, ScoresRecord, Summary
+from pipeline.config.grid import family
 from pipeline.errors import UserError
-from pipeline.grid import family
 from pipeline.io.atomic import atomic_write
 from pipeline.io.records import read_record, write_json
-from pipeline.paths import Workspace
 from pipeline.text import spreadsheet_text
+from pipeline.workspace.paths import Workspace
 
 REMEDY = "run `python -m benchmark.score`"
 

@@ -14,11 +14,11 @@ from benchmark.scoring import metrics
 from benchmark.scoring.metrics import Floats
 from benchmark.scoring.records import Accuracies, DatasetScores, Images, LabelOrder, Recall, ReliabilityRecord
 from corruptions.spec import SEVERITIES
-from pipeline.cell import cells_of
 from pipeline.errors import UserError
 from pipeline.io.checksums import labels_checksum
-from pipeline.manifest import CleanManifest
-from pipeline.paths import Workspace
+from pipeline.workspace.cell import cells_of
+from pipeline.workspace.manifest import CleanManifest
+from pipeline.workspace.paths import Workspace
 
 METRICS = ("error", "balanced_error", "auroc", "ece")
 """Of every cell, fractions; the same of the clean cell are called ``clean_error`` and so on."""

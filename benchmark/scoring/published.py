@@ -12,10 +12,10 @@ from pydantic import ValidationError
 
 from benchmark.scoring.records import Published, PublishedError
 from corruptions.spec import SEVERITIES
-from pipeline.cell import CLEAN
 from pipeline.errors import UserError
 from pipeline.io.records import explain
 from pipeline.io.regular import read_regular
+from pipeline.workspace.cell import CLEAN
 
 KINDS = ("error", "balanced_error")
 COLUMNS = ("dataset", "corruption", "severity", *KINDS)

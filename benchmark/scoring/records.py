@@ -14,10 +14,10 @@ from pydantic import BeforeValidator, Field
 
 from benchmark.prediction.records import PredictionRecord
 from benchmark.scoring.metrics import Reliability, undefined
-from pipeline import datasets
-from pipeline.benchmark_config import Benchmark
+from pipeline.config.benchmark import Benchmark
 from pipeline.io.records import Record
-from pipeline.manifest import CleanManifest
+from pipeline.workspace import datasets
+from pipeline.workspace.manifest import CleanManifest
 
 Images = Literal["clean", "corrupted"]
 """Which cells of a data set: the clean one, or all corrupted ones together."""

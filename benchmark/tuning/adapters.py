@@ -16,14 +16,14 @@ from benchmark.models.components.files import one_line
 from benchmark.models.components.packages import package
 from benchmark.models.model import Model
 from benchmark.tuning.records import TUNE_RECORD, EpochRecord, TuneRecord
-from pipeline.benchmark_config import TuningSettings
+from pipeline.config.benchmark import TuningSettings
 from pipeline.errors import UserError
 from pipeline.hub.card import adapter_card
 from pipeline.io.atomic import atomic_folder
 from pipeline.io.checksums import file_checksum
 from pipeline.io.records import write_record
-from pipeline.paths import Workspace
 from pipeline.run import interrupts
+from pipeline.workspace.paths import Workspace
 
 
 def add_lora(model: Model, settings: TuningSettings) -> Any:

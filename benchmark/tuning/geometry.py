@@ -11,8 +11,8 @@ from kornia.geometry.transform import hflip, vflip
 from torch import Tensor
 
 from benchmark.data.pool import Images, Ints, Pool
-from pipeline import datasets
-from pipeline.cell import SIZE
+from pipeline.workspace import datasets
+from pipeline.workspace.cell import SIZE
 
 CROP, RATIO = (0.7, 1.0), (0.9, 1.1)
 """Part of an image's area that a random resized crop keeps, and its width by its height."""

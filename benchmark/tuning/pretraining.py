@@ -25,16 +25,16 @@ from benchmark.models.families import phantom_clip
 from benchmark.tuning.geometry import may_mirror, shift_and_mirror
 from benchmark.tuning.records import TRAINING_VERSION
 from benchmark.tuning.schedule import time_left, warm_cosine
-from pipeline import manifest
-from pipeline.benchmark_config import Pretrain
-from pipeline.config import Config
-from pipeline.datasets import card
+from pipeline.config.benchmark import Pretrain
+from pipeline.config.params import Config
 from pipeline.errors import UserError
 from pipeline.io.atomic import atomic_write
-from pipeline.paths import Workspace
 from pipeline.run.progress import progress
 from pipeline.sources import phantom
 from pipeline.sources.phantom.random_state import DRAWING_VERSION
+from pipeline.workspace import manifest
+from pipeline.workspace.datasets import card
+from pipeline.workspace.paths import Workspace
 
 
 def training_key(workspace: Workspace, config: Config, of_datasets: Sequence[Prompts]) -> str:

@@ -15,9 +15,9 @@ from benchmark.data.pool import Pool
 from benchmark.models.components.packages import package
 from benchmark.models.model import Model
 from benchmark.tuning.shots import TuningImages, split_entry
-from pipeline.benchmark_config import Probe
+from pipeline.config.benchmark import Probe
 from pipeline.errors import UserError
-from pipeline.paths import Workspace
+from pipeline.workspace.paths import Workspace
 
 VERSION = 1
 """Of what fitting makes of the same features: raise it if the heads change."""

@@ -6,10 +6,10 @@ from typing import Annotated, Self
 
 from pydantic import Field
 
-from pipeline.benchmark_config import Pretrain, Probe, Protocol, TuningSettings
+from pipeline.config.benchmark import Pretrain, Probe, Protocol, TuningSettings
 from pipeline.io.records import Record, read_record
-from pipeline.manifest import Sha256
-from pipeline.paths import Workspace
+from pipeline.workspace.manifest import Sha256
+from pipeline.workspace.paths import Workspace
 
 TUNE_RECORD = "tune.json"
 PRETRAIN_RECORD = "pretrain.json"

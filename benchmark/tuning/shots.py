@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 
 from benchmark.data.overlap import overlaps
 from benchmark.data.pool import Ints, Pool, Subset, open_subset
-from pipeline import manifest
-from pipeline.benchmark_config import TuningSettings
-from pipeline.cell import PREPARED, Cell
-from pipeline.config import Config, home
+from pipeline.config.benchmark import TuningSettings
+from pipeline.config.params import Config, home
 from pipeline.errors import UserError
-from pipeline.paths import Workspace
+from pipeline.workspace import manifest
+from pipeline.workspace.cell import PREPARED, Cell
+from pipeline.workspace.paths import Workspace
 
 HELD = 64
 """Images a data set from the rest of the tuning split that the best epoch is chosen on, beside all of val."""

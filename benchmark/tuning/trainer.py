@@ -28,11 +28,11 @@ from benchmark.tuning.records import TRAINING_VERSION, EpochRecord, TuneRecord
 from benchmark.tuning.schedule import time_left, warm_cosine
 from benchmark.tuning.shots import balanced_order, choose_images, count_overlap, split_entry
 from corruptions.table import BYTES_VERSION
-from pipeline.config import Config
+from pipeline.config.params import Config
 from pipeline.errors import UserError
 from pipeline.io.atomic import atomic_write
-from pipeline.paths import Workspace
 from pipeline.run.progress import progress as progress_bar
+from pipeline.workspace.paths import Workspace
 
 _DAMAGED = (RuntimeError, EOFError, ValueError, KeyError, TypeError, pickle.UnpicklingError)
 """What torch and pydantic raise for a checkpoint that was cut or edited."""

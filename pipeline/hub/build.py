@@ -10,14 +10,14 @@ from pathlib import Path
 from typing import TypeVar
 
 from corruptions.spec import EVERY
-from pipeline import datasets, manifest
-from pipeline.cell import CLEAN, HUB_SPLITS, RELEASED, Cell, cells_of
-from pipeline.config import Config
-from pipeline.datasets import OwnCard
+from pipeline.config.params import Config
 from pipeline.errors import UserError
 from pipeline.io.regular import open_regular
-from pipeline.manifest import ArraysEntry, CleanManifest, CorruptionManifest
-from pipeline.paths import Workspace
+from pipeline.workspace import datasets, manifest
+from pipeline.workspace.cell import CLEAN, HUB_SPLITS, RELEASED, Cell, cells_of
+from pipeline.workspace.datasets import OwnCard
+from pipeline.workspace.manifest import ArraysEntry, CleanManifest, CorruptionManifest
+from pipeline.workspace.paths import Workspace
 
 T = TypeVar("T")
 

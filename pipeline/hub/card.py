@@ -14,13 +14,13 @@ import yaml
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from corruptions.spec import SEVERITIES
-from pipeline import datasets
-from pipeline.cell import HUB_SPLITS, RELEASED
-from pipeline.config import Config
-from pipeline.datasets import OwnCard
+from pipeline.config.params import Config
 from pipeline.hub.build import NOT_STATED, OWN, Build, Dataset
 from pipeline.hub.records import Entries, ParquetEntry, made_with
-from pipeline.manifest import StrengthEntry
+from pipeline.workspace import datasets
+from pipeline.workspace.cell import HUB_SPLITS, RELEASED
+from pipeline.workspace.datasets import OwnCard
+from pipeline.workspace.manifest import StrengthEntry
 
 REPO = "ORG/MediMeta-C"
 """Stands in the texts for the repository's name, which is known when they are published."""

@@ -9,9 +9,9 @@ from typing import Any
 
 import mlcroissant as mlc
 
-from pipeline import datasets
 from pipeline.hub.build import OWN, Build, Dataset
 from pipeline.hub.card import REPO, USES, personal
+from pipeline.workspace import datasets
 
 _REPOSITORY = "repository"
 _NO_CHECKSUM = "https://github.com/mlcommons/croissant/issues/80"  # what a git repository has in place of a SHA-256

@@ -7,7 +7,7 @@ from importlib.metadata import version
 from pydantic import ConfigDict
 
 from pipeline.io.records import Record
-from pipeline.manifest import Sha256
+from pipeline.workspace.manifest import Sha256
 
 EXPORT_VERSION = 2
 """Version of what export writes from the same pixels. A change of the columns or of their coding is a new version."""

@@ -6,14 +6,14 @@ import hashlib
 import json
 from typing import Any
 
-from pipeline.cell import Cell
 from pipeline.errors import UserError
 from pipeline.hub.build import Dataset, image_ids, local_path
 from pipeline.hub.records import EXPORT_VERSION, Entries, NpzEntry, ParquetEntry, made_with
 from pipeline.io import npz, parquet
 from pipeline.io.checksums import file_checksum, labels_checksum
-from pipeline.manifest import ArraysEntry
-from pipeline.paths import Workspace
+from pipeline.workspace.cell import Cell
+from pipeline.workspace.manifest import ArraysEntry
+from pipeline.workspace.paths import Workspace
 
 
 class Exporter:

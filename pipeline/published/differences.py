@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 from corruptions.api import sweep
 from corruptions.spec import SEVERITIES, Strength, strength
 from corruptions.table import COLUMNS
-from pipeline.cell import Cell
 from pipeline.errors import UserError
 from pipeline.io.records import Record
 from pipeline.published import npz_tree
 from pipeline.sources import Clean
+from pipeline.workspace.cell import Cell
 
 Images = NDArray[np.uint8]
 

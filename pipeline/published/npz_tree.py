@@ -1,4 +1,4 @@
-"""A released tree of npz files that others published, in the layout of this project's own (`pipeline.paths`).
+"""A released tree of npz files that others published, in the layout of this project's own (`pipeline.workspace.paths`).
 
 The authors' MediMeta-C is one: ``razaimam45/MediMeta-C`` on the Hugging Face Hub, unpacked if it comes packed.
 """
@@ -14,14 +14,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from corruptions.spec import SEVERITIES
-from pipeline import datasets
-from pipeline.cell import RELEASED, SIZE, Cell
 from pipeline.errors import UserError
 from pipeline.io.npz import Array
 from pipeline.io.regular import walk
 from pipeline.sources import Clean, medmnist
 from pipeline.sources.arrays import read_labels, runs
 from pipeline.text import COMMIT
+from pipeline.workspace import datasets
+from pipeline.workspace.cell import RELEASED, SIZE, Cell
 
 _REMEDY = "put the released file there"
 _CORRUPTED = re.compile(r"(\w+)_severity_\d\.npz")

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, cast
 
-from pipeline.config import SOURCES
+from pipeline.config.params import SOURCES
 from pipeline.errors import UserError
 from pipeline.io.records import Record
 

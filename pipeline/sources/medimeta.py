@@ -26,9 +26,6 @@ import numpy as np
 import yaml
 from numpy.typing import NDArray
 
-from pipeline.cell import SIZE
-from pipeline.datasets import DATASETS as CARDS
-from pipeline.datasets import card
 from pipeline.errors import UserError
 from pipeline.io.npz import Array
 from pipeline.io.records import read_record
@@ -38,6 +35,9 @@ from pipeline.sources.arrays import evenly, read_labels, runs
 from pipeline.sources.download import checksums
 from pipeline.sources.unpack import RECEIPT, Receipt, unpack
 from pipeline.sources.zenodo import ZenodoFile, files_of, remove_remains
+from pipeline.workspace.cell import SIZE
+from pipeline.workspace.datasets import DATASETS as CARDS
+from pipeline.workspace.datasets import card
 
 RECORD = 7884735
 """Zenodo record of MedIMeta; the checksums of its files are those that Zenodo itself lists."""

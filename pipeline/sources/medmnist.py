@@ -14,12 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from corruptions.spec import SEVERITIES
-from pipeline.cell import SIZE
 from pipeline.errors import UserError
 from pipeline.io.npz import Array
 from pipeline.sources import Clean, SourceFile
 from pipeline.sources.arrays import evenly, read_labels, runs
 from pipeline.sources.zenodo import ZenodoFile, file_url, remove_remains
+from pipeline.workspace.cell import SIZE
 
 RECORD = 10519652
 """Zenodo record of MedMNIST+."""

@@ -25,13 +25,13 @@ from datasets import Dataset, disable_progress_bars
 
 from corruptions import CORRUPTIONS
 from pipeline import export
-from pipeline.cell import CLEAN, Cell
-from pipeline.config import read_config
+from pipeline.config.params import read_config
 from pipeline.hub import build
 from pipeline.hub.records import ExportRecord, ParquetEntry
 from pipeline.io import npz, parquet
 from pipeline.io.records import read_record
-from pipeline.paths import Workspace
+from pipeline.workspace.cell import CLEAN, Cell
+from pipeline.workspace.paths import Workspace
 
 SEVERITY = 3
 SECONDS = 0.3  # the shortest time that is believed

@@ -15,8 +15,8 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from pipeline.cell import PREPARED, RELEASED, Cell
-from pipeline.paths import Workspace
+from pipeline.workspace.cell import PREPARED, RELEASED, Cell
+from pipeline.workspace.paths import Workspace
 from tests.bench.timing import machine
 from tests.faults import workspace
 

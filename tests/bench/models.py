@@ -31,8 +31,8 @@ from benchmark.models.components.packages import package
 from benchmark.models.generative import ClosedSet, GenerativeModel
 from benchmark.models.model import Model
 from benchmark.tuning.probing import Head
-from pipeline.cell import SIZE
 from pipeline.io.records import write_json
+from pipeline.workspace.cell import SIZE
 from tests.bench.timing import Row, Work, machine, measured, photographs
 from tests.benchmark.models import tiny_vlms
 from tests.benchmark.models.conftest import write_tokenizer

@@ -17,10 +17,10 @@ import numpy as np
 
 from corruptions import CORRUPTIONS, SEVERITIES
 from pipeline import corrupt, verify
-from pipeline.cell import Cell
-from pipeline.config import read_config
+from pipeline.config.params import read_config
 from pipeline.io import npz, parquet
-from pipeline.paths import Workspace
+from pipeline.workspace.cell import Cell
+from pipeline.workspace.paths import Workspace
 from tests.bench import export, peers
 from tests.bench.timing import BYTES, Contenders, Row, Work, copying, photographs
 from tests.faults import workspace

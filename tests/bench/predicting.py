@@ -26,10 +26,10 @@ from benchmark.models.families.phantom_clip import EMBEDDING
 from benchmark.prediction.batches import Cells
 from benchmark.prediction.predictor import Predictor
 from corruptions.spec import CORRUPTIONS
-from pipeline.cell import Cell
-from pipeline.config import read_config
+from pipeline.config.params import read_config
 from pipeline.io.records import write_json
-from pipeline.paths import Workspace
+from pipeline.workspace.cell import Cell
+from pipeline.workspace.paths import Workspace
 from tests.bench.timing import Row, Timing, machine
 
 

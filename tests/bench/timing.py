@@ -21,7 +21,7 @@ import numpy as np
 import skimage.data
 from numpy.typing import NDArray
 
-from pipeline.cell import SIZE
+from pipeline.workspace.cell import SIZE
 
 Work = Callable[[], int]
 """Does its work once and returns the number of images that it took or made."""

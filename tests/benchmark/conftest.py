@@ -9,11 +9,11 @@ import yaml
 
 from benchmark import pretrain
 from benchmark.prediction.records import ModelDescription, PredictionRecord
-from pipeline.cell import Cell, cells_of
 from pipeline.errors import UserError
 from pipeline.io import npz
 from pipeline.io.records import write_record
-from pipeline.paths import Workspace
+from pipeline.workspace.cell import Cell, cells_of
+from pipeline.workspace.paths import Workspace
 
 COUNT = 40
 CLASSES = {"oct": ["CNV", "DME", "DRUSEN", "NORMAL"], "mammo_mass": ["benign", "malignant"]}

@@ -10,7 +10,7 @@ import yaml
 
 from benchmark import score
 from corruptions import CORRUPTIONS, SEVERITIES
-from pipeline.paths import Workspace
+from pipeline.workspace.paths import Workspace
 
 from .conftest import write_logits
 

@@ -17,8 +17,8 @@ from benchmark.prediction.logits import read_logits
 from benchmark.prediction.records import PredictionRecord
 from benchmark.tuning import probing
 from benchmark.tuning.records import HEADS, ProbeRecord
-from pipeline.cell import Cell
-from pipeline.paths import Workspace
+from pipeline.workspace.cell import Cell
+from pipeline.workspace.paths import Workspace
 from tests.benchmark.conftest import CLASSES
 from tests.benchmark.models import tiny_vlms
 from tests.benchmark.models.families import test_encoder

@@ -9,7 +9,7 @@ import yaml
 
 from benchmark import paper
 from benchmark.preflight import preflight
-from pipeline.config import read_config
+from pipeline.config.params import read_config
 from pipeline.sources import medmnist
 from tests.pipeline.conftest import REPOSITORY
 

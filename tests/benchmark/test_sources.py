@@ -9,9 +9,9 @@ import yaml
 from benchmark import predict, pretrain, report, score, tune
 from benchmark.tuning.records import TuneRecord
 from pipeline import corrupt, export, fetch, gallery, prepare, verify
-from pipeline.config import read_config
-from pipeline.paths import Workspace
+from pipeline.config.params import read_config
 from pipeline.sources import medmnist
+from pipeline.workspace.paths import Workspace
 from tests.pipeline.conftest import REPOSITORY
 from tests.pipeline.sources import medmnist_files, release
 

@@ -70,10 +70,10 @@ CHECKS = """
 import numpy as np
 from corruptions import CORRUPTIONS, PROFILES, Augment, cpu, sweep
 from corruptions.table import STRENGTHS
-from pipeline.cell import Cell
+from pipeline.workspace.cell import Cell
 from pipeline.io.npz import Npz
-from pipeline.manifest import read_corruption
-from pipeline.paths import Workspace
+from pipeline.workspace.manifest import read_corruption
+from pipeline.workspace.paths import Workspace
 
 assert CORRUPTIONS[-1] == "posterize" and len(CORRUPTIONS) == 8
 assert "posterize" in list(cpu.warm())

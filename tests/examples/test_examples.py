@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from corruptions import CORRUPTIONS, corrupt
-from pipeline.paths import Workspace
+from pipeline.workspace.paths import Workspace
 from tests.pipeline.hub.conftest import REPO, environment, exported, hub, push, work  # noqa: F401 (fixtures)
 from tests.pipeline.hub.server import Hub
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipeline.paths import Workspace
+from pipeline.workspace.paths import Workspace
 from tests.examples.test_examples import BESIDE_CPU_TORCH, REPOSITORY
 from tests.pipeline.hub.conftest import REPO, environment, exported, hub, push, work  # noqa: F401 (fixtures)
 from tests.pipeline.hub.server import Hub

@@ -15,10 +15,10 @@ import pytest
 
 from corruptions import CORRUPTIONS
 from pipeline import corrupt, gallery, prepare, verify
-from pipeline.cell import Cell
 from pipeline.io import npz
 from pipeline.io.atomic import is_temporary
-from pipeline.paths import Workspace
+from pipeline.workspace.cell import Cell
+from pipeline.workspace.paths import Workspace
 from tests.faults import workspace
 from tests.faults.workspace import check_sentence, contents, corrupt_command, leftovers, run
 

@@ -14,13 +14,14 @@ from hypothesis import strategies as st
 
 import corruptions
 from corruptions import CORRUPTIONS, SEVERITIES
-from pipeline import corrupt, manifest, verify
-from pipeline.cell import CLEAN, RELEASED, Cell
-from pipeline.config import Config, read_config
+from pipeline import corrupt, verify
+from pipeline.config.params import Config, read_config
 from pipeline.errors import UserError
 from pipeline.hub import build
 from pipeline.io import npz
-from pipeline.paths import Workspace
+from pipeline.workspace import manifest
+from pipeline.workspace.cell import CLEAN, RELEASED, Cell
+from pipeline.workspace.paths import Workspace
 from tests.faults import workspace
 from tests.faults.workspace import DATASET, contents, leftovers
 
@@ -223,7 +224,7 @@ def _changed(value: object, data: st.DataObject) -> object:
 )
 @given(data=st.data())
 def test_any_manifest_is_read_or_a_sentence(tmp_path: Path, data: st.DataObject) -> None:
-    """Of what stages look up, see pipeline.paths: names, counts and checksums."""
+    """Of what stages look up, see pipeline.workspace.paths: names, counts and checksums."""
     paths = Workspace(tmp_path)
     if not (tmp_path / "params.yaml").exists():
         workspace.make(tmp_path)

@@ -14,11 +14,11 @@ import yaml
 from numpy.typing import NDArray
 
 from corruptions import BYTES_VERSION
-from pipeline import manifest
-from pipeline.cell import RELEASED, SIZE, Cell
 from pipeline.io import npz
 from pipeline.io.atomic import is_temporary
-from pipeline.paths import Workspace
+from pipeline.workspace import manifest
+from pipeline.workspace.cell import RELEASED, SIZE, Cell
+from pipeline.workspace.paths import Workspace
 
 REPOSITORY = Path(__file__).parents[2]
 DATASET = "pbc"

@@ -10,8 +10,8 @@ import pytest
 import tests.faults.workspace
 from corruptions import CORRUPTIONS
 from pipeline import corrupt, prepare
-from pipeline.config import read_config
-from pipeline.paths import Workspace
+from pipeline.config.params import read_config
+from pipeline.workspace.paths import Workspace
 
 REPOSITORY = Path(__file__).parents[2]
 DATASETS = ["oct", "pbc"]

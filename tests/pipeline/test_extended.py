@@ -13,13 +13,14 @@ from PIL import Image
 
 import corruptions
 from corruptions import CORRUPTIONS, EXTENDED, SEVERITIES, spec
-from pipeline import corrupt, export, extended, gallery, manifest, prepare, verify
-from pipeline.cell import Cell
-from pipeline.config import read_config
+from pipeline import corrupt, export, extended, gallery, prepare, verify
+from pipeline.config.params import read_config
 from pipeline.io import npz
-from pipeline.manifest import ArraysEntry, CorruptionManifest
-from pipeline.paths import Workspace
 from pipeline.sources import medmnist
+from pipeline.workspace import manifest
+from pipeline.workspace.cell import Cell
+from pipeline.workspace.manifest import ArraysEntry, CorruptionManifest
+from pipeline.workspace.paths import Workspace
 from tests.pipeline.conftest import COUNTS, DATASETS, build, write_params
 from tests.pipeline.sources import medmnist_files
 

@@ -14,10 +14,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from pipeline import export, manifest, prepare
-from pipeline.config import read_config
+from pipeline import export, prepare
+from pipeline.config.params import read_config
 from pipeline.errors import UserError
-from pipeline.paths import Workspace
+from pipeline.workspace import manifest
+from pipeline.workspace.paths import Workspace
 from tests.pipeline.conftest import write_params
 from tests.pipeline.hub import tiny
 from tests.pipeline.sources import medmnist_files

@@ -10,10 +10,12 @@ from PIL import Image
 
 import corruptions
 from corruptions import CORRUPTIONS, SEVERITIES
-from pipeline import config, corrupt, gallery, manifest, prepare
-from pipeline.cell import PREPARED, RELEASED, Cell
+from pipeline import corrupt, gallery, prepare
+from pipeline.config.params import read_config
 from pipeline.io import npz
-from pipeline.paths import Workspace
+from pipeline.workspace import manifest
+from pipeline.workspace.cell import PREPARED, RELEASED, Cell
+from pipeline.workspace.paths import Workspace
 from tests.pipeline.conftest import COUNTS, DATASETS, build, write_params
 
 
@@ -51,7 +53,7 @@ def test_grey_images_are_corrupted_as_one_channel_then_replicated(built: Path, c
     layout = Workspace(built)
     clean = npz.read(layout.npz(Cell("oct", "test")))
     made = npz.read(layout.npz(Cell("oct", "test", corruption, 4)))
-    seed = config.read_config(Workspace(built)).seed
+    seed = read_config(Workspace(built)).seed
     expected = corruptions.corrupt(clean.images[..., :1], corruption, 4, dataset="oct", split="test", seed=seed)
     np.testing.assert_array_equal(made.images, np.repeat(expected, 3, axis=-1))
     np.testing.assert_array_equal(made.labels, clean.labels)
@@ -68,7 +70,7 @@ def test_workers_and_batches_change_nothing(built: Path, tmp_path: Path) -> None
 
 @pytest.mark.parametrize("corruption", CORRUPTIONS)
 def test_the_gpu_backend_writes_the_same_manifest(workspace: Path, corruption: str) -> None:
-    settings, before = config.read_config(Workspace(workspace)), manifests(workspace)
+    settings, before = read_config(Workspace(workspace)), manifests(workspace)
     execution = corrupt.Execution(backend="gpu", device="cpu", batch=2)
     corrupt.corrupt(Workspace(workspace), "oct", corruption, settings, execution)
     after = manifests(workspace)
@@ -115,7 +117,7 @@ def test_mixed_files_are_stored_where_there_is_noise(built: Path, tmp_path: Path
 
 def test_released_splits_come_from_the_named_ones(built: Path, tmp_path: Path) -> None:
     write_params(tmp_path, datasets=["oct"], splits={"val": "test", "test": "val"})
-    prepare.prepare(Workspace(tmp_path), "oct", config.read_config(Workspace(tmp_path)), workers=1)
+    prepare.prepare(Workspace(tmp_path), "oct", read_config(Workspace(tmp_path)), workers=1)
     swapped = npz.read(Workspace(tmp_path).npz(Cell("oct", "test"))).images
     shared = min(COUNTS["val"], COUNTS["test"])
     np.testing.assert_array_equal(swapped[:shared], npz.read(Workspace(built).npz(Cell("oct", "val"))).images[:shared])
@@ -144,7 +146,7 @@ def test_manifest_says_what_was_done(built: Path) -> None:
 
 
 def test_gallery_draws_every_cell(workspace: Path) -> None:
-    gallery.gallery(Workspace(workspace), config.read_config(Workspace(workspace)))
+    gallery.gallery(Workspace(workspace), read_config(Workspace(workspace)))
     with Image.open(workspace / "data" / "gallery" / "pbc.png") as sheet:
         assert sheet.width > 6 * 112
         assert len(np.unique(np.asarray(sheet))) > 200

@@ -11,11 +11,12 @@ import numpy as np
 import pytest
 
 from corruptions import CORRUPTIONS
-from pipeline import corrupt, manifest, verify
-from pipeline.cell import Cell
-from pipeline.config import read_config
+from pipeline import corrupt, verify
+from pipeline.config.params import read_config
 from pipeline.io import npz
-from pipeline.paths import Workspace
+from pipeline.workspace import manifest
+from pipeline.workspace.cell import Cell
+from pipeline.workspace.paths import Workspace
 from tests.faults.workspace import DATASET, make
 from tests.pipeline.conftest import write_params
 

@@ -18,8 +18,8 @@ from benchmark.models.components.files import Files, one_line, read_json
 from benchmark.models.components.packages import BROKEN, package, quietly
 from benchmark.models.components.preprocessing import preprocess
 from benchmark.models.record import Channels, ModelRecord, Preprocessing
-from pipeline.cell import SIZE
 from pipeline.errors import UserError
+from pipeline.workspace.cell import SIZE
 
 PREPROCESSOR = "preprocessor_config.json"
 BACKEND = "pil"

@@ -16,12 +16,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.cell import SIZE
-from pipeline.datasets import looks_personal
 from pipeline.errors import UserError
 from pipeline.io.checksums import file_checksum
 from pipeline.io.regular import check_regular, walk
-from pipeline.paths import checked_name
 from pipeline.run.command_line import available_cores, warn
 from pipeline.run.parallel import ordered
 from pipeline.run.progress import progress
@@ -30,6 +27,9 @@ from pipeline.sources.arrays import evenly
 from pipeline.sources.imagefolder.listing import SPLITS, image_id, list_splits
 from pipeline.sources.imagefolder.pixels import ImageError, decode, is_coloured
 from pipeline.sources.imagefolder.resize import fitted
+from pipeline.workspace.cell import SIZE
+from pipeline.workspace.datasets import looks_personal
+from pipeline.workspace.paths import checked_name
 
 __all__ = ["DATASETS", "SPLITS", "fetch", "load"]
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.cell import SIZE
+from pipeline.workspace.cell import SIZE
 
 
 def fitted(image: NDArray[np.uint8], size: int = SIZE) -> NDArray[np.uint8]:

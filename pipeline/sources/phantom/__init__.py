@@ -12,14 +12,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.cell import SIZE
-from pipeline.datasets import card
 from pipeline.errors import UserError
 from pipeline.sources import Clean, SourceFile
 from pipeline.sources.phantom import blood, chest, fundus, mammography, oct
 from pipeline.sources.phantom.camera import Camera, expose
 from pipeline.sources.phantom.plane import Field
 from pipeline.sources.phantom.random_state import RandomState, balanced_labels, key
+from pipeline.workspace.cell import SIZE
+from pipeline.workspace.datasets import card
 
 FIRST = ("pretrain", "pretest")
 """Splits of the first acquisition domain."""

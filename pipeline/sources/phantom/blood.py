@@ -7,13 +7,13 @@ import math
 
 import numpy as np
 
-from pipeline.cell import SIZE
 from pipeline.sources.phantom import brush
 from pipeline.sources.phantom.camera import Camera, Colour, Range
 from pipeline.sources.phantom.morphology import AML, PBC, BloodCell, Granules
 from pipeline.sources.phantom.plane import CENTRE, Capsules, Field, X, Y, cos_sin, mix, step, stroke, window
 from pipeline.sources.phantom.random_state import RandomState
 from pipeline.sources.phantom.texture import texture
+from pipeline.workspace.cell import SIZE
 
 CAMERAS = {
     "pbc": (

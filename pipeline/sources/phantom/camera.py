@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 
 from corruptions.cpu import draws
 from corruptions.draws import PhiloxKey
-from pipeline.cell import SIZE
 from pipeline.sources.phantom import brush
 from pipeline.sources.phantom.plane import CENTRE, Field, X, Y
 from pipeline.sources.phantom.random_state import RandomState
+from pipeline.workspace.cell import SIZE
 
 Range = tuple[float, float]
 Colour = tuple[float, float, float]

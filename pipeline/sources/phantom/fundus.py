@@ -7,12 +7,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from pipeline.cell import SIZE
 from pipeline.sources.phantom import brush
 from pipeline.sources.phantom.camera import Camera
 from pipeline.sources.phantom.plane import CENTRE, Capsules, Field, X, Y, bell, cos_sin, frame, mix, stain, step
 from pipeline.sources.phantom.random_state import RandomState
 from pipeline.sources.phantom.texture import texture
+from pipeline.workspace.cell import SIZE
 
 CAMERAS = (
     Camera((0.5, 0.9), (1.5, 3), (0.30, 0.37), (0.2, 0.2), (-0.1, 0.2), (0.0, 0.05), (1.0, 1.0, 1.0), 0.06, black=True),

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from pipeline.cell import SIZE
 from pipeline.sources.phantom.camera import Camera
 from pipeline.sources.phantom.plane import CENTRE, Capsules, Field, X, Y, cos_sin, step, strokes
 from pipeline.sources.phantom.random_state import RandomState
 from pipeline.sources.phantom.texture import texture
+from pipeline.workspace.cell import SIZE
 
 CAMERAS = (
     Camera((0.4, 0.8), (2, 4), (0.38, 0.50), (0.13, 0.18), (-0.2, 0.2), (0.0, 0.1)),

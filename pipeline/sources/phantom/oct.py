@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from pipeline.cell import SIZE
 from pipeline.sources.phantom.camera import Camera
 from pipeline.sources.phantom.plane import Capsules, Field, Y, bell, step, strokes
 from pipeline.sources.phantom.random_state import RandomState
 from pipeline.sources.phantom.texture import texture
+from pipeline.workspace.cell import SIZE
 
 CAMERAS = (
     Camera((0.5, 0.8), (4, 8), (0.24, 0.32), (0.18, 0.22), (-0.1, 0.2)),

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.cell import SIZE
 from pipeline.sources.phantom import brush
+from pipeline.workspace.cell import SIZE
 
 Field = NDArray[np.float64]
 Capsules = list[tuple[float, ...]]

@@ -8,9 +8,9 @@ import math
 import numpy as np
 
 from corruptions.cpu import draws
-from pipeline.cell import SIZE
 from pipeline.sources.phantom.plane import Field
 from pipeline.sources.phantom.random_state import RandomState, key
+from pipeline.workspace.cell import SIZE
 
 _PERIOD = 512
 

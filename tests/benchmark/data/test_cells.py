@@ -14,12 +14,12 @@ from torch.utils.data import DataLoader
 
 from benchmark.data.cells import BACKENDS, CellImages, open_cell
 from corruptions import CORRUPTIONS, BackendUnavailable, corrupt
-from pipeline import manifest
-from pipeline.cell import Cell
 from pipeline.errors import UserError
 from pipeline.io import npz
-from pipeline.manifest import CleanManifest
-from pipeline.paths import Workspace
+from pipeline.workspace import manifest
+from pipeline.workspace.cell import Cell
+from pipeline.workspace.manifest import CleanManifest
+from pipeline.workspace.paths import Workspace
 
 SEED = 5
 

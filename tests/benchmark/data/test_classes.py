@@ -9,9 +9,9 @@ from benchmark.models import Bert, loading, records
 from benchmark.models.components.bert import ClsTower
 from benchmark.models.components.tokenizers import read_vocabulary, text_tokenizer
 from benchmark.models.model import Model, Towers
-from pipeline.config import read_config
+from pipeline.config.params import read_config
 from pipeline.errors import UserError
-from pipeline.paths import Workspace
+from pipeline.workspace.paths import Workspace
 from tests.benchmark.models.conftest import WORDS
 
 

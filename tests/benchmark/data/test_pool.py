@@ -5,7 +5,7 @@ import pytest
 
 from benchmark.data.pool import Pool, open_subset
 from pipeline.errors import UserError
-from pipeline.paths import Workspace
+from pipeline.workspace.paths import Workspace
 
 from ..conftest import CLASSES, discs, fill, params
 

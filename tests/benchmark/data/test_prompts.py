@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from benchmark.data.prompts import prompts, readable
-from pipeline.paths import Workspace
+from pipeline.workspace.paths import Workspace
 
 from ..conftest import CLASSES
 

@@ -22,10 +22,10 @@ from benchmark.scoring import files
 from benchmark.scoring.measure import label_order
 from benchmark.tuning.records import TuneRecord
 from benchmark.tuning.trainer import Tuning
-from pipeline.benchmark_config import ROBUSTMEDCLIP, Benchmark
-from pipeline.cell import cells_of
-from pipeline.config import read_config
-from pipeline.paths import Workspace
+from pipeline.config.benchmark import ROBUSTMEDCLIP, Benchmark
+from pipeline.config.params import read_config
+from pipeline.workspace.cell import cells_of
+from pipeline.workspace.paths import Workspace
 from tests.benchmark.conftest import CLASSES
 
 MEAN, STD = torch.tensor([0.48145466, 0.4578275, 0.40821073]), torch.tensor([0.26862954, 0.26130258, 0.27577711])

@@ -16,9 +16,9 @@ from benchmark.models.components.packages import package
 from benchmark.models.components.preprocessing import preprocess
 from benchmark.models.model import Model, Towers
 from benchmark.models.robustmedclip import convert, main
-from pipeline.benchmark_config import Benchmark
+from pipeline.config.benchmark import Benchmark
 from pipeline.errors import UserError
-from pipeline.paths import Workspace
+from pipeline.workspace.paths import Workspace
 from tests.benchmark.models import robustmedclip_original as original
 from tests.benchmark.models.conftest import published_state, without_checksum
 

@@ -11,8 +11,8 @@ from torch import nn
 from benchmark import tune
 from benchmark.models import Bert, load, loading, records
 from benchmark.tuning import shots
-from pipeline.config import read_config
-from pipeline.paths import Workspace
+from pipeline.config.params import read_config
+from pipeline.workspace.paths import Workspace
 from tests.benchmark.conftest import discs, fill, params
 from tests.benchmark.models.conftest import WORDS, published_state, without_checksum
 

@@ -17,11 +17,11 @@ from benchmark.prediction import predictor
 from benchmark.prediction.records import PredictionRecord
 from corruptions import corrupt
 from pipeline import adopt
-from pipeline.cell import Cell, cells_of
-from pipeline.config import read_config
+from pipeline.config.params import read_config
 from pipeline.io import npz
-from pipeline.paths import Workspace
 from pipeline.sources import medmnist
+from pipeline.workspace.cell import Cell, cells_of
+from pipeline.workspace.paths import Workspace
 from tests.benchmark.prediction.test_predict import MODEL, logits, noise, one_thread, open_predictor  # noqa: F401 (a fixture)
 from tests.pipeline.sources.medmnist_files import release
 

@@ -23,14 +23,14 @@ from benchmark.prediction.logits import read_logits
 from benchmark.prediction.predictor import Predictor
 from benchmark.prediction.records import PredictionRecord
 from corruptions import CORRUPTIONS, SEVERITIES
-from pipeline import manifest
-from pipeline.cell import Cell, cells_of
-from pipeline.config import read_config
+from pipeline.config.params import read_config
 from pipeline.io import npz
 from pipeline.io.atomic import is_temporary
 from pipeline.io.checksums import file_checksum
-from pipeline.manifest import ArraysEntry, CorruptionManifest
-from pipeline.paths import Workspace
+from pipeline.workspace import manifest
+from pipeline.workspace.cell import Cell, cells_of
+from pipeline.workspace.manifest import ArraysEntry, CorruptionManifest
+from pipeline.workspace.paths import Workspace
 from tests.bench import predicting
 
 from ..conftest import CLASSES, entry, params, write_manifest

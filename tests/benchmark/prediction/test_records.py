@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from benchmark.prediction.records import PredictionRecord
 from pipeline.io.records import write_record
-from pipeline.paths import Workspace
+from pipeline.workspace.paths import Workspace
 from tests.benchmark.conftest import prediction_record, refusal
 
 REMEDY = ": run `python -m benchmark.predict --model mine`"

@@ -8,10 +8,10 @@ import pytest
 import yaml
 
 from benchmark import report, score
-from pipeline.cell import Cell, cells_of
 from pipeline.io import npz
 from pipeline.io.records import write_record
-from pipeline.paths import Workspace
+from pipeline.workspace.cell import Cell, cells_of
+from pipeline.workspace.paths import Workspace
 
 from ..conftest import CLASSES, COUNT, entry, labels_of, params, prediction_record, write_logits, write_manifest
 

@@ -14,8 +14,8 @@ from benchmark.reporting import distances
 from benchmark.reporting.distances import Distance
 from benchmark.scoring import files
 from corruptions import SEVERITIES, corrupt
-from pipeline.cell import Cell
 from pipeline.io import npz
+from pipeline.workspace.cell import Cell
 from tests.benchmark.conftest import CLASSES, params, write_logits
 
 

@@ -6,8 +6,8 @@ from PIL import Image
 
 from benchmark.reporting.examples import examples
 from benchmark.scoring import files
-from pipeline.cell import Cell
 from pipeline.io import npz
+from pipeline.workspace.cell import Cell
 
 from ..conftest import COUNT, labels_of
 

@@ -13,8 +13,8 @@ from benchmark import report, score
 from benchmark.prediction.records import PredictionRecord
 from benchmark.scoring import files
 from corruptions import CORRUPTIONS
-from pipeline import manifest
 from pipeline.io.records import write_record
+from pipeline.workspace import manifest
 
 from ..conftest import CLASSES, params, write_logits
 from .conftest import Page

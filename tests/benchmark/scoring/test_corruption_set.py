@@ -12,7 +12,7 @@ from benchmark.reporting.tables import Cell
 from benchmark.scoring import cube as cubes
 from benchmark.scoring import files
 from corruptions import CORRUPTIONS, SEVERITIES
-from pipeline.paths import Workspace
+from pipeline.workspace.paths import Workspace
 from tests.benchmark.conftest import CLASSES, params, write_logits
 
 WRONG = {"speckle_noise": {"base": 10, "better": 12}, "brightness_up": {"base": 20, "better": 5}}

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from benchmark.scoring import files
 from benchmark.scoring.evaluation import evaluate
 from pipeline.errors import UserError
-from pipeline.paths import Workspace
+from pipeline.workspace.paths import Workspace
 
 JUNK = st.one_of(
     st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=5), st.just([]), st.just({}), st.just([{}])

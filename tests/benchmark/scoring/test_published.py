@@ -14,8 +14,8 @@ from benchmark.scoring.evaluation import evaluate
 from benchmark.scoring.published import COLUMNS, read_published
 from corruptions import CORRUPTIONS
 from pipeline.errors import UserError
-from pipeline.paths import Workspace
 from pipeline.sources.medmnist import CORRUPTED
+from pipeline.workspace.paths import Workspace
 
 from ..conftest import CLASSES, params
 

@@ -18,10 +18,10 @@ from benchmark.scoring.aggregation import ce
 from benchmark.scoring.evaluation import evaluate
 from benchmark.scoring.measure import label_order
 from corruptions import CORRUPTIONS
-from pipeline import manifest
-from pipeline.cell import Cell, cells_of
 from pipeline.errors import UserError
-from pipeline.paths import Workspace
+from pipeline.workspace import manifest
+from pipeline.workspace.cell import Cell, cells_of
+from pipeline.workspace.paths import Workspace
 from tests.benchmark import conftest
 from tests.benchmark.conftest import CLASSES, params
 

@@ -17,7 +17,7 @@ from benchmark.tuning import adapters
 from benchmark.tuning.records import EpochRecord, TuneRecord, TuningSettings
 from pipeline.io.atomic import is_temporary
 from pipeline.io.checksums import file_checksum
-from pipeline.paths import Workspace
+from pipeline.workspace.paths import Workspace
 from tests.pipeline.conftest import REPOSITORY
 
 

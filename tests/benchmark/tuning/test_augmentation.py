@@ -6,7 +6,7 @@ import pytest
 from benchmark.data.pool import Pool, open_subset
 from benchmark.tuning.augmentation import RandomCorruption
 from corruptions import corrupt
-from pipeline.paths import Workspace
+from pipeline.workspace.paths import Workspace
 
 from ..conftest import discs, fill, params
 

@@ -7,7 +7,7 @@ from kornia.geometry.transform import hflip, vflip
 
 from benchmark.data.pool import Pool, open_subset
 from benchmark.tuning.geometry import SHIFT, RandomCropAndMirror, may_mirror, shift_and_mirror
-from pipeline.paths import Workspace
+from pipeline.workspace.paths import Workspace
 
 from ..conftest import fill, params
 

@@ -7,8 +7,8 @@ import yaml
 from benchmark import predict, report, score, tune
 from benchmark.scoring.records import settings_of
 from benchmark.tuning.records import TuneRecord
-from pipeline.config import read_config
-from pipeline.paths import Workspace
+from pipeline.config.params import read_config
+from pipeline.workspace.paths import Workspace
 
 
 def change(root, **tuned):

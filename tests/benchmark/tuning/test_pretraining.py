@@ -14,9 +14,9 @@ from benchmark.models import loading
 from benchmark.models.families import phantom_clip
 from benchmark.tuning import pretraining
 from benchmark.tuning.records import PRETRAIN_RECORD, PretrainRecord
-from pipeline.config import read_config
+from pipeline.config.params import read_config
 from pipeline.io.records import read_record
-from pipeline.paths import Workspace
+from pipeline.workspace.paths import Workspace
 
 from ..conftest import CLASSES, discs, params
 from .test_geometry import plain_shift_and_mirror

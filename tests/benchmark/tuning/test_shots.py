@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 
 from benchmark.tuning.shots import balanced_order, choose_images, count_overlap, draw_shots
-from pipeline.cell import Cell
-from pipeline.config import read_config
+from pipeline.config.params import read_config
 from pipeline.errors import UserError
 from pipeline.io import npz
-from pipeline.paths import Workspace
+from pipeline.workspace.cell import Cell
+from pipeline.workspace.paths import Workspace
 
 from ..conftest import CLASSES, fill, params
 

@@ -23,11 +23,11 @@ from benchmark.tuning.records import TuneRecord
 from benchmark.tuning.trainer import Progress, Tuning
 from corruptions import CORRUPTIONS
 from corruptions.table import STRENGTHS
-from pipeline.benchmark_config import Tuned
-from pipeline.cell import CLEAN
-from pipeline.config import read_config
+from pipeline.config.benchmark import Tuned
+from pipeline.config.params import read_config
 from pipeline.errors import UserError
-from pipeline.paths import Workspace
+from pipeline.workspace.cell import CLEAN
+from pipeline.workspace.paths import Workspace
 
 from ..conftest import discs
 

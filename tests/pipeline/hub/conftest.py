@@ -17,7 +17,7 @@ import pytest
 
 import pipeline.hub.repository
 from pipeline import export, publish
-from pipeline.paths import Workspace
+from pipeline.workspace.paths import Workspace
 from tests.pipeline.hub import tiny
 from tests.pipeline.hub.server import WRITE, Hub, running
 

@@ -13,13 +13,14 @@ import yaml
 
 import corruptions
 from corruptions import CORRUPTIONS, SEVERITIES
-from pipeline import datasets, export
-from pipeline.cell import Cell
+from pipeline import export
 from pipeline.hub import card
 from pipeline.hub.build import Build, Dataset
 from pipeline.io import npz
-from pipeline.manifest import CleanManifest, CorruptionManifest
-from pipeline.paths import Workspace
+from pipeline.workspace import datasets
+from pipeline.workspace.cell import Cell
+from pipeline.workspace.manifest import CleanManifest, CorruptionManifest
+from pipeline.workspace.paths import Workspace
 from tests.pipeline.hub import tiny
 
 # mlcroissant 1.1 itself reads with a class that rdflib calls deprecated

@@ -12,11 +12,12 @@ import pyarrow.parquet as pq
 import pytest
 
 from corruptions import CORRUPTIONS, SEVERITIES
-from pipeline import export, manifest
-from pipeline.cell import Cell
+from pipeline import export
 from pipeline.hub import build
 from pipeline.io import npz, parquet
-from pipeline.paths import Workspace
+from pipeline.workspace import manifest
+from pipeline.workspace.cell import Cell
+from pipeline.workspace.paths import Workspace
 from tests.pipeline.hub import tiny
 
 Streams = pytest.CaptureFixture[str]

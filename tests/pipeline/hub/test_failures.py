@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.hub.plan import HubError, check_tag_name
-from pipeline.paths import Workspace
+from pipeline.workspace.paths import Workspace
 from tests.pipeline.hub.conftest import REPO, change, push
 from tests.pipeline.hub.server import SIGNATURE, WRITE, Fault, Hub
 from tests.pipeline.hub.test_publish import refusal, run

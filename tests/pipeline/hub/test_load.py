@@ -19,12 +19,12 @@ import yaml
 
 from corruptions import CORRUPTIONS
 from pipeline import export
-from pipeline.cell import Cell
-from pipeline.config import read_config
+from pipeline.config.params import read_config
 from pipeline.hub.build import Build, read_build
 from pipeline.hub.card import REPO as REPO_IN_TEXTS
 from pipeline.io import npz
-from pipeline.paths import Workspace
+from pipeline.workspace.cell import Cell
+from pipeline.workspace.paths import Workspace
 from tests.pipeline.hub import tiny
 from tests.pipeline.hub.conftest import REPO, as_stranger, change, environment, push, taken_for_real
 from tests.pipeline.hub.server import Hub

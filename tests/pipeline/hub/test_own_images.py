@@ -13,9 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from pipeline import datasets, export
+from pipeline import export
 from pipeline.hub.card import adapter_card, escaped
-from pipeline.paths import Workspace
+from pipeline.workspace import datasets
+from pipeline.workspace.paths import Workspace
 from tests.pipeline.hub import tiny
 from tests.pipeline.hub.test_card import card_of
 

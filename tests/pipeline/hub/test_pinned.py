@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from corruptions import CORRUPTIONS, SEVERITIES
-from pipeline.paths import Workspace
+from pipeline.workspace.paths import Workspace
 from tests.pipeline.hub import tiny
 from tests.pipeline.hub.conftest import REPO, change, environment, push, taken_for_real
 

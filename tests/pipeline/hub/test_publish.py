@@ -15,9 +15,9 @@ import pytest
 
 from corruptions import SEVERITIES
 from pipeline import export, publish
-from pipeline.cell import RELEASED, Cell
 from pipeline.hub.card import adapter_card
-from pipeline.paths import Workspace
+from pipeline.workspace.cell import RELEASED, Cell
+from pipeline.workspace.paths import Workspace
 from tests.pipeline.hub import tiny
 from tests.pipeline.hub.conftest import REPO, change, environment
 from tests.pipeline.hub.conftest import push as pushed

@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 
 import corruptions
 from corruptions import BYTES_VERSION, CORRUPTIONS, SEVERITIES
-from pipeline import manifest
-from pipeline.cell import Cell
 from pipeline.io import npz
 from pipeline.io.records import write_json
-from pipeline.manifest import ArraysEntry, CleanManifest, CorruptionManifest, StrengthEntry
-from pipeline.paths import Workspace
+from pipeline.workspace import manifest
+from pipeline.workspace.cell import Cell
+from pipeline.workspace.manifest import ArraysEntry, CleanManifest, CorruptionManifest, StrengthEntry
+from pipeline.workspace.paths import Workspace
 
 SIDE = 16
 COUNTS = {"val": 2, "test": 5}

@@ -12,18 +12,19 @@ import pytest
 
 from benchmark.models.components import files
 from benchmark.prediction import logits
-from pipeline import datasets, sources
-from pipeline.config import read_config
+from pipeline import sources
+from pipeline.config.params import read_config
 from pipeline.errors import UserError
 from pipeline.hub import build
 from pipeline.io import npz
 from pipeline.io.checksums import file_checksum
 from pipeline.io.records import read_record
 from pipeline.io.regular import open_regular, walk
-from pipeline.manifest import build_checksum
-from pipeline.paths import Workspace
 from pipeline.sources import medimeta, medmnist
 from pipeline.sources.unpack import Receipt, unpack
+from pipeline.workspace import datasets
+from pipeline.workspace.manifest import build_checksum
+from pipeline.workspace.paths import Workspace
 from tests.pipeline.sources import medmnist_files
 from tests.pipeline.sources.release import write_release
 

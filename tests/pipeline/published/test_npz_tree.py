@@ -7,10 +7,11 @@ import huggingface_hub.constants
 import numpy as np
 import pytest
 
-from pipeline import adopt, manifest
-from pipeline.cell import Cell, cells_of
+from pipeline import adopt
 from pipeline.io import npz
-from pipeline.paths import Workspace
+from pipeline.workspace import manifest
+from pipeline.workspace.cell import Cell, cells_of
+from pipeline.workspace.paths import Workspace
 from tests.pipeline.hub.conftest import taken_for_real
 from tests.pipeline.hub.store import Blob
 

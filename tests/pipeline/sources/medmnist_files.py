@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.paths import Workspace
 from pipeline.sources import medmnist
+from pipeline.workspace.paths import Workspace
 
 SIZES = {"train": 9, "val": 3, "test": 5}
 

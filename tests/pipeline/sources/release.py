@@ -7,7 +7,7 @@ import h5py
 import numpy as np
 import yaml
 
-from pipeline.datasets import card
+from pipeline.workspace.datasets import card
 
 SPLIT_ROWS = {"train": [1, 2, 4, 9, 10, 11], "val": [7, 3, 8], "test": [6, 0, 5]}
 

@@ -13,9 +13,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pipeline import fetch, sources
-from pipeline.cell import RELEASED, Cell
-from pipeline.paths import Workspace
 from pipeline.sources import medimeta as medimeta_source
+from pipeline.workspace.cell import RELEASED, Cell
+from pipeline.workspace.paths import Workspace
 from tests.faults.workspace import write_params
 from tests.pipeline.sources.conftest import receipt, refuse, run
 from tests.pipeline.sources.release import write_release

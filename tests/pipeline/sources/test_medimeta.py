@@ -12,9 +12,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pipeline import sources
-from pipeline.datasets import card
 from pipeline.errors import UserError
 from pipeline.sources import Clean
+from pipeline.workspace.datasets import card
 from tests.pipeline.sources.release import SPLIT_ROWS, pixels, write_release
 
 

@@ -15,14 +15,15 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pipeline import adopt, manifest, sources
-from pipeline.cell import Cell
+from pipeline import adopt, sources
 from pipeline.errors import UserError
 from pipeline.io import npz
 from pipeline.io.checksums import file_checksum
-from pipeline.manifest import ArraysEntry
-from pipeline.paths import Workspace
 from pipeline.sources import Clean, medmnist
+from pipeline.workspace import manifest
+from pipeline.workspace.cell import Cell
+from pipeline.workspace.manifest import ArraysEntry
+from pipeline.workspace.paths import Workspace
 
 from .medmnist_files import SIZES, pixels, release, write
 

@@ -12,13 +12,13 @@ import numba
 import numpy as np
 import pytest
 
-from pipeline.datasets import DATASETS, card
 from pipeline.errors import UserError
 from pipeline.sources import load
 from pipeline.sources.phantom import DRAWINGS, FIRST, SECOND, brush
 from pipeline.sources.phantom.plane import cos_sin, total
 from pipeline.sources.phantom.random_state import RandomState, key
 from pipeline.sources.phantom.texture import texture
+from pipeline.workspace.datasets import DATASETS, card
 from tests.pipeline.sources import phantom_goldens
 
 HERE = Path("unused")

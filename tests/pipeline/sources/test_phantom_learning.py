@@ -10,8 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from pipeline.datasets import DATASETS, card
 from pipeline.sources.phantom import load
+from pipeline.workspace.datasets import DATASETS, card
 
 HISTOGRAM_IN_DOMAIN = {
     "aml": 0.45,

@@ -13,13 +13,13 @@ from PIL import Image
 
 from corruptions import CORRUPTIONS
 from pipeline import corrupt, prepare, sources, verify
-from pipeline.cell import Cell
-from pipeline.config import read_config
+from pipeline.config.params import read_config
 from pipeline.errors import UserError
 from pipeline.io import npz
-from pipeline.paths import Workspace
 from pipeline.sources import Clean, imagefolder
 from pipeline.sources.imagefolder import pixels
+from pipeline.workspace.cell import Cell
+from pipeline.workspace.paths import Workspace
 
 REPOSITORY = Path(__file__).parents[4]
 

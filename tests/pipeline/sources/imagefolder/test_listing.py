@@ -17,12 +17,12 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from pipeline import prepare, sources
-from pipeline.config import read_config
+from pipeline.config.params import read_config
 from pipeline.errors import UserError
 from pipeline.io.regular import is_leftover
-from pipeline.paths import Workspace
 from pipeline.sources import Clean
 from pipeline.sources.imagefolder import fetch
+from pipeline.workspace.paths import Workspace
 from tests.faults.workspace import REPOSITORY, write_params
 
 

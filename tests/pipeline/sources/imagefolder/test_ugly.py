@@ -17,11 +17,11 @@ from benchmark import predict, report, score
 from benchmark.models.families import phantom_clip
 from corruptions import CORRUPTIONS, SEVERITIES
 from pipeline import corrupt, export, prepare, verify
-from pipeline.cell import Cell
-from pipeline.config import read_config
+from pipeline.config.params import read_config
 from pipeline.io import npz
-from pipeline.paths import Workspace
 from pipeline.sources.imagefolder.resize import fitted
+from pipeline.workspace.cell import Cell
+from pipeline.workspace.paths import Workspace
 from tests.faults.workspace import write_params
 from tests.pipeline.sources.imagefolder.files import DEFLATE, PACKBITS, TURNED, png, tiff
 

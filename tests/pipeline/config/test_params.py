@@ -10,11 +10,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from corruptions import CORRUPTIONS, EXTENDED
-from pipeline.cell import Cell
-from pipeline.config import Config, home, read_config, scored_corruptions
+from pipeline.config.params import Config, home, read_config, scored_corruptions
 from pipeline.errors import UserError
-from pipeline.manifest import CleanManifest
-from pipeline.paths import Workspace
+from pipeline.workspace.cell import Cell
+from pipeline.workspace.manifest import CleanManifest
+from pipeline.workspace.paths import Workspace
 from tests.pipeline.conftest import REPOSITORY
 
 PARAMS = yaml.safe_load((REPOSITORY / "params.yaml").read_text(encoding="utf-8"))

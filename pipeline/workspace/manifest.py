@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 from pydantic import AfterValidator, Field
 
 from corruptions.spec import Strength
-from pipeline.cell import CLEAN, Cell
 from pipeline.errors import UserError
 from pipeline.io.checksums import file_checksum
 from pipeline.io.npz import Checksums
 from pipeline.io.records import Record, read_record, write_record
-from pipeline.paths import Workspace
+from pipeline.workspace.cell import CLEAN, Cell
+from pipeline.workspace.paths import Workspace
 
 PREPARED = "prepared"
 """Name of the manifest of the splits that are prepared for tuning and not released."""

@@ -15,12 +15,9 @@ from pydantic import Field, ValidationError, model_validator
 
 from corruptions.spec import CORRUPTIONS, EVERY, EXTENDED, strength
 from corruptions.table import COLUMNS
-from pipeline.benchmark_config import PHANTOM_CLIP, Benchmark
-from pipeline.errors import UserError
-from pipeline.grid import GridError, multiply_all
-from pipeline.io.records import Record, explain
-from pipeline.io.regular import read_regular
-from pipeline.parameter_types import (
+from pipeline.config.benchmark import PHANTOM_CLIP, Benchmark
+from pipeline.config.grid import GridError, multiply_all
+from pipeline.config.types import (
     Column,
     CorruptionSet,
     DatasetName,
@@ -31,10 +28,13 @@ from pipeline.parameter_types import (
     Seed,
     SourceSplit,
 )
-from pipeline.paths import Workspace
+from pipeline.errors import UserError
+from pipeline.io.records import Record, explain
+from pipeline.io.regular import read_regular
+from pipeline.workspace.paths import Workspace
 
 if TYPE_CHECKING:
-    from pipeline.manifest import CleanManifest
+    from pipeline.workspace.manifest import CleanManifest
 
 Source = Literal["phantom", "medimeta", "medmnist", "imagefolder"]
 SOURCES: tuple[str, ...] = get_args(Source)

@@ -29,8 +29,8 @@ import re
 from pathlib import Path
 
 from corruptions.spec import EXTENDED
-from pipeline.cell import PREPARED, RELEASED, Cell
 from pipeline.errors import UserError
+from pipeline.workspace.cell import PREPARED, RELEASED, Cell
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_]{,99}")
 _MODEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{,99}(/[\w.+-]+)?")

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipeline.config.grid import family, multiply
 from pipeline.errors import UserError
-from pipeline.grid import family, multiply
-from tests.pipeline.test_config import read
+from tests.pipeline.config.test_params import read
 
 AXES = {
     "base": st.sampled_from(["phantom-clip", "clip", "hub:OWNER/NAME@0123"]),

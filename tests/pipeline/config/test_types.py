@@ -15,9 +15,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
-from pipeline.config import Config, Counts
+from pipeline.config.params import Config, Counts
 from pipeline.errors import UserError
-from tests.pipeline.test_config import PARAMS, read
+from tests.pipeline.config.test_params import PARAMS, read
 
 MAY_BE_ZERO = ("seed", "shots", "percent", "weight_decay", "warmup", "dropout", *Counts.model_fields)
 """Numbers of which zero makes sense: `prepare` refuses a split without images, as far as it is used."""

@@ -11,7 +11,7 @@ from pydantic_core import PydanticCustomError
 
 from corruptions.spec import EVERY, PROFILES
 from corruptions.table import COLUMNS
-from pipeline.paths import checked_model, checked_name
+from pipeline.workspace.paths import checked_model, checked_name
 
 SourceSplit = Literal["train", "val", "test"]
 ReleasedSplit = Literal["val", "test"]

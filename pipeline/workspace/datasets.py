@@ -16,7 +16,7 @@ from pydantic import ValidationError, model_validator
 from pipeline.errors import UserError
 from pipeline.io.records import Record, explain
 from pipeline.io.regular import read_regular
-from pipeline.paths import Workspace
+from pipeline.workspace.paths import Workspace
 
 R = TypeVar("R", bound=Record)
 
@@ -136,8 +136,9 @@ class Change(Record):
 
 def folder() -> Path:
     """Return the folder of the cards: in the installed package, else the checkout's own."""
-    installed = Path(__file__).parent / "card_files"
-    return installed if installed.is_dir() else Path(__file__).parents[1] / "cards"
+    package = Path(__file__).parents[1]
+    installed = package / "card_files"
+    return installed if installed.is_dir() else package.parent / "cards"
 
 
 DATASETS = tuple(sorted(path.stem for path in folder().glob("*.yaml") if path.stem not in _NO_DATASETS))

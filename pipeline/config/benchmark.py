@@ -7,9 +7,8 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, ValidationError, model_validator
 
 from corruptions.spec import CORRUPTIONS
-from pipeline.grid import family
-from pipeline.io.records import Record, explain
-from pipeline.parameter_types import (
+from pipeline.config.grid import family
+from pipeline.config.types import (
     Batch,
     Corruption,
     Count,
@@ -22,6 +21,7 @@ from pipeline.parameter_types import (
     Seed,
     WeightsName,
 )
+from pipeline.io.records import Record, explain
 from pipeline.text import COMMIT
 
 Protocol = Literal["own", "robustmedclip"]

@@ -11,10 +11,10 @@ import pytest
 
 import corruptions
 from corruptions.table import COLUMNS
-from pipeline import datasets
-from pipeline.datasets import DATASETS, card, collection
+from pipeline.workspace import datasets
+from pipeline.workspace.datasets import DATASETS, card, collection
 
-PROJECT = Path(__file__).parents[2]
+PROJECT = Path(__file__).parents[3]
 
 
 def test_every_data_set_of_the_table_has_a_card_and_nothing_else_has() -> None:
@@ -46,8 +46,9 @@ def test_adding_a_data_set_is_adding_a_card(tmp_path: Path) -> None:
     (tmp_path / "params.yaml").write_text("\n".join(["datasets: [skin]", "source: medimeta", counts, *lines]))
     code = """
 from pathlib import Path
-from pipeline import datasets, manifest, prepare
-from pipeline.paths import Workspace
+from pipeline import prepare
+from pipeline.workspace import datasets, manifest
+from pipeline.workspace.paths import Workspace
 from tests.pipeline.sources.release import write_release
 write_release(Path("data/raw/medimeta"), "skin")
 assert prepare.main(["--dataset", "skin", "--workers", "1"]) == 0
