@@ -8,11 +8,10 @@ pyarrow and libdeflate (deflate).
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -22,6 +21,7 @@ from numpy.typing import NDArray
 
 from pipeline.io import png
 from pipeline.io.atomic import atomic_write
+from pipeline.io.checksums import file_checksum
 from pipeline.io.npz import Npz
 
 GROUP_BYTES = 64 << 20
@@ -98,14 +98,13 @@ def write(folder: Path, images: Images, schema: pa.Schema) -> list[Shard]:
     groups = _groups(images, schema)
     shards = []
     for path in shard_paths(images.stem, images.source.shape):
-        with atomic_write(folder / path) as handle:
-            hashed: Any = _Hashed(handle)
-            with pq.ParquetWriter(hashed, schema, **_options(schema)) as writer:
-                for _, group in zip(range(SHARD_GROUPS), groups, strict=False):
-                    writer.write_table(group, row_group_size=len(group))
-        metadata = pq.read_metadata(folder / path)
+        file = folder / path
+        with atomic_write(file) as handle, pq.ParquetWriter(handle, schema, **_options(schema)) as writer:
+            for _, group in zip(range(SHARD_GROUPS), groups, strict=False):
+                writer.write_table(group, row_group_size=len(group))
+        metadata = pq.read_metadata(file)
         raw = sum(metadata.row_group(g).total_byte_size for g in range(metadata.num_row_groups))
-        shards.append(Shard(path, hashed.sha256.hexdigest(), hashed.size, metadata.num_rows, raw))
+        shards.append(Shard(path, file_checksum(file), file.stat().st_size, metadata.num_rows, raw))
     return shards
 
 
@@ -150,37 +149,3 @@ def _options(schema: pa.Schema) -> dict[str, Any]:
         "write_page_index": True,
         "write_page_checksum": True,
     }
-
-
-class _Hashed:
-    """A file open for writing that takes the checksum of what goes through; pyarrow writes front to back."""
-
-    closed = False
-
-    def __init__(self, handle: BinaryIO) -> None:
-        self._handle = handle
-        self.sha256 = hashlib.sha256()
-        self.size = 0
-
-    def write(self, data: bytes) -> int:
-        self.sha256.update(data)
-        self.size += len(data)
-        return self._handle.write(data)
-
-    def tell(self) -> int:
-        return self.size
-
-    def flush(self) -> None:
-        pass
-
-    def close(self) -> None:
-        self.closed = True
-
-    def writable(self) -> bool:
-        return True
-
-    def readable(self) -> bool:
-        return False
-
-    def seekable(self) -> bool:
-        return False

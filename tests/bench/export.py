@@ -2,7 +2,7 @@
 
     OMP_NUM_THREADS=1 python -m tests.bench.export --root . --json bench-export.json
 
-Needs a build (`dvc repro verify`). Three measurements: one cell of each kind through `cells.write` in one thread; the
+Needs a build (`dvc repro verify`). Three measurements: one cell of each kind through `parquet.write` in one thread; the
 same images through ``Dataset.from_generator`` and ``to_parquet``, which encode with Pillow; the whole stage with all
 cores, into an empty folder, with the checks that it makes on the way. A core's rate is images per second of processor
 time, so that a busy machine says the same as an idle one.

@@ -23,11 +23,11 @@ from tests.faults import workspace
 EXPORT = """
 import sys
 from pathlib import Path
-from pipeline import cells, npz
+from pipeline.io import npz, parquet
 source = npz.Npz(Path(sys.argv[1]))
 ids = [str(i) for i in range(len(source.labels))]
-schema = cells.features(["one", "other"]).arrow_schema
-cells.write(Path(sys.argv[2]), cells.Cell("pbc", "test", "contrast", 3), source, ids, schema)
+schema = parquet.features(["one", "other"]).arrow_schema
+parquet.write(Path(sys.argv[2]), parquet.Images("data/pbc/test/contrast", source, "contrast", 3, ids), schema)
 """
 
 
