@@ -80,7 +80,8 @@ def strength(name: str, severity: int, *, profile: str = "imagenet-c", column: s
                 " (name one of them as the column of a data set of your own)"
             )
         columns = _ROWS["modality"][name]
-        row = row if columns == "imagenet-c" else columns[COLUMNS[column]]
+        own = columns if columns == "imagenet-c" else columns[COLUMNS[column]]
+        row = row if own == "imagenet-c" else own
     parameters = {key: values[severity - 1] for key, values in row.items() if key not in ("kernel", "source")}
     return Strength(row["kernel"], parameters, row["source"])
 

@@ -41,7 +41,8 @@ def modality(rows: Any = STRENGTHS) -> Iterator[str]:
             row = rows["imagenet-c"][name]
             yield f"| {name} | {_kernel(row)} | all | as in imagenet-c | {row['source']} |"
             continue
-        for column, row in columns.items():
+        for column, own in columns.items():
+            row = rows["imagenet-c"][name] if own == "imagenet-c" else own
             strengths = " ".join(grade(row, severity) for severity in SEVERITIES)
             yield f"| {name} | {_kernel(row)} | {column} | {strengths} | {row['source']} |"
 

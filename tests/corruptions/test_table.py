@@ -21,7 +21,8 @@ for _rows in SETS:
     for _name, _row in _rows["imagenet-c"].items():
         ROWS.append((f"imagenet-c {_name}", dict(_row)))
         if _rows["modality"][_name] != "imagenet-c":
-            ROWS.extend((f"modality {_name} {column}", dict(row)) for column, row in _rows["modality"][_name].items())
+            of_kinds = {column: row for column, row in _rows["modality"][_name].items() if row != "imagenet-c"}
+            ROWS.extend((f"modality {_name} {column}", dict(row)) for column, row in of_kinds.items())
 KERNELS: dict[str, Any] = {**table.KERNELS, **table.EXTENDED_KERNELS}
 
 
