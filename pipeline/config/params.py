@@ -6,12 +6,11 @@ for every stage and before any work.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Hashable, Mapping
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, get_args
 
 import yaml
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
 from corruptions.spec import CORRUPTIONS, EVERY, EXTENDED, strength
 from corruptions.table import COLUMNS
@@ -29,8 +28,7 @@ from pipeline.config.types import (
     SourceSplit,
 )
 from pipeline.errors import UserError
-from pipeline.io.records import Record, explain
-from pipeline.io.regular import read_regular
+from pipeline.io.records import UNWRITABLE, Record, from_yaml, read_yaml
 from pipeline.workspace.paths import Workspace
 
 if TYPE_CHECKING:
@@ -39,9 +37,6 @@ if TYPE_CHECKING:
 Source = Literal["phantom", "medimeta", "medmnist", "imagefolder"]
 SOURCES: tuple[str, ...] = get_args(Source)
 Compression = Literal["stored", "deflated"]
-
-_YAML_ERRORS = (yaml.YAMLError, ValueError, TypeError, AttributeError, RecursionError)
-"""What PyYAML raises beside its own errors: for impossible dates and numbers, unhashable keys and deep nesting."""
 
 
 class Splits(Record):
@@ -233,25 +228,17 @@ def read_config(workspace: Workspace) -> Config:
     """
     path = workspace.params
     try:
-        value = yaml.load(read_regular(path).decode("utf-8"), _UniqueKeys)  # a SafeLoader: it makes no objects
+        value = read_yaml(path, example="source: phantom", loader=_UniqueKeys)
     except FileNotFoundError:
         raise UserError(f"no {path}: run this in the project's folder, or name it with --root") from None
-    except _YAML_ERRORS as broken:
-        raise UserError(f"{path} is not YAML: {' '.join(str(broken).split())}") from None
-    if not isinstance(value, dict):
-        raise UserError(f"{path} must hold names and values, such as `source: phantom`")
     try:
         if isinstance(benchmark := value.get("benchmark"), dict):
             value["benchmark"] = multiply_all(benchmark)
-        text = json.dumps(value, default=str)
     except GridError as wrong:
         raise UserError(f"{path}: benchmark.{wrong}") from None
     except (ValueError, RecursionError):
-        raise UserError(f"{path} has a number of thousands of digits, or a list that is within itself") from None
-    try:
-        return Config.model_validate_json(text)
-    except ValidationError as wrong:
-        raise UserError(f"{path}: {explain(wrong.errors()[0], Config)}") from None
+        raise UserError(f"{path} {UNWRITABLE}") from None
+    return from_yaml(value, Config, where=path)
 
 
 class _UniqueKeys(yaml.SafeLoader):

@@ -10,6 +10,7 @@ from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, TypeVar, get_args
 
+import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_core import ErrorDetails
 
@@ -19,6 +20,12 @@ from pipeline.io.regular import read_regular
 from pipeline.text import printable, spreadsheet_text
 
 R = TypeVar("R", bound="Record")
+
+UNWRITABLE = "has a number of thousands of digits, or a list that is within itself"
+"""What YAML can hold and a record cannot."""
+
+_YAML_ERRORS = (yaml.YAMLError, ValueError, TypeError, AttributeError, RecursionError)
+"""What PyYAML raises beside its own errors: for impossible dates and numbers, unhashable keys and deep nesting."""
 
 
 class Record(BaseModel):
@@ -48,6 +55,37 @@ def read_record(path: Path, kind: type[R], *, remedy: str) -> R:
         raise UserError(f"no {path}: {remedy}") from None
     except ValidationError as wrong:
         raise UserError(f"{path}: {explain(wrong.errors()[0], kind)}: {remedy}") from None
+
+
+def parse_yaml(content: bytes | str, path: Path, loader: type[yaml.SafeLoader] = yaml.SafeLoader) -> Any:
+    """Return what YAML in UTF-8 holds; UserError if it is none. `path` is where it is from."""
+    try:
+        return yaml.load(content if isinstance(content, str) else content.decode("utf-8"), loader)
+    except _YAML_ERRORS as broken:
+        raise UserError(f"{path} is not YAML: {' '.join(str(broken).split())}") from None
+
+
+def read_yaml(path: Path, *, example: str, loader: type[yaml.SafeLoader] = yaml.SafeLoader) -> dict[str, Any]:
+    """Return the names and values that a YAML file holds.
+
+    Raises:
+        FileNotFoundError: it is not there.
+        UserError: it is not YAML, or not names and values, of which `example` is one.
+    """
+    value = parse_yaml(read_regular(path), path, loader)
+    if not isinstance(value, dict):
+        raise UserError(f"{path} must hold names and values, such as `{example}`")
+    return value
+
+
+def from_yaml(value: Any, kind: type[R], *, where: object) -> R:
+    """Return as `kind` what was read from YAML; UserError, which begins with `where`, if it is not such a record."""
+    try:
+        return kind.model_validate_json(json.dumps(value, default=str))
+    except ValidationError as wrong:
+        raise UserError(f"{where}: {explain(wrong.errors()[0], kind)}") from None
+    except (ValueError, RecursionError):
+        raise UserError(f"{where} {UNWRITABLE}") from None
 
 
 def write_record(path: Path, record: Record) -> None:

@@ -23,12 +23,11 @@ from typing import Any
 
 import h5py
 import numpy as np
-import yaml
 from numpy.typing import NDArray
 
 from pipeline.errors import UserError
 from pipeline.io.npz import Array
-from pipeline.io.records import read_record
+from pipeline.io.records import parse_yaml, read_record
 from pipeline.io.regular import check_regular, open_regular, walk
 from pipeline.sources import Clean, SourceFile
 from pipeline.sources.arrays import evenly, read_labels, runs
@@ -51,9 +50,6 @@ _CHUNK_BYTES = 256 * 2**20  # a chunk is decompressed whole, whatever is read of
 
 _HDF5_FAILURES = (OSError, KeyError, ValueError, RuntimeError, TypeError, AttributeError, OverflowError, MemoryError)
 """What h5py raises for a damaged file: the HDF5 library's errors, by the call in which they are met."""
-
-_YAML_FAILURES = (yaml.YAMLError, ValueError, TypeError, AttributeError, RecursionError)
-"""What PyYAML raises beside its own errors: for impossible dates, unhashable keys and deep nesting."""
 
 
 def load(dataset: str, split: str, *, root: Path, count: int | None = None, seed: int = 0) -> Clean:
@@ -133,11 +129,7 @@ def _read_text(path: Path) -> str:
 
 def _info(path: Path, task: str) -> tuple[tuple[str, ...], int | None]:
     """Return the class names of `task` in label order, and the number of channels if the file gives it."""
-    text = _read_text(path)
-    try:
-        info = yaml.safe_load(text)
-    except _YAML_FAILURES as failure:
-        raise UserError(f"{path} is not YAML: {' '.join(str(failure).split())[:120]}") from None
+    info = parse_yaml(_read_text(path), path)
     tasks = info.get("tasks") if isinstance(info, dict) else None
     if not isinstance(tasks, list) or not all(isinstance(entry, dict) for entry in tasks):
         raise UserError(f"{path} has no list of tasks")

@@ -3,22 +3,16 @@
 from __future__ import annotations
 
 import datetime
-import json
 import os
 import re
 from functools import cache
 from pathlib import Path, PurePath
-from typing import Any, Self, TypeVar
+from typing import Any, Self
 
-import yaml
-from pydantic import ValidationError, model_validator
+from pydantic import model_validator
 
-from pipeline.errors import UserError
-from pipeline.io.records import Record, explain
-from pipeline.io.regular import read_regular
+from pipeline.io.records import Record, from_yaml, read_yaml
 from pipeline.workspace.paths import Workspace
-
-R = TypeVar("R", bound=Record)
 
 # The other two sets of MedMNIST-C; Yang et al. 2023, "MedMNIST v2", section "Details for each dataset".
 _MEDMNIST = {"breastmnist": "breast ultrasound", "retinamnist": "retinal fundus photography"}
@@ -35,9 +29,6 @@ _WORD_PAIR = re.compile(r"(?<![^\W\d_])([^\W\d_]{2,})[-_ ,.^]+([^\W\d_]{2,})")
 
 _NO_DATASETS = ("changes", "collections", "own")
 """Files in ``cards/`` that are no data set's card."""
-
-_YAML_ERRORS = (yaml.YAMLError, ValueError, TypeError, AttributeError, RecursionError)
-"""What PyYAML raises beside its own errors: for impossible dates and numbers, unhashable keys and deep nesting."""
 
 
 class Origin(Record):
@@ -151,7 +142,7 @@ def card(dataset: str) -> Card:
     if dataset not in DATASETS:
         raise ValueError(f"no card for the data set {dataset!r}; have {', '.join(DATASETS)}")
     path = folder() / f"{dataset}.yaml"
-    return _record(path, _read(path), Card)
+    return from_yaml(_read(path), Card, where=path)
 
 
 def card_from(dataset: str, source: str) -> Card | None:
@@ -195,13 +186,13 @@ def collection(name: str) -> Origin:
     collections = _read(path)
     if name not in collections:
         raise ValueError(f"no collection {name!r}; have {', '.join(collections)}")
-    return _record(path, collections[name], Origin, name)
+    return from_yaml(collections[name], Origin, where=f"{path}, {name}")
 
 
 def changes() -> list[Change]:
     """Return the versions of the published data, newest first."""
     path = folder() / "changes.yaml"
-    return [_record(path, entry, Change) for entry in _read(path)["versions"]]
+    return [from_yaml(entry, Change, where=path) for entry in _read(path)["versions"]]
 
 
 def own_card(workspace: Workspace, dataset: str) -> OwnCard:
@@ -211,7 +202,7 @@ def own_card(workspace: Workspace, dataset: str) -> OwnCard:
         UserError: it is not YAML, or has a key or value that it must not have.
     """
     path, entries = _own_cards(workspace)
-    return _record(path, entries.get(dataset, {}), OwnCard, dataset)
+    return from_yaml(entries.get(dataset, {}), OwnCard, where=f"{path}, {dataset}")
 
 
 def own_card_names(workspace: Workspace) -> tuple[str, ...]:
@@ -232,18 +223,4 @@ def looks_personal(name: str) -> bool:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    try:
-        value = yaml.safe_load(read_regular(path).decode("utf-8"))
-    except _YAML_ERRORS as broken:
-        raise UserError(f"{path} is not YAML: {' '.join(str(broken).split())}") from None
-    if not isinstance(value, dict):
-        raise UserError(f"{path} must hold names and values, such as `mine: {{title: My images}}`")
-    return value
-
-
-def _record(path: Path, value: Any, kind: type[R], name: str = "") -> R:
-    try:
-        return kind.model_validate_json(json.dumps(value, default=str))
-    except ValidationError as wrong:
-        where = f"{path}, {name}" if name else str(path)
-        raise UserError(f"{where}: {explain(wrong.errors()[0], kind)}") from None
+    return read_yaml(path, example="mine: {title: My images}")

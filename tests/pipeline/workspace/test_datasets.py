@@ -11,8 +11,10 @@ import pytest
 
 import corruptions
 from corruptions.table import COLUMNS
+from pipeline.errors import UserError
 from pipeline.workspace import datasets
 from pipeline.workspace.datasets import DATASETS, card, collection
+from pipeline.workspace.paths import Workspace
 
 PROJECT = Path(__file__).parents[3]
 
@@ -88,6 +90,13 @@ def test_a_wrong_card_is_refused_in_a_sentence(
     monkeypatch.setattr(datasets, "folder", lambda: tmp_path)
     with pytest.raises(ValueError, match=said):
         datasets.card.__wrapped__("pbc")
+
+
+def test_an_own_card_that_is_within_itself_is_refused_in_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "cards").mkdir()
+    (tmp_path / "cards" / "own.yaml").write_text("mine: &mine {caveats: [*mine]}\n")
+    with pytest.raises(UserError, match=r"own\.yaml, mine has .* a list that is within itself"):
+        datasets.own_card(Workspace(tmp_path), "mine")
 
 
 def test_the_newest_change_is_of_this_version() -> None:
