@@ -43,7 +43,7 @@ def export(workspace: Workspace, config: Config, *, workers: int, gallery: Path 
     entries |= _manifests(workspace, build)
     entries |= _documents(workspace, config, build, entries, gallery)
     _remove_strays(workspace.export, entries)
-    _save(workspace, entries, manifest.build_checksum(workspace))
+    _save(workspace, entries, manifest.build_checksum(workspace, config.datasets))
 
 
 def _cells(workspace: Workspace, build: Build, before: Entries, workers: int) -> Entries:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from pipeline.config.params import read_config
+from pipeline.config.params import Config, read_config
 from pipeline.errors import UserError
 from pipeline.hub import card
 from pipeline.hub.build import SYNTHETIC, Build, local_path, read_build
@@ -40,10 +40,10 @@ _TUNE_RECORD = "tune.json"
 _TEXTS = ("README.md", "croissant.json")  # where names are filled in
 
 
-def dataset_files(workspace: Workspace, build: Build, repo: str, *, workers: int) -> list[File]:
+def dataset_files(workspace: Workspace, config: Config, build: Build, repo: str, *, workers: int) -> list[File]:
     """Return the files of the data-set repository, each compared with metrics/export.json on the way."""
     recorded = read_record(workspace.export_record, ExportRecord, remedy="run `dvc repro export` first")
-    if recorded.build != manifest.build_checksum(workspace):
+    if recorded.build != manifest.build_checksum(workspace, config.datasets):
         raise UserError("data/export is not of these manifests, or is unfinished: run `dvc repro export`")
     entries = recorded.files
     missing = {cell.path for _, cell in build.cells()} - entries.keys()
@@ -86,13 +86,13 @@ def adapter_files(folder: Path, repo: str, *, source: str) -> tuple[list[File], 
     return [*files, described], name, tuned_here and source == SYNTHETIC
 
 
-def check_verified(workspace: Workspace) -> None:
+def check_verified(workspace: Workspace, config: Config) -> None:
     """Raise UserError unless verify has passed for the manifests as they are, and git holds them as they are."""
     remedy = "only what `python -m pipeline.verify` has passed is published"
     verified = read_record(workspace.metrics / "verify.json", VerifyRecord, remedy=remedy)
     if verified.findings:
         raise UserError(f"verify has {verified.findings} findings: only what it has passed is published")
-    if verified.manifests != manifest.build_checksum(workspace):
+    if verified.manifests != manifest.build_checksum(workspace, config.datasets):
         raise UserError("the manifests are not those that verify has passed: run `python -m pipeline.verify` again")
     changed = _git(workspace, "status", "--porcelain", "--untracked-files=all", "--", *_recorded_paths()).splitlines()
     if changed:
@@ -238,10 +238,10 @@ def _run(args: argparse.Namespace) -> None:
         check_name(args.repo, synthetic=synthetic, force=args.force)
         message, kind, record_name = f"{name}{f', {args.tag}' if args.tag else ''}", "model", "publish-adapter.json"
     else:
-        check_verified(workspace)
+        check_verified(workspace, config)
         build = read_build(workspace, config)
         check_name(args.repo, synthetic=build.synthetic, force=args.force)
-        files = dataset_files(workspace, build, args.repo, workers=args.workers)
+        files = dataset_files(workspace, config, build, args.repo, workers=args.workers)
         message, kind, record_name = _message(build, args.tag), "dataset", "publish.json"
     commit = publish(
         Repository(args.repo, kind),

@@ -304,13 +304,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     def run() -> int:
         workspace = Workspace(args.root)
-        checked = verify(workspace, read_config(workspace), workers=args.workers)
+        config = read_config(workspace)
+        checked = verify(workspace, config, workers=args.workers)
         for sentence in (*(f"warning: {warning}" for warning in checked.warnings), *checked.findings):
             command_line.warn(sentence)
         print(f"verify: {checked.files} files, {checked.images} images, {len(checked.findings)} findings")
         if checked.findings:
             return 1
-        build = manifest.build_checksum(workspace)
+        build = manifest.build_checksum(workspace, config.datasets)
         record = VerifyRecord(files=checked.files, images=checked.images, findings=0, manifests=build)
         write_record(workspace.metrics / "verify.json", record)
         return 0

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import xarray as xr
 
@@ -17,7 +18,7 @@ from benchmark.scoring.measure import Measurement, check_complete, measure, read
 from benchmark.scoring.published import read_published
 from benchmark.scoring.records import Grid, Intervals, ModelScores, ScoredDataset, ScoresRecord, settings_of
 from pipeline.config.benchmark import Benchmark
-from pipeline.config.params import home, home_config, read_config, scored_corruptions
+from pipeline.config.params import Config, home, home_config, read_config, scored_corruptions
 from pipeline.errors import UserError
 from pipeline.run.progress import progress
 from pipeline.workspace import datasets, manifest
@@ -93,7 +94,7 @@ def evaluate(workspace: Workspace) -> tuple[ScoresRecord, xr.Dataset]:
         },
         comparisons=compare(core_of(cube), right, seed=SEED),
         intervals=Intervals(kind="paired percentile bootstrap over images", level=0.95, samples=plan.bootstrap),
-        build=_build(homes.values()),
+        build=_build(workspace, config, homes),
     )
     return scores, cube
 
@@ -128,7 +129,13 @@ def _measure_all(
     return measured
 
 
-def _build(homes: Iterable[Workspace]) -> str:
-    """Return the checksum of the manifests of this workspace, or of all that are scored together."""
-    builds = [manifest.build_checksum(home) for home in {home.root: home for home in homes}.values()]
+def _build(workspace: Workspace, config: Config, homes: Mapping[str, Workspace]) -> str:
+    """Return the checksum of the manifests of this workspace's data sets, or of all that are scored together."""
+    names: dict[Path, list[str]] = {}
+    for name, where in homes.items():
+        names.setdefault(where.root, []).append(name)
+    builds = [
+        manifest.build_checksum(Workspace(root), config.datasets if root == workspace.root else scored)
+        for root, scored in names.items()
+    ]
     return builds[0] if len(builds) == 1 else hashlib.sha256("".join(builds).encode()).hexdigest()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Annotated, Any
 
 import numpy as np
@@ -163,11 +163,14 @@ def clean_entry(labels: NDArray[np.int64], class_names: Sequence[str], checksums
     return ArraysEntry(count=len(labels), per_class=per_class, **checksums._asdict())
 
 
-def build_checksum(workspace: Workspace) -> str:
-    """Return one SHA-256 over all data sets' manifests: the name of a build."""
+def build_checksum(workspace: Workspace, datasets: Iterable[str]) -> str:
+    """Return one SHA-256 over the manifests of `datasets`: the name of a build.
+
+    Those of data sets that an earlier params.yaml built may lie beside them.
+    """
     digest = hashlib.sha256()
-    paths = [*workspace.manifests.glob("*/*.json"), *workspace.extended_manifests.glob("*/*.json")]
-    for path in sorted(path for path in paths if path != workspace.extended_record):
+    folders = (workspace.manifests, workspace.extended_manifests)
+    for path in sorted(path for folder in folders for name in set(datasets) for path in folder.glob(f"{name}/*.json")):
         digest.update(f"{path.relative_to(workspace.manifests).as_posix()}\n".encode())
         digest.update(bytes.fromhex(file_checksum(path)))
     return digest.hexdigest()

@@ -164,13 +164,13 @@ def test_what_is_no_longer_chosen_goes(root: Path, capsys: pytest.CaptureFixture
 
 def test_the_name_of_a_build_depends_on_the_cells_and_not_on_the_keys(built: Path, root: Path) -> None:
     workspace = Workspace(root)
-    name = manifest.build_checksum(workspace)
-    assert name != manifest.build_checksum(Workspace(built))
+    name = manifest.build_checksum(workspace, DATASETS)
+    assert name != manifest.build_checksum(Workspace(built), DATASETS)
     workspace.extended_record.write_text("another")
-    assert manifest.build_checksum(workspace) == name
+    assert manifest.build_checksum(workspace, DATASETS) == name
     write_params(root, corruption_set="core")
     assert extend(root) == 0
-    assert manifest.build_checksum(workspace) == manifest.build_checksum(Workspace(built))
+    assert manifest.build_checksum(workspace, DATASETS) == manifest.build_checksum(Workspace(built), DATASETS)
 
 
 def test_one_cell_by_hand_is_kept_by_the_next_run(root: Path, capsys: pytest.CaptureFixture[str]) -> None:

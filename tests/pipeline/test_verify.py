@@ -18,7 +18,7 @@ from pipeline.workspace import manifest
 from pipeline.workspace.cell import Cell
 from pipeline.workspace.paths import Workspace
 from tests.faults.workspace import DATASET, make
-from tests.pipeline.conftest import write_params
+from tests.pipeline.conftest import DATASETS, write_params
 
 
 @pytest.fixture
@@ -62,7 +62,7 @@ def test_a_whole_build_is_clean(workspace: Path, capsys: pytest.CaptureFixture[s
         "files": 2 * 36,
         "images": (3 + 5) * 36,
         "findings": 0,
-        "manifests": manifest.build_checksum(Workspace(workspace)),
+        "manifests": manifest.build_checksum(Workspace(workspace), DATASETS),
     }
 
 
@@ -266,9 +266,11 @@ def test_an_image_is_named_by_where_it_came_from(
 def test_a_data_set_of_earlier_parameters_is_a_warning(
     workspace: Path, built: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    name = manifest.build_checksum(Workspace(workspace), ["pbc"])
     for part in ("data/MediMeta-C/oct", "manifests/oct"):
         shutil.copytree(built / part, workspace / part)
     code, said = found(workspace, capsys)
+    assert json.loads((workspace / "metrics" / "verify.json").read_text())["manifests"] == name
     assert code == 0
     assert said.splitlines() == [
         f"warning: {workspace}/data/MediMeta-C/oct: not among params.yaml's data sets, and left alone; readers list it"

@@ -62,7 +62,7 @@ def test_every_file_of_a_workspace_is_checked(tmp_path: Path, says: str) -> None
         workspace.params: lambda: read_config(workspace),
         tmp_path / "cards" / "own.yaml": lambda: datasets.own_card(workspace, "mine"),
         workspace.rows("mine"): lambda: build.source_ids(workspace, "mine"),
-        workspace.manifests / "mine" / "clean.json": lambda: build_checksum(workspace),
+        workspace.manifests / "mine" / "clean.json": lambda: build_checksum(workspace, ["mine"]),
     }.items():
         path.parent.mkdir(parents=True, exist_ok=True)
         KINDS[says](path)
