@@ -6,6 +6,7 @@ for every stage and before any work.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Hashable, Mapping
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, get_args
 
@@ -252,3 +253,9 @@ class _UniqueKeys(yaml.SafeLoader):
             if keys.count(key) > 1:
                 raise yaml.YAMLError(f"line {mark.start_mark.line + 1}: the key {key!r} stands there twice")
         return super().construct_mapping(node, deep)
+
+
+_UniqueKeys.add_implicit_resolver(  # type: ignore[no-untyped-call]
+    "tag:yaml.org,2002:float", re.compile(r"[-+]?[0-9]+(?:\.[0-9]*)?[eE][-+]?[0-9]+"), list("-+0123456789")
+)
+"""So that 1e-4 is a number, as in YAML 1.2, by which DVC reads the same file; PyYAML knows 1.1, where it is text."""

@@ -122,7 +122,7 @@ def explain(error: ErrorDetails, kind: type[BaseModel]) -> str:
         return f"{parent or 'it'} has no {last!r}; have {', '.join(_fields(kind, parents))}"
     if code == "literal_error":
         choices = context["expected"].replace("'", "").replace(" or ", ", ")
-        return f"{place} is {value!r}; have {choices}"
+        return f"{place} is {_shown(value)}; have {choices}"
     if code == "value_error":
         said = error["msg"].partition(", ")[2]
         return f"{place}: {said}" if place else said

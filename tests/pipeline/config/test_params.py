@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from dvc.utils.serialize import parse_yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -230,6 +231,16 @@ def test_a_broken_file_is_one_sentence(tmp_path: Path, text: str, sentence: str)
 def test_a_missing_file_says_where_to_run(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="--root"):
         read_config(Workspace(tmp_path))
+
+
+@pytest.mark.parametrize("text", ["1e-4", "1E-4", "1.e-4", "+1.0e-4", "0.0001", "1.0e-04"])
+def test_a_number_is_the_same_for_dvc_and_here(tmp_path: Path, text: str) -> None:
+    """DVC reads YAML 1.2, where 1e-4 is a number, and PyYAML 1.1, where it is text."""
+    read(tmp_path, benchmark__tune__learning_rate=0.625)
+    params = (tmp_path / "params.yaml").read_text(encoding="utf-8").replace("0.625", text)
+    (tmp_path / "params.yaml").write_text(params, encoding="utf-8")
+    assert read_config(Workspace(tmp_path)).benchmark.tune.learning_rate == 1e-4
+    assert parse_yaml(params, "params.yaml")["benchmark"]["tune"]["learning_rate"] == 1e-4
 
 
 def test_an_own_data_set_takes_a_column(tmp_path: Path) -> None:
