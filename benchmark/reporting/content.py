@@ -90,8 +90,8 @@ class Content:
         self.looks = style.looks(list(self.shown.values()), self.baseline)
         self.images = sum(dataset.count for dataset in scores.datasets.values())
         self.is_phantom = any(dataset.source == "phantom" for dataset in scores.datasets.values())
-        sources = (datasets.card(name).robustmedclip_source for name in datasets.DATASETS)
-        self.order_source = next(source for source in sources if source)
+        sources = (datasets.card(name).robustmedclip_source for name in scores.datasets if name in datasets.DATASETS)
+        self.order_source = next((source for source in sources if source), "")
 
         dots = {title: look.colour for title, look in self.looks.items()}
         labels = {model: Cell(title, colour=dots.get(title, "")) for model, title in self.titles.items()}

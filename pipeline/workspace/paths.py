@@ -69,6 +69,7 @@ class Workspace:
         self.extended = self.root / "data" / "MediMeta-C-extended"
         self.prepared = self.root / "data" / "prepared"
         self.export = self.root / "data" / "export"
+        self.cards = self.root / "data" / "cards"
         self.manifests = self.root / "manifests"
         self.extended_manifests = self.manifests / self.extended.name  # which can be no data set's name
         self.extended_record = self.extended_manifests / "built.json"

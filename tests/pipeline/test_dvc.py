@@ -9,6 +9,7 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
@@ -47,7 +48,15 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
         run(root, *command)
     ran = repro(root)
     corrupted = {f"corrupt@{d}-{c}" for d in DATASETS for c in CORRUPTIONS}
-    assert set(ran) == {"fetch", *(f"prepare@{d}" for d in DATASETS), *corrupted, "extend", "verify", "gallery"}
+    assert set(ran) == {
+        "describe",
+        "fetch",
+        *(f"prepare@{d}" for d in DATASETS),
+        *corrupted,
+        "extend",
+        "verify",
+        "gallery",
+    }
     return root
 
 
@@ -84,16 +93,41 @@ def test_the_extended_set_is_a_stage_of_its_own(project: Path) -> None:
     assert len(list((project / "manifests" / "MediMeta-C-extended").iterdir())) == 1
 
 
-def test_words_and_comments_in_cards_rerun_nothing(project: Path) -> None:
-    """Also those of a data set that is not built."""
-    repro(project)
-    cards = sorted((project / "cards").glob("*.yaml"))
-    before = {path: path.read_text() for path in cards}
-    for path, text in before.items():
-        path.write_text("# a comment\n" + text.replace("title: ", "title: Well known "))
-    assert repro(project) == []
-    for path, text in before.items():
-        path.write_text(text)
+def edit_cards(project: Path, names: Iterable[str], old: str, new: str) -> None:
+    for name in names:
+        card = project / "cards" / f"{name}.yaml"
+        before = card.read_text(encoding="utf-8")
+        card.write_text("# a comment\n" + before.replace(old, new), encoding="utf-8")
+        assert new in card.read_text(encoding="utf-8"), name
+
+
+@pytest.mark.parametrize(
+    ("edited", "old", "new", "ran"),
+    [
+        ("others", "title: ", "title: Well known ", ["describe"]),
+        ("others", "classes: [", "classes: [another, ", ["describe"]),
+        ("others", "modality: ", "modality: very ", ["describe"]),
+        ("built", "title: ", "title: Well known ", ["describe", "export"]),
+        ("built", "licence: CC BY 4.0", "licence: CC BY 3.0", ["describe", "export"]),
+        ("built", "task: ", "task: another", ["describe", "export", "prepare"]),
+    ],
+)
+def test_a_word_in_a_card_reruns_what_it_concerns(
+    project: Path, edited: str, old: str, new: str, ran: list[str]
+) -> None:
+    targets = ["verify", "gallery", "export"]
+    repro(project, *targets)
+    names = DATASETS if edited == "built" else [name for name in ("fundus", "pneumonia") if name not in DATASETS]
+    before = {name: (project / "cards" / f"{name}.yaml").read_bytes() for name in names}
+    edit_cards(project, names, old, new)
+    assert repro(project, "describe") == ["describe"]
+    said = run(project, "dvc", "repro", "--dry", *targets)
+    assert sorted({name.partition("@")[0] for name in re.findall(r"Running stage '([^']+)'", said)}) == sorted(
+        set(ran) - {"describe"}
+    ), said
+    for name, text in before.items():
+        (project / "cards" / f"{name}.yaml").write_bytes(text)
+    repro(project, "describe")
 
 
 def test_a_deleted_file_comes_back_and_nothing_else_runs(project: Path) -> None:
