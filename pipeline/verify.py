@@ -23,7 +23,7 @@ from corruptions.spec import SEVERITIES, strength
 from corruptions.table import BYTES_VERSION
 from pipeline.config.params import Config, read_config
 from pipeline.errors import UserError
-from pipeline.extended import ABOUT
+from pipeline.generation.built import ABOUT
 from pipeline.hub.build import source_ids
 from pipeline.hub.records import VerifyRecord
 from pipeline.io import npz

@@ -16,8 +16,9 @@ from typing import Any
 import numpy as np
 
 from corruptions import CORRUPTIONS, SEVERITIES
-from pipeline import corrupt, verify
+from pipeline import verify
 from pipeline.config.params import read_config
+from pipeline.generation import cells
 from pipeline.io import npz, parquet
 from pipeline.workspace.cell import Cell
 from pipeline.workspace.paths import Workspace
@@ -75,7 +76,7 @@ def _writing(root: Path, images: int) -> Work:
 
     def work() -> int:
         for name in CORRUPTIONS:
-            corrupt.corrupt(Workspace(root), workspace.DATASET, name, config)
+            cells.corrupt(Workspace(root), workspace.DATASET, name, config)
         return images * CELLS
 
     return work

@@ -9,8 +9,9 @@ import pytest
 
 import tests.faults.workspace
 from corruptions import CORRUPTIONS
-from pipeline import corrupt, prepare
+from pipeline import prepare
 from pipeline.config.params import read_config
+from pipeline.generation import cells
 from pipeline.workspace.paths import Workspace
 
 REPOSITORY = Path(__file__).parents[2]
@@ -23,13 +24,13 @@ def write_params(root: Path, **changes: object) -> None:
     tests.faults.workspace.write_params(root, **({"datasets": DATASETS, "counts": COUNTS} | changes))
 
 
-def build(root: Path, *, datasets: list[str] = DATASETS, workers: int = 1, batch: int = corrupt.BATCH) -> None:
+def build(root: Path, *, datasets: list[str] = DATASETS, workers: int = 1, batch: int = cells.BATCH) -> None:
     """Run prepare and corrupt for every cell of the workspace."""
     layout, chosen = Workspace(root), read_config(Workspace(root))
     for dataset in datasets:
         prepare.prepare(layout, dataset, chosen, workers=workers)
         for corruption in CORRUPTIONS:
-            corrupt.corrupt(layout, dataset, corruption, chosen, corrupt.Execution(workers=workers, batch=batch))
+            cells.corrupt(layout, dataset, corruption, chosen, cells.Execution(workers=workers, batch=batch))
 
 
 @pytest.fixture(scope="session")

@@ -12,6 +12,7 @@ import corruptions
 from corruptions import CORRUPTIONS, SEVERITIES
 from pipeline import corrupt, gallery, prepare
 from pipeline.config.params import read_config
+from pipeline.generation import cells
 from pipeline.io import npz
 from pipeline.workspace import manifest
 from pipeline.workspace.cell import PREPARED, RELEASED, Cell
@@ -71,8 +72,8 @@ def test_workers_and_batches_change_nothing(built: Path, tmp_path: Path) -> None
 @pytest.mark.parametrize("corruption", CORRUPTIONS)
 def test_the_gpu_backend_writes_the_same_manifest(workspace: Path, corruption: str) -> None:
     settings, before = read_config(Workspace(workspace)), manifests(workspace)
-    execution = corrupt.Execution(backend="gpu", device="cpu", batch=2)
-    corrupt.corrupt(Workspace(workspace), "oct", corruption, settings, execution)
+    execution = cells.Execution(backend="gpu", device="cpu", batch=2)
+    cells.corrupt(Workspace(workspace), "oct", corruption, settings, execution)
     after = manifests(workspace)
     path = f"manifests/oct/{corruption}.json"
     assert '"backend": "gpu"' in after[path]

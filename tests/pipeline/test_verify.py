@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 
 from corruptions import CORRUPTIONS
-from pipeline import corrupt, verify
+from pipeline import verify
 from pipeline.config.params import read_config
+from pipeline.generation import cells
 from pipeline.io import npz
 from pipeline.workspace import manifest
 from pipeline.workspace.cell import Cell
@@ -245,7 +246,7 @@ def test_what_a_corruption_cannot_change_is_no_finding(
     make(tmp_path, val=1, test=2, pictures=pictures)
     workspace = Workspace(tmp_path)
     for corruption in CORRUPTIONS:
-        corrupt.corrupt(workspace, DATASET, corruption, read_config(workspace))
+        cells.corrupt(workspace, DATASET, corruption, read_config(workspace))
     assert verify.main(["--root", str(tmp_path), "--workers", "2"]) == 0
     output = capsys.readouterr()
     assert "72 files, 108 images, 0 findings" in output.out

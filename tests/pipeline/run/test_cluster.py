@@ -197,7 +197,7 @@ def test_what_a_worker_must_share(tmp_path: Path) -> None:
     assert sentences[0] == f"has numpy {expected['numpy']}, here it is 1.0"
     assert sentences[1].startswith("has kernel checksum ")
     with pytest.raises(UserError, match=r"a worker has numpy .*, here it is 1\.0"):
-        cluster.call("pipeline.corrupt:task", str(tmp_path), (), options={}, expected=other)
+        cluster.call("pipeline.generation.tasks:task", str(tmp_path), (), options={}, expected=other)
 
 
 def test_every_corruption_is_in_the_checksum(monkeypatch: pytest.MonkeyPatch) -> None:

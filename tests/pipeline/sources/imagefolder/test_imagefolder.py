@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from corruptions import CORRUPTIONS
-from pipeline import corrupt, prepare, sources, verify
+from pipeline import prepare, sources, verify
 from pipeline.config.params import read_config
 from pipeline.errors import UserError
+from pipeline.generation import cells
 from pipeline.io import npz
 from pipeline.sources import Clean, imagefolder
 from pipeline.sources.imagefolder import pixels
@@ -76,7 +77,7 @@ def test_photographs_become_a_verified_benchmark(tmp_path: Path) -> None:
 
     prepare.prepare(workspace, "photographs", config, workers=2)
     for corruption in CORRUPTIONS:
-        corrupt.corrupt(workspace, "photographs", corruption, config, corrupt.Execution(workers=2))
+        cells.corrupt(workspace, "photographs", corruption, config, cells.Execution(workers=2))
     assert verify.verify(workspace, config, workers=2).findings == []
     images, labels = npz.read(workspace.npz(Cell("photographs", "test")))
     assert labels.tolist() == [0, 0, 1, 1, 2, 2]  # folders sorted: immunohistochemistry, microaneurysms, retina

@@ -16,8 +16,9 @@ from safetensors.torch import save_file
 from benchmark import predict, report, score
 from benchmark.models.families import phantom_clip
 from corruptions import CORRUPTIONS, SEVERITIES
-from pipeline import corrupt, export, prepare, verify
+from pipeline import export, prepare, verify
 from pipeline.config.params import read_config
+from pipeline.generation import cells
 from pipeline.io import npz
 from pipeline.sources.imagefolder.resize import fitted
 from pipeline.workspace.cell import Cell
@@ -149,7 +150,7 @@ def test_a_folder_of_ugly_files(tmp_path: Path, capsys: Any) -> None:
         np.testing.assert_array_equal(images[rows[f"ugly/{name}"]], fitted(pixels), name)
 
     for corruption in CORRUPTIONS:
-        corrupt.corrupt(workspace, "ugly", corruption, config, corrupt.Execution(workers=2))
+        cells.corrupt(workspace, "ugly", corruption, config, cells.Execution(workers=2))
     assert verify.verify(workspace, config, workers=2).findings == []
     export.export(workspace, config, workers=2)
     assert list(workspace.export.rglob("*.parquet"))

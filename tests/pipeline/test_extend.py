@@ -13,8 +13,10 @@ from PIL import Image
 
 import corruptions
 from corruptions import CORRUPTIONS, EXTENDED, SEVERITIES, spec
-from pipeline import corrupt, export, extended, gallery, prepare, verify
+from pipeline import corrupt, export, gallery, prepare, verify
+from pipeline import extend as stage
 from pipeline.config.params import read_config
+from pipeline.generation.built import record
 from pipeline.io import npz
 from pipeline.sources import medmnist
 from pipeline.workspace import manifest
@@ -33,7 +35,7 @@ def checksums(*folders: Path) -> dict[str, str]:
 
 
 def extend(root: Path, *arguments: str) -> int:
-    return corrupt.main(["--root", str(root), "--workers", "2", *(arguments or ["--extended"])])
+    return (corrupt if arguments else stage).main(["--root", str(root), "--workers", "2", *arguments])
 
 
 def made(said: str) -> str | None:
@@ -79,7 +81,7 @@ def test_a_second_run_makes_nothing(root: Path, capsys: pytest.CaptureFixture[st
     before = checksums(root)
     assert extend(root) == 0
     assert checksums(root) == before
-    assert capsys.readouterr().out == "extended: 4 of 4 were there\n"
+    assert capsys.readouterr().out == "extend: 4 of 4 were there\n"
 
 
 def test_a_changed_strength_makes_its_corruption_alone_anew(
@@ -99,9 +101,9 @@ def test_a_changed_strength_makes_its_corruption_alone_anew(
 def test_changed_code_makes_all_anew(
     root: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(extended, "code_checksum", lambda: "another")
+    monkeypatch.setattr("pipeline.generation.built.code_checksum", lambda: "another")
     assert extend(root) == 0
-    assert "extended: 0 of 4 were there" in capsys.readouterr().out
+    assert "extend: 0 of 4 were there" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("change", [{"compression": "deflated"}, {"seed": 7}])
@@ -110,7 +112,7 @@ def test_changed_parameters_make_all_anew(
 ) -> None:
     write_params(root, corruption_set=CHOSEN, **change)
     assert extend(root) == 0
-    assert "extended: 0 of 4 were there" in capsys.readouterr().out
+    assert "extend: 0 of 4 were there" in capsys.readouterr().out
 
 
 def test_changed_clean_images_make_their_data_set_anew(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -125,7 +127,7 @@ def test_what_is_lost_or_was_interrupted_comes_back(root: Path, capsys: pytest.C
     before = checksums(workspace.extended, workspace.manifests)
     workspace.npz(Cell("pbc", "val", "brightness_up", 4)).unlink()
     workspace.manifest("oct", "brightness_up").unlink()
-    extended.record(workspace, "oct", "speckle_noise", None)
+    record(workspace, "oct", "speckle_noise", None)
     (workspace.extended / "oct" / "val" / ".tmp-0-x").write_bytes(b"half")
     assert extend(root) == 0
     assert made(capsys.readouterr().out) == "oct speckle_noise, oct brightness_up, pbc brightness_up"
@@ -137,7 +139,7 @@ def test_a_damaged_record_makes_all_anew(root: Path, capsys: pytest.CaptureFixtu
     before = record.read_bytes()
     record.write_text("{")
     assert extend(root) == 0
-    assert "extended: 0 of 4 were there" in capsys.readouterr().out
+    assert "extend: 0 of 4 were there" in capsys.readouterr().out
     assert record.read_bytes() == before
 
 
@@ -147,7 +149,7 @@ def test_what_is_no_longer_chosen_goes(root: Path, capsys: pytest.CaptureFixture
     assert extend(root) == 0
     said = capsys.readouterr().out
     assert said == (
-        "extended: removed oct brightness_up, oct speckle_noise, pbc brightness_up\nextended: 1 of 1 were there\n"
+        "extend: removed oct brightness_up, oct speckle_noise, pbc brightness_up\nextend: 1 of 1 were there\n"
     )
     assert [path.name for path in workspace.extended.iterdir() if path.is_dir()] == ["pbc"]
     write_params(root, corruption_set="core")
@@ -179,7 +181,7 @@ def test_one_cell_by_hand_is_kept_by_the_next_run(root: Path, capsys: pytest.Cap
     shutil.rmtree(workspace.extended)
     shutil.rmtree(workspace.extended_manifests)
     assert extend(root, "--dataset", "pbc", "--corruption", "speckle_noise") == 0
-    assert extend(root, "--extended") == 0
+    assert extend(root) == 0
     assert made(capsys.readouterr().out) == "oct speckle_noise, oct brightness_up, pbc brightness_up"
     assert checksums(workspace.extended, workspace.manifests) == before
 
@@ -197,8 +199,6 @@ def test_what_is_not_chosen_is_refused(built: Path, tmp_path: Path, capsys: pyte
     assert extend(root, "--dataset", "pbc", "--corruption", "speckle_noise") == 1
     refused = capsys.readouterr().err
     assert "corruption_set of params.yaml does not add speckle_noise to pbc; have gaussian_noise" in refused
-    with pytest.raises(SystemExit):
-        extend(root, "--all", "--extended")
 
 
 def test_verify_reads_both_trees(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
