@@ -1,7 +1,8 @@
 """Bring data/MediMeta-C-extended to what corruption_set of params.yaml adds to the seven corruptions.
 
-A corruption of a data set is made anew only if what its bytes depend on has changed: manifests/MediMeta-C-extended/
-built.json lists a key of each. What is no longer chosen is removed. Runs here or on a dask cluster.
+A corruption of a data set is made anew only if what its bytes depend on has changed, as the keys in manifests/
+MediMeta-C-extended/built.json say, or if a file of it is not what its manifest says. What is no longer chosen is
+removed. Runs here or on a dask cluster.
 """
 
 from __future__ import annotations

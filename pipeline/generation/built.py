@@ -1,7 +1,7 @@
 """What was built of the extended set of corruptions, and with what, so that only what has changed is built again.
 
 The set is one stage of dvc.yaml, whose parameters are not those of a single corruption. So each has a key here: the
-checksum of all that its bytes depend on. ``manifests/MediMeta-C-extended/built.json`` lists them.
+checksum of all that its bytes depend on, and of its manifest. ``manifests/MediMeta-C-extended/built.json`` lists them.
 """
 
 from __future__ import annotations
@@ -20,11 +20,13 @@ from corruptions.spec import EXTENDED, SEVERITIES, strength
 from corruptions.table import BYTES_VERSION
 from pipeline.config.params import Config
 from pipeline.errors import UserError
+from pipeline.io import npz
 from pipeline.io.atomic import atomic_write, is_temporary, remove_leftover
+from pipeline.io.checksums import file_checksum, labels_checksum
 from pipeline.io.records import Record, read_record, write_record
 from pipeline.workspace import manifest
 from pipeline.workspace.cell import RELEASED, cells_of
-from pipeline.workspace.manifest import Sha256
+from pipeline.workspace.manifest import ArraysEntry, Sha256
 from pipeline.workspace.paths import Workspace
 
 ABOUT = "ABOUT.txt"
@@ -32,8 +34,21 @@ ABOUT = "ABOUT.txt"
 
 _ABOUT = "The corruptions that corruption_set of params.yaml adds to the seven of data/MediMeta-C, laid out alike.\n"
 
-_CODE = ("api.py", "draws.py", "lookup.py", "cpu", "extended/cpu", "extended/lookup")
-"""Of the package `corruptions`, what can change a byte; the backends agree, so the CPU's stands for all."""
+_CODE = (
+    "corruptions/api.py",
+    "corruptions/cpu",
+    "corruptions/draws.py",
+    "corruptions/extended/cpu",
+    "corruptions/extended/lookup",
+    "corruptions/lookup.py",
+    "corruptions/spec.py",
+    "pipeline/generation/cells.py",
+    "pipeline/io/npz.py",
+)
+"""Files and folders that can change a byte, as dvc.yaml has them; the backends agree, so the CPU's stands for all."""
+
+_BATCH = 32
+"""Images that are read at once."""
 
 
 class Built(Record):
@@ -43,7 +58,11 @@ class Built(Record):
 
 
 def key(workspace: Workspace, config: Config, dataset: str, corruption: str) -> str:
-    """Return the checksum of all that the cells of a data set under a corruption depend on, their compression too."""
+    """Return the checksum of all that the cells of a data set under a corruption depend on, and of their manifest.
+
+    How they are compressed is in it too. Without a manifest the key is one that no build has.
+    """
+    path = workspace.manifest(dataset, corruption)
     clean = manifest.read_clean(workspace, dataset)
     column = config.column(dataset)
     parts = [
@@ -51,6 +70,7 @@ def key(workspace: Workspace, config: Config, dataset: str, corruption: str) -> 
         [strength(corruption, k, profile=config.profile, column=column) for k in SEVERITIES],
         [clean.native_channels, clean.channels, *(clean.split(split).model_dump() for split in RELEASED)],
         [config.profile, column if config.profile == "modality" else None],
+        file_checksum(path) if path.is_file() else None,
     ]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
@@ -58,7 +78,7 @@ def key(workspace: Workspace, config: Config, dataset: str, corruption: str) -> 
 @cache
 def code_checksum() -> str:
     """Return the checksum of the code that makes the bytes."""
-    folder = Path(corruptions.__file__).parent
+    folder = Path(corruptions.__file__).parents[1]
     paths = [path for name in _CODE for path in ((folder / name).rglob("*.py") if "." not in name else [folder / name])]
     digest = hashlib.sha256()
     for path in sorted(paths):
@@ -75,12 +95,33 @@ def read_built(workspace: Workspace) -> dict[str, dict[str, str]]:
         return {}
 
 
+def has_its_key(workspace: Workspace, config: Config, dataset: str, corruption: str) -> bool:
+    """Say whether a data set under a corruption was built with the key that it has now."""
+    return read_built(workspace).get(dataset, {}).get(corruption) == key(workspace, config, dataset, corruption)
+
+
 def is_current(workspace: Workspace, config: Config, dataset: str, corruption: str) -> bool:
-    """Say whether all files of a data set under a corruption are there, and were built with the key that it has now."""
-    if read_built(workspace).get(dataset, {}).get(corruption) != key(workspace, config, dataset, corruption):
+    """Say whether a data set under a corruption has its key, and all its files hold what the manifest says.
+
+    The files are read: DVC runs the stage when one of them has changed, and expects that it is made anew.
+    """
+    if not has_its_key(workspace, config, dataset, corruption):
         return False
+    recorded = manifest.read_corruption(workspace, dataset, corruption)
     cells = [cell for split in RELEASED for cell in cells_of(dataset, split, [corruption]) if not cell.is_clean]
-    return all(path.is_file() for path in (workspace.manifest(dataset, corruption), *map(workspace.npz, cells)))
+    return all(_holds(workspace.npz(cell), recorded.cell(cell)) for cell in cells)
+
+
+def _holds(path: Path, entry: ArraysEntry) -> bool:
+    """Say whether an npz file is there and whole, and its arrays have the checksums of a manifest's entry."""
+    digest = hashlib.sha256()
+    try:
+        opened = npz.Npz(path)
+        for images in opened.chunks(_BATCH):
+            digest.update(images.reshape(-1).data)
+        return (digest.hexdigest(), labels_checksum(opened.labels)) == (entry.images, entry.labels)
+    except npz.NpzError:
+        return False
 
 
 def record(workspace: Workspace, dataset: str, corruption: str, value: str | None) -> None:

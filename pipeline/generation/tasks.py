@@ -12,6 +12,7 @@ from pipeline.errors import UserError
 from pipeline.generation import built
 from pipeline.generation.cells import Execution, corrupt
 from pipeline.run import cluster
+from pipeline.run.parallel import ordered
 from pipeline.run.progress import progress
 from pipeline.workspace import manifest
 from pipeline.workspace.paths import Workspace
@@ -41,7 +42,7 @@ def corrupt_all(
             dataset, corruption = map(str, task_done)
             if manifest.read_corruption(workspace, dataset, corruption).model_dump(mode="json") != result:
                 raise UserError(f"a worker's manifest of {dataset}, {corruption} is not the one on this disk")
-            if corruption in EXTENDED and not built.is_current(workspace, config, dataset, corruption):
+            if corruption in EXTENDED and not built.has_its_key(workspace, config, dataset, corruption):
                 raise UserError(f"a worker made {dataset}, {corruption} with other code than this machine has")
             bar.update()
 
@@ -50,7 +51,9 @@ def extend(workspace: Workspace, config: Config, execution: Execution, *, schedu
     """Bring the extended tree to what corruption_set chooses, and say what that took."""
     removed = built.remove_others(workspace, config)
     chosen = [(dataset, corruption) for dataset in config.datasets for corruption in config.extended(dataset)]
-    tasks = [pair for pair in chosen if not built.is_current(workspace, config, *pair)]
+    are_current = ordered(lambda pair: built.is_current(workspace, config, *pair), chosen, workers=execution.workers)
+    bar = progress(are_current, total=len(chosen), unit="part", desc="read what is there")
+    tasks = [pair for pair, is_current in zip(chosen, bar, strict=True) if not is_current]
     corrupt_all(workspace, config, tasks, execution, scheduler=scheduler)
     _report("removed", removed)
     _report("made", [" ".join(pair) for pair in tasks])

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 from PIL import Image
 
 import corruptions
@@ -16,6 +17,7 @@ from corruptions import CORRUPTIONS, EXTENDED, SEVERITIES, spec
 from pipeline import corrupt, export, gallery, prepare, verify
 from pipeline import extend as stage
 from pipeline.config.params import read_config
+from pipeline.generation import built as built_cells
 from pipeline.generation.built import record
 from pipeline.io import npz
 from pipeline.sources import medmnist
@@ -23,7 +25,7 @@ from pipeline.workspace import manifest
 from pipeline.workspace.cell import Cell
 from pipeline.workspace.manifest import ArraysEntry, CorruptionManifest
 from pipeline.workspace.paths import Workspace
-from tests.pipeline.conftest import COUNTS, DATASETS, build, write_params
+from tests.pipeline.conftest import COUNTS, DATASETS, REPOSITORY, build, write_params
 from tests.pipeline.sources import medmnist_files
 
 CHOSEN = ["speckle_noise", "brightness_up"]
@@ -106,6 +108,12 @@ def test_changed_code_makes_all_anew(
     assert "extend: 0 of 4 were there" in capsys.readouterr().out
 
 
+def test_the_key_has_the_code_that_dvc_depends_on() -> None:
+    deps = yaml.safe_load((REPOSITORY / "dvc.yaml").read_text(encoding="utf-8"))["stages"]["extend"]["deps"]
+    assert set(deps) - set(built_cells._CODE) == {"data/MediMeta-C", "pipeline/extend.py", "pipeline/generation"}
+    assert set(built_cells._CODE) - set(deps) == {"pipeline/generation/cells.py"}
+
+
 @pytest.mark.parametrize("change", [{"compression": "deflated"}, {"seed": 7}])
 def test_changed_parameters_make_all_anew(
     root: Path, change: dict[str, object], capsys: pytest.CaptureFixture[str]
@@ -131,6 +139,35 @@ def test_what_is_lost_or_was_interrupted_comes_back(root: Path, capsys: pytest.C
     (workspace.extended / "oct" / "val" / ".tmp-0-x").write_bytes(b"half")
     assert extend(root) == 0
     assert made(capsys.readouterr().out) == "oct speckle_noise, oct brightness_up, pbc brightness_up"
+    assert checksums(workspace.extended, workspace.manifests) == before
+
+
+@pytest.mark.parametrize("damage", ["flipped", "cut", "exchanged", "labels", "manifest"])
+def test_what_is_damaged_is_made_anew(root: Path, damage: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """DVC runs the stage when a file of its outputs has changed, and then takes what lies there for its result."""
+    workspace = Workspace(root)
+    before = checksums(workspace.extended, workspace.manifests)
+    path = workspace.npz(Cell("pbc", "test", "brightness_up", 4))
+    content = bytearray(path.read_bytes())
+    if damage == "flipped":
+        content[len(content) // 2] ^= 1
+    elif damage == "cut":
+        del content[-9:]
+    elif damage == "exchanged":
+        content = bytearray(workspace.npz(Cell("pbc", "test", "brightness_up", 3)).read_bytes())
+    elif damage == "labels":
+        whole = npz.read(path)
+        with npz.write(path, whole.labels[::-1].copy(), whole.images.shape[1:]) as writer:
+            writer.append(whole.images)
+        content = bytearray(path.read_bytes())
+    else:
+        path = workspace.manifest("pbc", "brightness_up")
+        content = bytearray(path.read_bytes().replace(b'"seed": 2025', b'"seed": 2024'))
+    path.unlink()
+    path.write_bytes(content)
+    assert checksums(workspace.extended, workspace.manifests) != before
+    assert extend(root) == 0
+    assert made(capsys.readouterr().out) == "pbc brightness_up"
     assert checksums(workspace.extended, workspace.manifests) == before
 
 
