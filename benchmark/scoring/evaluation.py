@@ -17,6 +17,7 @@ from benchmark.scoring.cube import core as core_of
 from benchmark.scoring.measure import Measurement, check_complete, measure, read_predictions
 from benchmark.scoring.published import read_published
 from benchmark.scoring.records import Grid, Intervals, ModelScores, ScoredDataset, ScoresRecord, settings_of
+from corruptions.spec import EXTENDED
 from pipeline.config.benchmark import Benchmark
 from pipeline.config.params import Config, home, home_config, read_config, scored_corruptions
 from pipeline.errors import UserError
@@ -46,6 +47,7 @@ def evaluate(workspace: Workspace) -> tuple[ScoresRecord, xr.Dataset]:
         if not clean.split(plan.split).count:
             raise UserError(f"{name} has no images in {plan.split}, so there is nothing to score; leave it out")
     corruptions = {name: scored_corruptions(config, workspace, clean) for name, clean in manifests.items()}
+    _check_held_out(plan, corruptions)
     built_by = {name: home_config(config, workspace, clean) for name, clean in manifests.items()}
     extended = {name: built.extended(name) if built else () for name, built in built_by.items()}
     chosen = {name: built.chosen(name) if built else () for name, built in built_by.items()}
@@ -97,6 +99,16 @@ def evaluate(workspace: Workspace) -> tuple[ScoresRecord, xr.Dataset]:
         build=_build(workspace, config, homes),
     )
     return scores, cube
+
+
+def _check_held_out(plan: Benchmark, corruptions: Mapping[str, Sequence[str]]) -> None:
+    """Raise UserError for a corruption of the extended set that is to count as held out and is nowhere scored."""
+    for name in plan.held_out:
+        if name in EXTENDED and not any(name in scored for scored in corruptions.values()):
+            raise UserError(
+                f"params.yaml: benchmark.held_out has {name}, which no data set that is scored has: corruption_set must"
+                " add it to one, or held_out leave it out"
+            )
 
 
 def _measure_all(

@@ -83,6 +83,16 @@ def test_a_held_out_one_counts_among_the_held_out(root):
     assert summary["mce"].value == pytest.approx(75)
 
 
+@pytest.mark.parametrize("corruption_set", ["core", ["speckle_noise"]])
+def test_a_held_out_one_that_is_not_built_is_refused(root, capsys, corruption_set):
+    """Else the mean over held-out corruptions would be one over the others."""
+    held_out = ["contrast", "brightness_up"]
+    (root / "params.yaml").write_text(yaml.safe_dump(params(held_out=held_out) | {"corruption_set": corruption_set}))
+    assert score.main(["--root", str(root)]) == 1
+    assert "benchmark.held_out has brightness_up, which no data set that is scored has" in capsys.readouterr().err
+    scored(root, {"oct": ["brightness_up"]}, held_out=held_out)
+
+
 def test_what_was_built_and_not_predicted_is_missed(root, capsys):
     (root / "params.yaml").write_text(yaml.safe_dump(params() | {"corruption_set": list(WRONG)}))
     Workspace(root).predictions("better").joinpath("oct", "test", "speckle_noise_severity_2.npz").unlink()
