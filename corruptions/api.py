@@ -39,7 +39,7 @@ def corrupt(
 
     Args:
         images: uint8 (N, H, W, C), C = 1 or 3, H and W >= 2. They may be read-only or strided, and are never changed.
-        name: one of `CORRUPTIONS`.
+        name: one of `CORRUPTIONS` or of `EXTENDED`.
         severity: 1 to 5.
         dataset: the data set's name, ASCII. With `name`, `split` and `seed` it is the key of the random numbers.
         split: ``train``, ``val`` or ``test``.

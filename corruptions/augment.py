@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from corruptions.spec import (
     CORRUPTIONS,
+    EVERY,
     SEVERITIES,
     BackendUnavailable,
     DrawKey,
@@ -54,15 +55,15 @@ class Choice(NamedTuple):
 class Augment(torch.nn.Module):
     """Corrupt images at random with the benchmark's kernels.
 
-    Each image is corrupted with a probability of its own, by one corruption at one strength. Two objects with the same
-    arguments do the same to the same sequence of images. In a DataLoader's workers the random state also depends on the
-    worker's seed, which torch draws anew for each worker and epoch from the DataLoader's generator. The random state is
-    pickled with the object. Gradients do not pass through a corrupted image.
+    Each image is corrupted with a probability of its own, by one corruption of the seven at one strength. Two objects
+    with the same arguments do the same to the same sequence of images. In a DataLoader's workers the random state also
+    depends on the worker's seed, which torch draws anew for each worker and epoch from the DataLoader's generator. The
+    random state is pickled with the object. Gradients do not pass through a corrupted image.
 
     Args:
         seed: of all that is random, an integer from 0.
         probability: that an image is corrupted at all, 0 to 1.
-        exclude: corruptions that never happen.
+        exclude: corruptions that never happen; those of `corruptions.EXTENDED` do not in any case.
         severities: each image is corrupted at one of these, from 1 to 5. Not used if `strengths` is given.
         strengths: (low, high): each image is corrupted at a strength between them, evenly distributed. Whole numbers
             are the severities, 0 does nothing, and between two severities the kernel's parameters are interpolated.
@@ -93,9 +94,11 @@ class Augment(torch.nn.Module):
             raise ValueError(f"the seed of Augment must be 0 or more, not {seed}")
         if not 0 <= probability <= 1:
             raise ValueError(f"probability must be from 0 to 1, not {probability}")
+        if isinstance(exclude, str):
+            raise ValueError(f"exclude must be a list of names, such as [{exclude!r}], not {exclude!r}")
         for name in exclude:
-            if name not in CORRUPTIONS:
-                raise ValueError(f"exclude names no corruption: {name!r}; have {', '.join(CORRUPTIONS)}")
+            if name not in EVERY:
+                raise ValueError(f"exclude names no corruption: {name!r}; have {', '.join(EVERY)}")
         self.corruptions = tuple(name for name in CORRUPTIONS if name not in exclude)
         if not self.corruptions:
             raise ValueError("exclude names every corruption, which leaves nothing to do; use probability=0 instead")

@@ -165,7 +165,8 @@ def test_workers_and_epochs_differ_and_repeat() -> None:
 def test_wrong_arguments_are_a_sentence() -> None:
     for options, words in [
         ({"probability": 2}, "probability must be from 0 to 1, not 2"),
-        ({"exclude": ["fog"]}, "exclude names no corruption: 'fog'; have gaussian_noise"),
+        ({"exclude": ["mist"]}, "exclude names no corruption: 'mist'; have gaussian_noise"),
+        ({"exclude": "contrast"}, r"exclude must be a list of names, such as \['contrast'\], not 'contrast'"),
         ({"exclude": CORRUPTIONS}, "leaves nothing to do"),
         ({"severities": [6]}, r"at severity 6"),
         ({"severities": []}, "severities is empty"),
