@@ -139,6 +139,7 @@ def _splash(images, pixels, normal, liquid, weights, edges, shares, colour, out)
     line = width * channels
     mean, spread, threshold = liquid
     opacity, mud = shares
+    quadrupled = np.int32(4) * colour  # the opacity is in 1/4096
     depth, cover = np.empty((height, width), np.int32), np.empty((height, width), np.int32)
     kept, added = np.empty(line, np.int32), np.empty(line, np.int32)
     for n in range(count):
@@ -158,7 +159,7 @@ def _splash(images, pixels, normal, liquid, weights, edges, shares, colour, out)
             for p in range(height):
                 for q in range(width):
                     cover[p, q] = cover[p, q] if cover[p, q] >= precipitation.DENSE else 0
-                _paint(cover, p, colour, np.int32(8192), added)
+                _paint(cover, p, colour, added)
                 for c in range(channels):
                     for q in range(width):
                         kept[q * channels + c] = np.int32(16384) - cover[p, q]
@@ -171,18 +172,18 @@ def _splash(images, pixels, normal, liquid, weights, edges, shares, colour, out)
             for p in range(height):
                 for q in range(width):
                     cover[p, q] = divided(np.int64(opacity) * cover[p, q] + brightest // 2, brightest)
-                _paint(cover, p, colour, np.int32(2048), added)
-                mix(image, p, np.int32(4096), added, np.int32(12), splashed)
+                _paint(cover, p, quadrupled, added)
+                mix(image[p], 1 << 14, added, splashed[p])
 
 
 @njit
-def _paint(cover, p, colour, half, added):  # type: ignore[no-untyped-def]
-    """Store the colour times row p of the cover, and a half that rounds."""
+def _paint(cover, p, colour, added):  # type: ignore[no-untyped-def]
+    """Store the colour times row p of the cover, in units of 2^-14, and a half that rounds."""
     channels = colour.size
     for c in range(channels):
         shade = np.int32(colour[c])
         for q in range(cover.shape[1]):
-            added[q * channels + c] = np.int32(cover[p, q] * shade) + half
+            added[q * channels + c] = np.int32(cover[p, q] * shade) + np.int32(8192)
 
 
 @njit

@@ -53,13 +53,21 @@ def _fog(images, words, heights, scales, plasma_of, out):  # type: ignore[no-unt
             whole = 16 * brightest + heights[k]
             kept = (np.int64(1 << 18) * brightest + whole // 2) // whole if brightest else np.int64(0)
             for p in range(height):
-                # The last 16 bits of a veil and the half that rounds change nothing in the sum with a level << 16.
                 for start in range(0, width, side):
-                    for q in range(start, min(start + side, width)):
-                        point = np.int64(plasmas[plasma_of[k], p % side, q - start])
-                        veil[q] = (heights[k] * point * kept + np.int64(1 << 29)) >> 16
+                    _thicken(plasmas[plasma_of[k], p % side], heights[k] * kept, veil[start : start + side])
                 repeat(veil, channels, wide)
-                mix(image, p, np.int32(kept), wide, np.int32(14), foggy)
+                mix(image[p], kept, wide, foggy[p])
+
+
+@njit
+def _thicken(points, height, veil):  # type: ignore[no-untyped-def]
+    """Store the points times `height`, which is below 2^30, in units of 2^-14 grey level.
+
+    The last 16 bits, after the half that rounds, change nothing in the sum with a level << 16. Double precision holds
+    all bits, and has vector instructions.
+    """
+    for q in range(veil.size):
+        veil[q] = np.int32((points[q] * np.float64(height) + np.float64(1 << 29)) * (1 / 65536))
 
 
 @njit
@@ -84,10 +92,13 @@ def repeat(row, channels, wide):  # type: ignore[no-untyped-def]
 
 
 @njit
-def mix(image, p, kept, added, shift, out):  # type: ignore[no-untyped-def]
-    """Store row p of the image times `kept`, with `added`, shifted and limited to 255."""
+def mix(row, kept, added, out):  # type: ignore[no-untyped-def]
+    """Store a row times `kept`, with `added`, both in units of 2^-14 and from 0 on, limited to 255."""
+    factor = np.uint32(kept)
     for j in range(added.size):
-        out[p, j] = min(np.int32(np.int32(np.int32(image[p, j]) * kept) + added[j]) >> shift, np.int32(255))
+        # Without a sign, so that the compiler packs bytes at once.
+        total = np.uint32(np.uint32(np.uint32(row[j]) * factor) + np.uint32(added[j]))
+        out[j] = min(np.uint32(total >> np.uint32(14)), np.uint32(255))
 
 
 @njit
@@ -155,10 +166,13 @@ def _stretch(lattice, plasma):  # type: ignore[no-untyped-def]
         for q in range(side):
             low, high = min(low, lattice[p, q]), max(high, lattice[p, q])
     span = max(np.int64(high) - np.int64(low), np.int64(1))
+    # Half a unit more in the dividend keeps every quotient far enough from an integer that errors of double precision
+    # do not change its floor.
+    inverse = 1 / np.float64(span)
+    steps, half = 4096 * inverse, (np.float64(span // 2) + 0.5) * inverse
     for p in range(side):
         for q in range(side):
-            above = np.int64(lattice[p, q]) - np.int64(low)
-            plasma[p, q] = divided(above * 4096 + span // 2, span)
+            plasma[p, q] = np.int32(np.int32(lattice[p, q] - low) * steps + half)
 
 
 @njit(error_model="numpy")  # which does not look for a divisor of 0, so that the compiler can make vectors
@@ -202,14 +216,14 @@ def _frost(images, words, directions, shares, out):  # type: ignore[no-untyped-d
         image = images[n].reshape(height, line)
         _crystallise(words[n], directions, crystals)
         for k in range(len(shares)):
-            keep, ice = np.int32(shares[k, 0]), np.int32(shares[k, 1])
+            keep, ice = np.int32(4 * shares[k, 0]), np.int32(4 * shares[k, 1])  # in units of 2^-14
             frosty = out[k, n].reshape(height, line)
             for p in range(height):
                 for q in range(width):
                     cold = np.int32(70) + (np.int32(np.int32(170) * crystals[p, q]) >> np.int32(8))
-                    frozen[q] = np.int32(ice * np.int32(cold)) + np.int32(2048)
+                    frozen[q] = np.int32(ice * np.int32(cold)) + np.int32(8192)
                 repeat(frozen, channels, added)
-                mix(image, p, keep, added, np.int32(12), frosty)
+                mix(image[p], keep, added, frosty[p])
 
 
 @njit
