@@ -40,14 +40,17 @@ def _write(words, font, max_words, max_letters, out):  # type: ignore[no-untyped
             grey = (19595 * red + 38470 * green + 7471 * blue + 32768) >> 16
             _spell(first, letters[:5])
             _spell(second, letters[5:])
-            for p in range(top, min(top + LINE * size, height)):
-                for q in range(left, min(left + ADVANCE * size * length, width)):
-                    letter, column = divmod((q - left) // size, ADVANCE)
-                    if column < LETTER and font[letters[letter], (p - top) // size, column]:
-                        if channels == 1:
-                            out[n, p, q, 0] = grey
-                        else:
-                            out[n, p, q, 0], out[n, p, q, 1], out[n, p, q, 2] = red, green, blue
+            for j in range(length):
+                glyph, start = font[letters[j]], left + ADVANCE * size * j
+                for row in range(LINE):
+                    for column in range(LETTER):
+                        if glyph[row, column]:
+                            for p in range(top + size * row, min(top + size * (row + 1), height)):
+                                for q in range(start + size * column, min(start + size * (column + 1), width)):
+                                    if channels == 1:
+                                        out[n, p, q, 0] = grey
+                                    else:
+                                        out[n, p, q, 0], out[n, p, q, 1], out[n, p, q, 2] = red, green, blue
 
 
 @njit
