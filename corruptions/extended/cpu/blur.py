@@ -67,6 +67,9 @@ def _soften(levels, weights, down, across, channels, out):  # type: ignore[no-un
     """Store in `out` uint8 (H, W * C) the rows of `levels`, uint16 in units of 1/64, blurred down and across."""
     height, line = levels.shape
     reach = weights.size - 1
+    if reach == 0:
+        _narrow(levels.reshape(-1), out.reshape(-1))
+        return
     edge = reach * channels
     wide = np.empty(line + 2 * edge, np.uint16)
     body = wide[edge : edge + line]
@@ -87,6 +90,12 @@ def _soften(levels, weights, down, across, channels, out):  # type: ignore[no-un
                 wide[k * channels + c] = body[first + c]
                 wide[edge + line + k * channels + c] = body[last + c]
         _weigh_in_8_bits(wide, left, right, factors, out[p])
+
+
+@njit
+def _narrow(levels, pixels):  # type: ignore[no-untyped-def]
+    for e in range(levels.size):
+        pixels[e] = min(np.uint16(np.uint16(levels[e] + np.uint16(32)) >> np.uint16(6)), np.uint16(255))
 
 
 @njit
@@ -186,7 +195,6 @@ def _defocus(images, reach, factor, weights, rows, columns, down, across, out): 
     # blocks leave no rest to the loops over them.
     stride = -(-columns.size * channels // _BLOCK) * _BLOCK
     above = np.zeros((rows.size + 1, stride), np.uint16)
-    wide = np.zeros(stride, np.uint16)
     # Columns of the disk that are equally long share their sums.
     lengths = np.unique(reach)
     sums = np.empty((lengths.size, stride), np.uint16)
@@ -200,8 +208,7 @@ def _defocus(images, reach, factor, weights, rows, columns, down, across, out): 
     for n in range(count):
         image = images[n].reshape(height, line)
         for p in range(rows.size):
-            _pad(image[rows[p]], columns, channels, wide[: columns.size * channels])
-            _add(above[p], wide, above[p + 1])
+            _add_padded(above[p], image[rows[p]], columns, channels, above[p + 1])
         for p in range(height):
             _subtract(above, p + most, lengths, sums)
             _add_up(values, every, total)
@@ -212,17 +219,17 @@ def _defocus(images, reach, factor, weights, rows, columns, down, across, out): 
 
 
 @njit
-def _pad(row, columns, channels, wide):  # type: ignore[no-untyped-def]
-    """Copy a row into `wide`, whose pixel k is the row's pixel ``columns[k]``; the middle ones are the row itself."""
-    most = (wide.size - row.size) // 2 // channels
-    body = wide[most * channels : most * channels + row.size]
-    for j in range(row.size):
-        body[j] = row[j]
+def _add_padded(above, row, columns, channels, total):  # type: ignore[no-untyped-def]
+    """Store the sum with a row whose pixel k is its pixel ``columns[k]``; the middle ones are the row itself."""
+    most = (columns.size - row.size // channels) // 2
+    body = slice(most * channels, most * channels + row.size)
+    _add(above[body], row, total[body])
     for k in range(most):
         end = columns.size - 1 - k
         for c in range(channels):
-            wide[k * channels + c] = row[columns[k] * channels + c]
-            wide[end * channels + c] = row[columns[end] * channels + c]
+            i, j = k * channels + c, end * channels + c
+            total[i] = above[i] + row[columns[k] * channels + c]
+            total[j] = above[j] + row[columns[end] * channels + c]
 
 
 @njit
