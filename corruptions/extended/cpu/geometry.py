@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numba
 import numpy as np
+from llvmlite import ir  # type: ignore[import-untyped]
+from numba.core import cgutils, types
+from numba.extending import intrinsic
 from numpy.typing import NDArray
 
-from corruptions.cpu.compiler import njit
+from corruptions.cpu.compiler import COMPILES, njit
 from corruptions.cpu.levels import flat
 from corruptions.extended.lookup import geometry
 from corruptions.lookup import constant
 from corruptions.spec import Images
+
+_TALL, _WIDE = 4, 8  # rows and columns of the matrix products that stay in registers
 
 
 def elastic_transform(
@@ -36,45 +42,42 @@ def elastic_transform_sweep(
     shift: Sequence[float],
 ) -> list[Images]:
     """Return `elastic_transform` at each strength; one blur for each `sigma`, one affine map for each `shift`."""
-    fields: dict[float, NDArray[np.float64]] = {}
-    stretched: dict[float, NDArray[np.uint16]] = {}
-    results = []
-    for one_alpha, one_sigma, one_shift in zip(alpha, sigma, shift, strict=True):
-        geometry.check_elastic(one_alpha, one_sigma, one_shift)
-        if one_sigma not in fields:
-            fields[one_sigma] = _smooth_fields(pixels, one_sigma)
-        if one_shift not in stretched:
-            stretched[one_shift] = _stretched(images, words, one_shift)
-        out = np.empty(images.shape, np.uint8)
-        _displace(flat(stretched[one_shift], images.shape), fields[one_sigma], geometry.height_scale(one_alpha), out)
-        results.append(out)
-    return results
+    strengths = list(zip(alpha, sigma, shift, strict=True))
+    for strength in strengths:
+        geometry.check_elastic(*strength)
+    out = np.empty((len(strengths), *images.shape), np.uint8)
+    # Image by image, so that what they share stays in the cache.
+    for n in range(len(images)):
+        fields = {one: _smooth_fields(pixels[n], one) for one in set(sigma)}
+        stretched = {one: _stretched(images[n], words[n], one) for one in set(shift)}
+        for k, (one_alpha, one_sigma, one_shift) in enumerate(strengths):
+            _displace(stretched[one_shift], fields[one_sigma], geometry.height_scale(one_alpha), out[k, n])
+    return list(out)
 
 
-def _stretched(images: Images, words: NDArray[np.uint32], shift: float) -> NDArray[np.uint16]:
-    """Return the images in 1/64 level after the affine map of their corners."""
-    out = np.empty(images.shape, np.uint16)
-    scale, square = geometry.shift_scale(shift), geometry.corners(*images.shape[1:3])
-    _stretch(flat(images, images.shape), flat(words, words.shape), scale, square, out)
-    return out
+def _stretched(image: NDArray[np.uint8], words: NDArray[np.uint32], shift: float) -> NDArray[np.uint16]:
+    """Return an image in 1/64 level after the affine map of its corners."""
+    out = np.empty(image.shape, np.uint16)
+    scale, square = geometry.shift_scale(shift), geometry.corners(*image.shape[:2])
+    _stretch(flat(image, image.shape), flat(words, words.shape), scale, square, out)
+    return constant(out)
 
 
 @njit
-def _stretch(images, words, scale, square, out):  # type: ignore[no-untyped-def]
-    count, height, width = images.shape[:3]
+def _stretch(image, words, scale, square, out):  # type: ignore[no-untyped-def]
+    height, width = image.shape[:2]
     across, down = np.empty(2, np.int64), np.empty(2, np.int64)
     x, y = np.empty(width, np.int64), np.empty(width, np.int64)
-    for n in range(count):
-        right, below = _affine(words[n], scale, square, across, down)
-        for p in range(height):
-            above = (p << 8) - below
-            x_start = ((square[0] + square[2]) << 28) + across[1] * above + (1 << 17)
-            y_start = ((square[1] - square[2]) << 28) + down[1] * above + (1 << 17)
-            for q in range(width):
-                beside = (q << 8) - right
-                x[q] = (x_start + across[0] * beside) >> 18
-                y[q] = (y_start + down[0] * beside) >> 18
-            _sample(images[n], x, y, 1, 14, out[n, p])
+    right, below = _affine(words, scale, square, across, down)
+    for p in range(height):
+        above = (p << 8) - below
+        x_start = ((square[0] + square[2]) << 28) + across[1] * above + (1 << 17)
+        y_start = ((square[1] - square[2]) << 28) + down[1] * above + (1 << 17)
+        for q in range(width):
+            beside = (q << 8) - right
+            x[q] = (x_start + across[0] * beside) >> 18
+            y[q] = (y_start + down[0] * beside) >> 18
+        _sample(image, x, y, 1, 14, out[p])
 
 
 @njit
@@ -108,15 +111,14 @@ def _sample(image, x, y, repeat_less, shift, out):  # type: ignore[no-untyped-de
 @numba.njit(inline="always")
 def _mix(pixels, places, across, down, channels, shift, row, start):  # type: ignore[no-untyped-def]
     """Store the mean of the pixels that begin at four `places`, weighted by what the position leaves of 1024."""
-    upper_right, lower_left, lower_right = across * (1024 - down), (1024 - across) * down, across * down
-    upper_left = (1 << 20) - upper_right - lower_left - lower_right
     a, b, c, d = np.uint64(places[0]), np.uint64(places[1]), np.uint64(places[2]), np.uint64(places[3])
     first = np.uint64(start)  # unsigned, so that no index is looked at for being negative
     for k in range(channels):
         e = np.uint64(k)
-        upper = upper_left * pixels[a + e] + upper_right * pixels[b + e]
-        lower = lower_left * pixels[c + e] + lower_right * pixels[d + e]
-        row[first + e] = (upper + lower + (np.int64(1) << (shift - 1))) >> shift
+        upper_left, lower_left = np.int64(pixels[a + e]), np.int64(pixels[c + e])
+        upper = (upper_left << 10) + across * (np.int64(pixels[b + e]) - upper_left)
+        lower = (lower_left << 10) + across * (np.int64(pixels[d + e]) - lower_left)
+        row[first + e] = ((upper << 10) + down * (lower - upper) + (np.int64(1) << (shift - 1))) >> shift
 
 
 @njit
@@ -164,31 +166,101 @@ def _mirrored(index, n, repeat_less):  # type: ignore[no-untyped-def]
 
 
 def _smooth_fields(pixels: NDArray[np.uint16], sigma: float) -> NDArray[np.float64]:
-    """Return the two blurred fields, in units of 2^-48 of alpha; float64 (N, 2, H, W) of whole numbers below 2^48."""
-    count, height, width = pixels.shape
-    out = np.empty((count, 2, height, width), np.float64)
-    down, across = (constant(geometry.smoothing(n, sigma).astype(np.float64)) for n in (height, width))
+    """Return the two blurred fields, in units of 2^-48 of alpha; float64 (2, H, W) of whole numbers below 2^48."""
+    height, width = pixels.shape
+    out = np.empty((2, height, width), np.float64)
+    down, across = (geometry.folded_smoothing(n, sigma) for n in (height, width))
     _blur(flat(pixels, pixels.shape), down, across, out)
-    return out
+    return constant(out)
 
 
 @njit
 def _blur(pixels, down, across, out):  # type: ignore[no-untyped-def]
-    count, height, width = pixels.shape
+    height, width = pixels.shape
     # Whole numbers below 2^53 all along, so their sums are exact. The blur across goes first, with a column in a row.
     turned, rows = np.empty((width, height), np.uint16), np.empty((height, width), np.float64)
     noise, blurred = np.empty((width, 2, height), np.float64), np.empty((width, 2, height), np.float64)
-    for n in range(count):
-        _transpose(pixels[n], turned)
-        for q in range(width):
-            for p in range(height):
-                u = np.int32(turned[q, p])
-                noise[q, 0, p] = np.int32(2) * (u >> np.int32(8)) - np.int32(255)
-                noise[q, 1, p] = np.int32(2) * (u & np.int32(255)) - np.int32(255)
-        _add_rows(across, noise.reshape(width, 2 * height), blurred.reshape(width, 2 * height))
-        for k in range(2):
-            _transpose(blurred[:, k], rows)
-            _add_rows(down, rows, out[n, k])
+    _transpose(pixels, turned)
+    for q in range(width):
+        for p in range(height):
+            u = np.int32(turned[q, p])
+            noise[q, 0, p] = np.int32(2) * (u >> np.int32(8)) - np.int32(255)
+            noise[q, 1, p] = np.int32(2) * (u & np.int32(255)) - np.int32(255)
+    _blur_down(across, noise.reshape(width, 2 * height), blurred.reshape(width, 2 * height))
+    for k in range(2):
+        _transpose(blurred[:, k], rows)
+        _blur_down(down, rows, out[k])
+
+
+@njit
+def _blur_down(weights, rows, out):  # type: ignore[no-untyped-def]
+    """Blur the columns of `rows`, which are changed, with what `geometry.folded_smoothing` returns."""
+    height, width = out.shape
+    for p in range(height // 2):
+        for e in range(width):
+            upper, lower = rows[p, e], rows[height - 1 - p, e]
+            rows[p, e], rows[height - 1 - p, e] = upper + lower, upper - lower
+    _multiply(weights, rows, out)
+    for p in range(height // 2):
+        for e in range(width):
+            total, difference = out[p, e], out[height - 1 - p, e]
+            out[p, e], out[height - 1 - p, e] = (total + difference) / 2, (total - difference) / 2
+
+
+@njit
+def _multiply(weights, rows, out):  # type: ignore[no-untyped-def]
+    """Store in `out` the matrix product of `weights` and `rows`, without the zeros at the ends of the weights."""
+    height, width = out.shape
+    if height < _TALL or width < _WIDE or not COMPILES:
+        out[:] = 0
+        for p in range(height):
+            for j in range(height):
+                out[p] += weights[p, j] * rows[j]
+        return
+    # The last tiles begin early enough to end with the matrix.
+    tops = np.minimum(np.arange(0, height, _TALL), height - _TALL)
+    columns = [np.nonzero(weights[top : top + _TALL])[1] for top in tops]
+    used = [(used.min(), used.max() + 1) for used in columns]
+    for left in range(0, width, _WIDE):
+        for k in range(tops.size):
+            first, end = used[k]
+            _multiply_tile(weights, rows, tops[k], min(left, width - _WIDE), first, end, out)
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def _multiply_tile(context, weights, rows, top, left, first, end, out):  # type: ignore[no-untyped-def]
+    """Store a tile of what `_multiply` does, as the sum over `first` to `end`; it stays in registers."""
+
+    def build(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        matrices = [context.make_array(signature.args[n])(context, builder, arguments[n]) for n in (0, 1, 6)]
+        top, left, first, end = arguments[2:6]
+        doubles = ir.VectorType(ir.DoubleType(), _WIDE)
+
+        def place(matrix: Any, row: Any, column: Any) -> Any:
+            line = builder.extract_value(matrix.shape, 1)
+            return builder.gep(matrix.data, [builder.add(builder.mul(row, line), column)])
+
+        def vector(matrix: Any, row: Any) -> Any:
+            return builder.bitcast(place(matrix, row, left), doubles.as_pointer())
+
+        lines = [builder.add(top, top.type(k)) for k in range(_TALL)]
+        totals = [cgutils.alloca_once_value(builder, ir.Constant(doubles, [0.0] * _WIDE)) for _ in lines]
+        with cgutils.for_range_slice(builder, first, end, first.type(1)) as (j, _):
+            row = builder.load(vector(matrices[1], j), align=8)
+            for line, total in zip(lines, totals, strict=True):
+                weight = builder.load(place(matrices[0], line, j))
+                lane = builder.insert_element(ir.Constant(doubles, ir.Undefined), weight, ir.IntType(32)(0))
+                factor = builder.shuffle_vector(
+                    lane, lane, ir.Constant(ir.VectorType(ir.IntType(32), _WIDE), [0] * _WIDE)
+                )
+                # Nothing is rounded, so a processor that multiplies and adds in one step finds the same.
+                part = builder.fmul(factor, row, flags=["contract"])
+                builder.store(builder.fadd(builder.load(total), part, flags=["contract"]), total)
+        for line, total in zip(lines, totals, strict=True):
+            builder.store(builder.load(total), vector(matrices[2], line), align=8)
+        return context.get_dummy_value()
+
+    return types.void(weights, rows, top, left, first, end, out), build
 
 
 @njit
@@ -202,41 +274,21 @@ def _transpose(matrix, out):  # type: ignore[no-untyped-def]
 
 
 @njit
-def _add_rows(weights, rows, out):  # type: ignore[no-untyped-def]
-    """Multiply the matrix `weights` by `rows`, four of them at a time, without the zeros at the ends of its rows."""
-    for p in range(out.shape[0]):
-        share, total = weights[p], out[p]
-        total[:] = 0
-        j, end = 0, weights.shape[1]
-        while j < end and share[j] == 0:
-            j += 1
-        while end > j and share[end - 1] == 0:
-            end -= 1
-        while j + 4 <= end:
-            a, b, c, d = share[j], share[j + 1], share[j + 2], share[j + 3]
-            row_a, row_b, row_c, row_d = rows[j], rows[j + 1], rows[j + 2], rows[j + 3]
-            for e in range(total.size):
-                total[e] += a * row_a[e] + b * row_b[e] + c * row_c[e] + d * row_d[e]
-            j += 4
-        for k in range(j, end):
-            row = rows[k]
-            for e in range(total.size):
-                total[e] += share[k] * row[e]
-
-
-@njit
-def _displace(images, fields, scale, out):  # type: ignore[no-untyped-def]
-    count, height, width = images.shape[:3]
+def _displace(image, fields, scale, out):  # type: ignore[no-untyped-def]
+    height, width = image.shape[:2]
     x, y = np.empty(width, np.int64), np.empty(width, np.int64)
-    for n in range(count):
-        for p in range(height):
-            for q in range(width):
-                x[q] = (q << 10) + _moved(fields[n, 0, p, q], scale)
-                y[q] = (p << 10) + _moved(fields[n, 1, p, q], scale)
-            _sample(images[n], x, y, 0, 26, out[n, p])
+    for p in range(height):
+        _move(fields[0, p], scale, x)
+        _move(fields[1, p], scale, y)
+        for q in range(width):
+            x[q] += q << 10
+            y[q] += p << 10
+        _sample(image, x, y, 0, 26, out[p])
 
 
 @njit
-def _moved(field, scale):  # type: ignore[no-untyped-def]
-    """Return how far a pixel is moved, in 1/1024 pixel."""
-    return (((np.int64(field) + (1 << 19)) >> 20) * scale + (1 << 29)) >> 30
+def _move(field, scale, moves):  # type: ignore[no-untyped-def]
+    """Store how far pixels are moved, in 1/1024 pixel; in double precision, which holds all bits here."""
+    for q in range(moves.size):
+        share = np.floor((field[q] + (1 << 19)) / (1 << 20))
+        moves[q] = np.int32(np.floor((share * scale + (1 << 29)) / (1 << 30)))

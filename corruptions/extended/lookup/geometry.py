@@ -6,6 +6,7 @@ import functools
 import math
 
 import numpy as np
+from numpy.typing import NDArray
 
 from corruptions.lookup import Ints, constant
 
@@ -48,6 +49,23 @@ def smoothing(n: int, sigma: float) -> Ints:
     matrix = np.zeros((n, n), np.int64)
     np.add.at(matrix, (np.arange(n)[:, None], np.minimum(place, 2 * n - 1 - place)), weights)
     return constant(matrix.astype(np.int32))
+
+
+@functools.lru_cache(maxsize=8)
+def folded_smoothing(n: int, sigma: float) -> NDArray[np.float64]:
+    """Return `smoothing` for pixels p < n / 2 that are sums with pixel n - 1 - p, and the others differences.
+
+    The product is twice the sums and differences of the blurred pixels, and once a pixel in the middle: half of the
+    float64 (n, n) is 0, since the blur is the same from both ends.
+    """
+    matrix = smoothing(n, sigma).astype(np.float64)
+    half = (n + 1) // 2
+    folded = np.zeros((n, n))
+    folded[:half, :half] = (matrix + matrix[:, ::-1])[:half, :half]
+    folded[half:, half:] = (matrix - matrix[:, ::-1])[half:, half:]
+    if n % 2:
+        folded[half - 1] /= 2
+    return constant(folded)
 
 
 def corners(height: int, width: int) -> tuple[int, int, int]:
