@@ -36,7 +36,12 @@ def corrupt_all(
                 bar.update()
             return
         results = cluster.everywhere(
-            "pipeline.generation.tasks:task", tasks, asdict(execution), root=workspace.root, scheduler=scheduler
+            "pipeline.generation.tasks:task",
+            tasks,
+            asdict(execution),
+            root=workspace.root,
+            scheduler=scheduler,
+            corruptions=sorted({corruption for _, corruption in tasks}),
         )
         for task_done, result in results:
             dataset, corruption = map(str, task_done)

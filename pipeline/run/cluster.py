@@ -10,6 +10,7 @@ from __future__ import annotations
 import functools
 import gc
 import hashlib
+import itertools
 import os
 import pkgutil
 import platform
@@ -39,7 +40,13 @@ _GONE = "the dask scheduler has gone; start it again and repeat the command"
 
 
 def everywhere(
-    target: str, tasks: Sequence[Task], options: Mapping[str, object], *, root: Path, scheduler: str
+    target: str,
+    tasks: Sequence[Task],
+    options: Mapping[str, object],
+    *,
+    root: Path,
+    scheduler: str,
+    corruptions: Sequence[str] = (),
 ) -> Iterator[tuple[Task, Any]]:
     """Yield (task, result) as results come, each from ``target(root, *task, options)`` on some worker.
 
@@ -49,6 +56,7 @@ def everywhere(
         options: the last argument of every call.
         root: the workspace, on a disk that all workers see under the same absolute path.
         scheduler: its address.
+        corruptions: those that tasks make; workers compare the bytes of these with ours, and of the seven.
 
     Raises:
         UserError: dask is not installed, no scheduler or worker answers, a worker fails its examination, or a task
@@ -58,8 +66,9 @@ def everywhere(
     from distributed.comm import CommClosedError
 
     try:
-        _examine_all(client, root)
-        work = functools.partial(call, target, str(root), options=options, expected=identity())
+        expected = identity(" ".join(corruptions))
+        _examine_all(client, root, expected)
+        work = functools.partial(call, target, str(root), options=options, expected=expected)
         yield from _results(client, {client.submit(work, task, pure=False): task for task in tasks})
     except CommClosedError:
         raise UserError(_GONE) from None
@@ -91,8 +100,11 @@ def findings_here(token: str, content: str, expected: Identity) -> list[str]:
 
 
 @functools.cache
-def identity() -> Identity:
-    """Return what must be equal on all machines: versions, and the checksum of a small image's corruptions."""
+def identity(beside: str = "") -> Identity:
+    """Return what must be equal on all machines: versions, and the checksum of a small image's corruptions.
+
+    These are the seven and those of the names in `beside`, which spaces part.
+    """
     import corruptions
 
     return {
@@ -100,24 +112,31 @@ def identity() -> Identity:
         "format version": str(corruptions.BYTES_VERSION),
         "Python": ".".join(platform.python_version_tuple()[:2]),
         **{name: version(name) for name in ("numpy", "numba")},
-        "kernel checksum": _kernel_checksum(),
+        "corruptions beside the seven": beside,
+        "kernel checksum": _kernel_checksum([*corruptions.CORRUPTIONS, *beside.split()]),
     }
 
 
 def _differences(expected: Identity) -> list[str]:
-    return [f"has {k} {v}, here it is {expected[k]}" for k, v in identity().items() if v != expected[k]]
+    here = identity(expected["corruptions beside the seven"])
+    return [f"has {k} {v}, here it is {expected[k]}" for k, v in here.items() if v != expected[k]]
 
 
-def _kernel_checksum() -> str:
+def _kernel_checksum(names: Sequence[str]) -> str:
+    """Return the checksum of a small image under the named corruptions, in the kernels of both profiles."""
     import numpy as np
 
     import corruptions
+    from corruptions.table import COLUMNS
+
+    column = next(iter(COLUMNS))
 
     levels = np.arange(2 * 20 * 24 * 3, dtype=np.uint32) * 2654435761 >> 24  # multiplicative hash: Knuth, vol. 3, 6.4
     images = levels.astype(np.uint8).reshape(2, 20, 24, 3)
     digest = hashlib.sha256()
-    for name in corruptions.CORRUPTIONS:
-        for _, corrupted in corruptions.sweep(images, name, dataset="x", split="test", seed=0):
+    for name, profile in itertools.product(dict.fromkeys(names), corruptions.PROFILES):
+        results = corruptions.sweep(images, name, dataset="x", split="test", seed=0, profile=profile, column=column)
+        for _, corrupted in results:
             digest.update(corrupted.tobytes())
     return digest.hexdigest()[:16]
 
@@ -136,18 +155,18 @@ def _connect(scheduler: str) -> Any:
     raise UserError(f"no dask scheduler answers at {scheduler} ({reason}); `dask scheduler` starts one")
 
 
-def _examine_all(client: Any, root: Path) -> None:
+def _examine_all(client: Any, root: Path, expected: Identity) -> None:
     try:
         client.wait_for_workers(1, timeout=PATIENCE)
     except TimeoutError:
         how = "`dask worker ADDRESS` starts one"
         raise UserError(f"the scheduler has no worker after {PATIENCE:.0f} s; {how}") from None
-    content, expected = secrets.token_hex(16), dict(identity())
+    content = secrets.token_hex(16)
     with tempfile.NamedTemporaryFile(dir=root, prefix=".tmp-visible-") as token:
         token.write(content.encode())
         token.flush()
         os.fsync(token.fileno())
-        question = (_examination(), token.name, content, expected)
+        question = (_examination(), token.name, content, dict(expected))
         try:
             answers = client.run(*question, on_error="return", callback_timeout=EXAMINE)
         except TimeoutError:

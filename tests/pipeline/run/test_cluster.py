@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from corruptions import CORRUPTIONS
+from corruptions import CORRUPTIONS, PROFILES
 from pipeline import corrupt
 from pipeline.errors import UserError
 from pipeline.run import cluster
@@ -184,7 +184,8 @@ def test_a_tasks_own_error_is_raised_here(started: Cluster, tmp_path: Path) -> N
 
 def test_what_a_worker_must_share(tmp_path: Path) -> None:
     expected = cluster.identity()
-    assert set(expected) == {"medimeta-c", "format version", "Python", "numpy", "numba", "kernel checksum"}
+    versions = {"medimeta-c", "format version", "Python", "numpy", "numba"}
+    assert set(expected) == {*versions, "corruptions beside the seven", "kernel checksum"}
     token = tmp_path / "token"
     token.write_text("content")
     assert cluster.findings_here(str(token), "content", expected) == []
@@ -200,14 +201,20 @@ def test_what_a_worker_must_share(tmp_path: Path) -> None:
         cluster.call("pipeline.generation.tasks:task", str(tmp_path), (), options={}, expected=other)
 
 
-def test_every_corruption_is_in_the_checksum(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_seven_and_what_tasks_make_are_in_the_checksum(monkeypatch: pytest.MonkeyPatch) -> None:
     import corruptions
 
-    expected = cluster.identity()["kernel checksum"]  # which is kept, so another test may have asked first
     asked = []
     sweep = corruptions.sweep
     monkeypatch.setattr(
-        corruptions, "sweep", lambda images, name, **key: asked.append(name) or sweep(images, name, **key)
+        corruptions,
+        "sweep",
+        lambda images, name, **key: asked.append((name, key["profile"])) or sweep(images, name, **key),
     )
-    assert cluster._kernel_checksum() == expected
-    assert tuple(asked) == CORRUPTIONS
+    cluster.identity.cache_clear()  # another test may have asked first
+    expected = cluster.identity("fog contrast")
+    assert asked == [(name, profile) for name in (*CORRUPTIONS, "fog") for profile in PROFILES]
+    assert expected["kernel checksum"] != cluster.identity()["kernel checksum"]
+    other = {**expected, "kernel checksum": "0"}
+    (sentence,) = cluster._differences(other)
+    assert sentence == f"has kernel checksum {expected['kernel checksum']}, here it is 0"
