@@ -163,22 +163,17 @@ def adopt(workspace: Workspace, release: Release, *, channels: str = "rgb") -> N
 
 def _is_grey(images: Clean) -> bool:
     """Say whether all channels of every image are equal."""
-    batches = (images.read(range(start, min(start + _BATCH, len(images.labels)))) for start in _starts(images))
+    batches = map(images.read, images.batches(_BATCH))
     return images.channels == 1 or all(bool((batch == batch[..., :1]).all()) for batch in batches)
-
-
-def _starts(images: Clean) -> range:
-    return range(0, len(images.labels), _BATCH)
 
 
 def _write(workspace: Workspace, cell: Cell, images: Clean, channels: int, bar: Any) -> ArraysEntry:
     """Write one cell, deflated as releases are; return its entry in the manifest."""
     if images.channels > channels:
         raise UserError(f"{cell.path} has {images.channels} channels and the clean images 1: adopt with --channels rgb")
-    count, shape = len(images.labels), (SIZE, SIZE, channels)
+    shape = (SIZE, SIZE, channels)
     with npz.write(workspace.released(cell), images.labels, shape, compression="deflated") as writer:
-        for start in _starts(images):
-            batch = images.read(range(start, min(start + _BATCH, count)))
+        for batch in map(images.read, images.batches(_BATCH)):
             writer.append(np.repeat(batch, channels // images.channels, axis=-1))
             bar.update(len(batch))
     return manifest.clean_entry(images.labels, images.class_names, writer.checksums)

@@ -104,10 +104,9 @@ def _write(
     """Write the file of a split; return its entry, and the SHA-256 of each image's pixels."""
     digests: list[bytes] = []
     channels = 3 if split in RELEASED and config.channels == "rgb" else clean.channels
-    starts = range(0, len(clean.labels), _BATCH)
 
-    def read(start: int) -> NDArray[np.uint8]:
-        images = clean.read(range(start, min(start + _BATCH, len(clean.labels))))
+    def read(positions: range) -> NDArray[np.uint8]:
+        images = clean.read(positions)
         return np.repeat(images, 3, axis=-1) if images.shape[-1] < channels else images
 
     path, shape = workspace.npz(Cell(dataset, split)), (SIZE, SIZE, channels)
@@ -115,7 +114,7 @@ def _write(
         npz.write(path, clean.labels, shape, compression=config.compression_of()) as writer,
         progress(total=len(clean.labels), unit="img", desc=f"prepare {dataset} {split}") as bar,
     ):
-        for images in ordered(read, starts, workers=workers):
+        for images in ordered(read, clean.batches(_BATCH), workers=workers):
             writer.append(images)
             digests += [hashlib.sha256(image[..., : clean.channels].tobytes()).digest() for image in images]
             bar.update(len(images))

@@ -22,29 +22,6 @@ _MOST = 10**9
 
 _PINNED = re.compile(r"[a-z_]+:[\w./@:+#-]+", re.ASCII)
 
-Count = Annotated[int, Field(ge=0, le=_MOST)]
-Positive = Annotated[int, Field(ge=1, le=_MOST)]
-Drawn = Annotated[int, Field(ge=0, le=10**6)]
-Seed = Annotated[int, Field(ge=0, lt=2**63)]
-Batch = Annotated[int, Field(ge=1, le=2**14)]
-Rate = Annotated[float, Field(ge=1e-12, le=100)]  # a smaller one is 0 to float32 weights
-Fraction = Annotated[float, Field(ge=0, le=1)]
-DatasetName = Annotated[str, AfterValidator(checked_name)]
-ModelName = Annotated[str, AfterValidator(checked_model)]
-WeightsName = Annotated[str, AfterValidator(lambda name: name if _PINNED.fullmatch(name) else checked_model(name))]
-"""Of a model that has a name of its own here, or of a pinned one, as ``vlm:OWNER/NAME``, whose folder is given."""
-
-Line = Annotated[str, AfterValidator(lambda text: _line(text))]
-Column = Annotated[str, AfterValidator(lambda name: _one_of(name, tuple(COLUMNS)))]
-Corruption = Annotated[str, AfterValidator(lambda name: _one_of(name, EVERY))]
-CorruptionSet = Annotated[
-    str | tuple[str, ...] | Mapping[str, tuple[str, ...]],
-    PlainValidator(lambda value: _corruption_set(value)),
-    PlainSerializer(lambda value: value, return_type=object),
-]
-"""``core``, ``extended``, names of corruptions, or such names by data set."""
-Profile = Annotated[str, AfterValidator(lambda name: _one_of(name, PROFILES))]
-
 
 def _line(text: str) -> str:
     if not text or not text.isprintable():
@@ -52,10 +29,15 @@ def _line(text: str) -> str:
     return text
 
 
-def _one_of(value: str, choices: Sequence[str]) -> str:
-    if value not in choices:
-        raise PydanticCustomError("literal_error", "", {"expected": ", ".join(choices)})
-    return value
+def _among(choices: Sequence[str]) -> AfterValidator:
+    """Return the check that a name is one of `choices`."""
+
+    def check(name: str) -> str:
+        if name not in choices:
+            raise PydanticCustomError("literal_error", "", {"expected": ", ".join(choices)})
+        return name
+
+    return AfterValidator(check)
 
 
 def _corruption_set(value: object) -> str | tuple[str, ...] | dict[str, tuple[str, ...]]:
@@ -70,12 +52,35 @@ def _corruption_set(value: object) -> str | tuple[str, ...] | dict[str, tuple[st
 
 def _names(value: object, owner: str = "") -> tuple[str, ...]:
     """Return a list of corruptions; ValueError if it is none, has no name, an unknown one, or one twice."""
-    choices = EVERY
     if not isinstance(value, list | tuple) or not value:
         raise ValueError(f"{owner}must be a list of at least one corruption, not {value!r}")
     for name in value:
-        if name not in choices:
-            raise ValueError(f"{owner}has {name!r}, which is no corruption; have {', '.join(choices)}")
+        if name not in EVERY:
+            raise ValueError(f"{owner}has {name!r}, which is no corruption; have {', '.join(EVERY)}")
         if value.count(name) > 1:
             raise ValueError(f"{owner}names {name} twice")
     return tuple(value)
+
+
+Count = Annotated[int, Field(ge=0, le=_MOST)]
+Positive = Annotated[int, Field(ge=1, le=_MOST)]
+Drawn = Annotated[int, Field(ge=0, le=10**6)]
+Seed = Annotated[int, Field(ge=0, lt=2**63)]
+Batch = Annotated[int, Field(ge=1, le=2**14)]
+Rate = Annotated[float, Field(ge=1e-12, le=100)]  # a smaller one is 0 to float32 weights
+Fraction = Annotated[float, Field(ge=0, le=1)]
+DatasetName = Annotated[str, AfterValidator(checked_name)]
+ModelName = Annotated[str, AfterValidator(checked_model)]
+WeightsName = Annotated[str, AfterValidator(lambda name: name if _PINNED.fullmatch(name) else checked_model(name))]
+"""Of a model that has a name of its own here, or of a pinned one, as ``vlm:OWNER/NAME``, whose folder is given."""
+
+Line = Annotated[str, AfterValidator(_line)]
+Column = Annotated[str, _among(tuple(COLUMNS))]
+Corruption = Annotated[str, _among(EVERY)]
+CorruptionSet = Annotated[
+    str | tuple[str, ...] | Mapping[str, tuple[str, ...]],
+    PlainValidator(_corruption_set),
+    PlainSerializer(lambda value: value, return_type=object),
+]
+"""``core``, ``extended``, names of corruptions, or such names by data set."""
+Profile = Annotated[str, _among(PROFILES)]

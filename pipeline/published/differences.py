@@ -215,7 +215,6 @@ def _distribution_distance(clean: Images, images: Images, candidates: Sequence[I
 
 def _batches(first: Clean, second: Clean) -> Iterator[tuple[int, Images, Images]]:
     """Yield the images of two cells side by side, with the index of the first of each batch."""
-    for start in range(0, len(first.labels), _BATCH):
-        positions = range(start, min(start + _BATCH, len(first.labels)))
+    for positions in first.batches(_BATCH):
         a, b = np.broadcast_arrays(first.read(positions), second.read(positions))
-        yield start, a, b
+        yield positions.start, a, b

@@ -18,7 +18,7 @@ from pipeline.errors import UserError
 from pipeline.io.npz import Array
 from pipeline.io.regular import walk
 from pipeline.sources import Clean, medmnist
-from pipeline.sources.arrays import read_labels, runs
+from pipeline.sources.arrays import read_labels, take
 from pipeline.text import COMMIT
 from pipeline.workspace import datasets
 from pipeline.workspace.cell import RELEASED, SIZE, Cell
@@ -90,9 +90,7 @@ def load(folder: Path, cell: Cell) -> Clean:
     images.check()
 
     def read(positions: Sequence[int]) -> NDArray[np.uint8]:
-        distinct, inverse = np.unique(np.asarray(positions, np.int64), return_inverse=True)
-        pixels = np.concatenate([images.rows(start, stop) for start, stop in runs(distinct)])
-        return pixels.reshape(len(distinct), SIZE, SIZE, channels)[inverse]
+        return take(images.rows, positions).reshape(len(positions), SIZE, SIZE, channels)
 
     return Clean(labels, names, range(len(labels)), channels, read)  # type: ignore[arg-type]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, cast
@@ -36,6 +36,11 @@ class Clean:
     channels: int
     read: Callable[[Sequence[int]], NDArray[np.uint8]]
     dropped: Sequence[tuple[str, str]] = field(default=())
+
+    def batches(self, size: int) -> Iterator[range]:
+        """Yield the positions of all images in order, `size` at a time."""
+        for start in range(0, len(self.labels), size):
+            yield range(start, min(start + size, len(self.labels)))
 
 
 class SourceFile(Record):

@@ -1,8 +1,9 @@
-"""Labels that others wrote, and choices of rows."""
+"""Labels that others wrote, choices of rows, and reading these."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,6 +50,16 @@ def evenly(labels: NDArray[np.int64], count: int | None) -> NDArray[np.int64]:
         for label, size, quota in zip(classes, sizes, quotas, strict=True)
     ]
     return np.sort(np.concatenate(positions))
+
+
+def take(read: Callable[[int, int], NDArray[Any]], positions: Sequence[int] | NDArray[np.int64]) -> NDArray[Any]:
+    """Return the rows at `positions`, in any order, by way of `read`, which returns the rows from one up to another.
+
+    Each row is read once, and neighbours together.
+    """
+    distinct, inverse = np.unique(np.asarray(positions, np.int64), return_inverse=True)
+    pieces = [read(start, stop) for start, stop in runs(distinct)]
+    return np.concatenate(pieces or [read(0, 0)])[inverse]
 
 
 def runs(positions: Sequence[int] | NDArray[np.int64]) -> Iterator[tuple[int, int]]:

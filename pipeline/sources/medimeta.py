@@ -13,6 +13,7 @@ they are the released ones is what fetch checks.
 
 from __future__ import annotations
 
+import functools
 import os
 import re
 import unicodedata
@@ -30,7 +31,7 @@ from pipeline.io.npz import Array
 from pipeline.io.records import parse_yaml, read_record
 from pipeline.io.regular import check_regular, open_regular, walk
 from pipeline.sources import Clean, SourceFile
-from pipeline.sources.arrays import evenly, read_labels, runs
+from pipeline.sources.arrays import evenly, read_labels, take
 from pipeline.sources.download import checksums
 from pipeline.sources.unpack import RECEIPT, Receipt, unpack
 from pipeline.sources.zenodo import ZenodoFile, files_of, remove_remains
@@ -190,17 +191,11 @@ class _Images:
 
     def read(self, rows: NDArray[np.int64]) -> NDArray[np.uint8]:
         """Return `rows`, in any order, as (n, 224, 224, channels)."""
-        distinct, inverse = np.unique(rows, return_inverse=True)
-        out = np.empty((len(distinct), SIZE, SIZE, self.channels), np.uint8)
         try:
             with h5py.File(self.path, "r") as file:
-                done = 0
-                for start, stop in runs(distinct):
-                    out[done : done + stop - start] = self._slice(file["images"], start, stop)
-                    done += stop - start
+                return take(functools.partial(self._slice, file["images"]), rows)
         except _HDF5_FAILURES as failure:
             raise self._refusal(failure) from None
-        return out[inverse]
 
     def _check(self, file: Any) -> None:
         if not isinstance(file.get("images", getlink=True), h5py.HardLink):

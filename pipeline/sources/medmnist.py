@@ -17,7 +17,7 @@ from corruptions.spec import SEVERITIES
 from pipeline.errors import UserError
 from pipeline.io.npz import Array
 from pipeline.sources import Clean, SourceFile
-from pipeline.sources.arrays import evenly, read_labels, runs
+from pipeline.sources.arrays import evenly, read_labels, take
 from pipeline.sources.zenodo import ZenodoFile, file_url, remove_remains
 from pipeline.workspace.cell import SIZE
 
@@ -133,10 +133,8 @@ def _parts(
         rows = evenly(labels[first:stop], count) + first
 
         def read(positions: Sequence[int]) -> NDArray[np.uint8]:
-            distinct, inverse = np.unique(rows[np.asarray(positions, np.int64)], return_inverse=True)
-            pixels = [images.rows(start, stop) for start, stop in runs(distinct)]
-            together = np.concatenate([np.empty((0, *images.shape[1:]), np.uint8), *pixels])
-            return (together[..., np.newaxis] if is_grey else together)[inverse]
+            pixels = take(images.rows, rows[np.asarray(positions, np.int64)])
+            return pixels[..., np.newaxis] if is_grey else pixels
 
         return Clean(
             labels=labels[rows],

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.sources.arrays import evenly, runs
+from pipeline.sources.arrays import evenly, runs, take
 
 LABELS = st.lists(st.integers(0, 5), max_size=40).map(lambda labels: np.array(labels, np.int64))
 
@@ -34,3 +35,15 @@ def test_runs_are_what_positions_are_made_of(positions: set[int]) -> None:
     found = list(runs(sorted(positions)))
     assert [n for start, stop in found for n in range(start, stop)] == sorted(positions)
     assert all(stop < start for (_, stop), (start, _) in pairwise(found))
+
+
+@given(st.lists(st.integers(0, 29)))
+def test_rows_are_taken_in_any_order_and_read_once(positions: list[int]) -> None:
+    rows, reads = np.arange(60).reshape(30, 2), []
+
+    def read(start: int, stop: int) -> Any:
+        reads.extend(range(start, stop))
+        return rows[start:stop]
+
+    assert take(read, positions).tolist() == rows[np.array(positions, int)].tolist()
+    assert reads == sorted(set(positions))
