@@ -8,9 +8,11 @@ import re
 from typing import Any
 
 import mlcroissant as mlc
+from datasets import ClassLabel, Image
 
 from pipeline.hub.build import OWN, Build, Dataset
 from pipeline.hub.card import REPO, USES, personal
+from pipeline.io.parquet import features
 from pipeline.workspace import datasets
 
 _REPOSITORY = "repository"
@@ -23,14 +25,6 @@ _TERMS_OF_1_1 = {
     "name": {"@container": "@language"},
 }
 """What Croissant 1.1 adds to the terms of 1.0, which is what mlcroissant 1.1 writes."""
-
-_TYPES = {
-    "label": mlc.DataType.INTEGER,
-    "corruption": mlc.DataType.TEXT,
-    "severity": mlc.DataType.INTEGER,
-    "index": mlc.DataType.INTEGER,
-    "image_id": mlc.DataType.TEXT,
-}
 
 
 def describe(build: Build) -> str:
@@ -131,13 +125,15 @@ def _labels(dataset: Dataset) -> mlc.RecordSet:
 def _records(dataset: Dataset) -> mlc.RecordSet:
     name, files = dataset.name, f"{dataset.name}-files"
 
-    def column(key: str, kind: str, **more: Any) -> mlc.Field:
-        source = mlc.Source(file_set=files, extract=mlc.Extract(column=key), **more)
-        return mlc.Field(id=f"{name}/{key}", name=key, data_types=kind, source=source)
-
-    fields = [column("image", mlc.DataType.IMAGE_OBJECT, transforms=[mlc.Transform(json_path="bytes")])]
-    fields += [column(key, kind) for key, kind in _TYPES.items()]
-    fields[1].references = mlc.Source(field=f"{name}-labels/label")
+    fields = []
+    for key, feature in features(dataset.clean.class_names).items():
+        source = mlc.Source(file_set=files, extract=mlc.Extract(column=key))
+        kind = mlc.DataType.TEXT if feature.dtype == "string" else mlc.DataType.INTEGER
+        if isinstance(feature, Image):
+            kind, source.transforms = mlc.DataType.IMAGE_OBJECT, [mlc.Transform(json_path="bytes")]
+        fields.append(mlc.Field(id=f"{name}/{key}", name=key, data_types=kind, source=source))
+        if isinstance(feature, ClassLabel):
+            fields[-1].references = mlc.Source(field=f"{name}-labels/label")
     split = mlc.Source(
         file_set=files,
         extract=mlc.Extract(file_property=mlc.FileProperty.fullpath),
