@@ -18,12 +18,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from corruptions.api import corrupt
 from corruptions.spec import SEVERITIES, strength
 from corruptions.table import BYTES_VERSION
 from pipeline.config.params import Config, read_config
 from pipeline.errors import UserError
 from pipeline.generation.built import ABOUT
+from pipeline.generation.check import CellCheck, is_out_of_order
 from pipeline.hub.build import source_ids
 from pipeline.hub.records import VerifyRecord
 from pipeline.io import npz
@@ -39,10 +39,6 @@ from pipeline.workspace.manifest import ArraysEntry, Manifest, StrengthEntry
 from pipeline.workspace.paths import Workspace
 
 _BATCH = 32
-_SLACK = 0.02  # rise of SSIM to the next severity that is not named: zoom_blur's on photographs reaches 0.015
-_SAMPLE = 8  # images of a cell whose SSIM is taken and that are corrupted anew, spread over the split
-
-Images = NDArray[np.uint8]
 
 
 @dataclass
@@ -155,17 +151,17 @@ def _check_corruption(workspace: Workspace, config: Config, dataset: str, split:
     similarities = []
     for cell, entry in zip(cells, entries, strict=True):
         path = workspace.npz(cell)
-        comparison = None if clean is None else _Comparison(config, cell, clean, native_channels)
-        labels = _read_back(path, entry, recorded.channels, checked, comparison)
-        if labels is None or clean is None or comparison is None:
+        check = None if clean is None else CellCheck(config, cell, clean, native_channels, batch=_BATCH)
+        labels = _read_back(path, entry, recorded.channels, checked, check)
+        if labels is None or clean is None or check is None:
             continue
         if not np.array_equal(labels, clean.labels):
             checked.findings.append(f"{path}: labels are not those of clean.npz")
-        if comparison.different:
-            names = _names(workspace, cell, comparison.different)
+        if check.different:
+            names = _names(workspace, cell, check.different)
             checked.findings.append(f"{path}: not what {corruption} makes of the clean images: {names}")
-        if comparison.similarities:
-            similarities.append(np.mean(comparison.similarities, axis=0))
+        if check.similarities:
+            similarities.append(np.mean(check.similarities, axis=0))
     if len(similarities) == len(SEVERITIES) and is_out_of_order(np.array(similarities)):
         listed = ", ".join(f"{full:.4f}" for full, _ in similarities)
         folder = workspace.npz(cells[0]).parent
@@ -184,7 +180,7 @@ def _read_back(
     entry: ArraysEntry,
     channels: int | None,
     checked: Checked,
-    comparison: _Comparison | None = None,
+    check: CellCheck | None = None,
 ) -> NDArray[np.int64] | None:
     """Read one file and compare it with its manifest's entry; return its labels, or None if it cannot be read."""
     digest, start = hashlib.sha256(), 0
@@ -194,8 +190,8 @@ def _read_back(
         checked.images += opened.shape[0]
         for images in opened.chunks(_BATCH):
             digest.update(np.ascontiguousarray(images).reshape(-1).data)
-            if comparison is not None:
-                comparison.add(start, images)
+            if check is not None:
+                check.add(start, images)
             start += len(images)
     except npz.NpzError as broken:
         checked.findings.append(str(broken))
@@ -210,50 +206,6 @@ def _read_back(
     return opened.labels
 
 
-class _Comparison:
-    """Compares images of one cell with what its corruption makes of the clean ones.
-
-    What a corruption can change depends on the image: a black one stays black under contrast. So an image is judged by
-    corrupting it anew, which is done for a sample and for all that are constant or equal to their clean image.
-
-    Attributes:
-        different: indices of the images that are not what they should be.
-        similarities: SSIM to the clean image of each image of the sample, at full and at half size.
-    """
-
-    def __init__(self, config: Config, cell: Cell, clean: npz.Npz, native_channels: int) -> None:
-        self._config, self._cell, self._native_channels = config, cell, native_channels
-        self._clean = clean.chunks(_BATCH)
-        self._sample = np.linspace(0, clean.shape[0] - 1, _SAMPLE, dtype=int)
-        self.different: list[int] = []
-        self.similarities: list[NDArray[np.float64]] = []
-
-    def add(self, start: int, images: Images) -> None:
-        """Compare the next batch, which begins at index `start` of the cell."""
-        clean = next(self._clean, None)
-        if clean is None or clean.shape != images.shape:
-            return  # the shape is a finding of its own
-        indices = np.arange(start, start + len(images))
-        in_sample = np.isin(indices, self._sample)
-        flat = images.reshape(len(images), -1)
-        suspect = in_sample | (flat.min(1) == flat.max(1)) | (flat == clean.reshape(flat.shape)).all(1)
-        if suspect.any():
-            anew = corrupt(
-                clean[suspect][..., : self._native_channels],
-                self._cell.corruption,
-                self._cell.severity,
-                dataset=self._cell.dataset,
-                split=self._cell.split,
-                indices=indices[suspect],
-                seed=self._config.seed,
-                profile=self._config.profile,
-                column=self._config.column(self._cell.dataset),
-            )
-            equal = (anew == images[suspect]).reshape(len(anew), -1).all(1)  # one channel equals its three copies
-            self.different += indices[suspect][~equal].tolist()
-        self.similarities += [_ssim(clean[k], images[k]) for k in np.flatnonzero(in_sample)]
-
-
 def _names(workspace: Workspace, cell: Cell, indices: Sequence[int]) -> str:
     """Return images by index and, where the table of prepared images can be read, by where they came from."""
     try:
@@ -262,38 +214,6 @@ def _names(workspace: Workspace, cell: Cell, indices: Sequence[int]) -> str:
         ids = []
     listed = [f"image {k} ({ids[k]})" if k < len(ids) else f"image {k}" for k in indices[:3]]
     return ", ".join(listed) + (f" and {len(indices) - 3} more" if len(indices) > 3 else "")
-
-
-def _ssim(clean: Images, image: Images) -> NDArray[np.float64]:
-    """Return the structural similarity (Wang et al. 2004) of two images' channel means, at full and at half size.
-
-    One size alone misjudges the order of severities: at full size grain does, since zoom_blur averages 16 copies at
-    severity 2 and 11 at severity 3; at half size a pixelation to 50 percent cannot be seen.
-    """
-    from skimage.metrics import structural_similarity  # takes a while to import
-
-    pairs = [(clean.mean(-1), image.mean(-1))]
-    pairs.append((_halved(pairs[0][0]), _halved(pairs[0][1])))
-    return np.array([structural_similarity(a, b, data_range=255) for a, b in pairs])
-
-
-def is_out_of_order(similarities: NDArray[np.float64]) -> bool:
-    """Say whether severity 5 is no stronger than 1, or a severity is clearly weaker than the one before, at both sizes.
-
-    `similarities` is float (5, 2), by severity and size. ImageNet-C's own zoom_blur rises a little from 2 to 3 and from
-    4 to 5, where it averages fewer copies.
-    """
-    if similarities.min() > 1 - 1e-9:
-        return False  # it cannot change these images
-    ends = similarities[-1] >= similarities[0]
-    steps = np.diff(similarities, axis=0) >= _SLACK
-    return bool(ends.all() or steps.all(axis=1).any())
-
-
-def _halved(plane: NDArray[np.float64]) -> NDArray[np.float64]:
-    height, width = plane.shape
-    halved: NDArray[np.float64] = plane.reshape(height // 2, 2, width // 2, 2).mean((1, 3))
-    return halved
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -1,1 +1,1 @@
-"""Generate corrupted cells: of one data set under one corruption, or of many; and the record of what lies there."""
+"""Generate corrupted cells: of one data set under one corruption, or of many; record what lies there, and check it."""

@@ -13,7 +13,7 @@ import pytest
 from corruptions import CORRUPTIONS
 from pipeline import verify
 from pipeline.config.params import read_config
-from pipeline.generation import cells
+from pipeline.generation import cells, check
 from pipeline.io import npz
 from pipeline.workspace import manifest
 from pipeline.workspace.cell import Cell
@@ -25,7 +25,7 @@ from tests.pipeline.conftest import DATASETS, write_params
 @pytest.fixture
 def workspace(built: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Return a copy with one data set, and take the SSIM of one image a file: these tests read much."""
-    monkeypatch.setattr(verify, "_SAMPLE", 1)
+    monkeypatch.setattr(check, "SAMPLE", 1)
     for part in ("data/MediMeta-C/pbc", "manifests/pbc"):
         shutil.copytree(built / part, tmp_path / part)
     write_params(tmp_path, datasets=["pbc"])
@@ -209,7 +209,7 @@ def test_one_run_lists_every_finding(workspace: Path, capsys: pytest.CaptureFixt
     ],
 )
 def test_a_small_rise_of_similarity_is_not_named(similarities: list[float], wrong: bool) -> None:
-    assert verify.is_out_of_order(np.array([[s, s] for s in similarities])) is wrong
+    assert check.is_out_of_order(np.array([[s, s] for s in similarities])) is wrong
 
 
 def _black(rng: np.random.Generator) -> np.ndarray:
