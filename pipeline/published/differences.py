@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -154,48 +155,69 @@ def difference(both: Pair, cell: Cell) -> CellDifference:
     )
 
 
+@dataclass
+class _Candidate:
+    """A strength of the table.
+
+    Attributes:
+        row: its kernel and parameters.
+        places: where it stands in the table, such as ``imagenet-c 3``.
+        copies: what it makes of a sample, once for each seed that is tried.
+    """
+
+    row: Strength
+    places: list[str]
+    copies: list[Images]
+
+
 def nearest(both: Pair, corruption: str) -> list[NearestStrength]:
     """Return the strength of the table closest to each severity of a corruption of the second tree."""
     clean = both.clean.read(both.sample)
-    native = clean[..., :1] if (clean == clean[..., :1]).all() else clean
-    draws = strength(corruption, 1).draws
-    kinds: dict[str, str | None] = {f"modality {kind}": column for column, kind in COLUMNS.items()}
-    places: dict[str, list[str]] = {}
-    rows: dict[str, Strength] = {}
-    candidates: dict[str, list[Images]] = {}
-    for place, column in ({"imagenet-c": None} | kinds).items():
-        profile = place.partition(" ")[0]
-        key = {"dataset": both.dataset, "split": both.split, "profile": profile, "column": column}
-        known = [strength(corruption, severity, profile=profile, column=column) for severity in SEVERITIES]
-        new = [row for row in known if str(row[:2]) not in rows]
-        for severity, row in zip(SEVERITIES, known, strict=True):
-            places.setdefault(str(row[:2]), []).append(f"{place} {severity}")
-            rows.setdefault(str(row[:2]), row)
-        for seed in range((_ANGLES if "angles" in draws else 1) if new else 0):
-            swept = sweep(native, corruption, seed=seed, **key)  # type: ignore[arg-type]
-            for row, (_, images) in zip(known, swept, strict=True):
-                if row in new:
-                    candidates.setdefault(str(row[:2]), []).append(images)
+    candidates = _candidates(both, corruption, clean[..., :1] if (clean == clean[..., :1]).all() else clean)
+    measure = _distribution_distance if "uniforms" in strength(corruption, 1).draws else _pixel_distance
     own = COLUMNS.get(both.dataset, "imagenet-c")
     results = []
     for severity in SEVERITIES:
         images = both.load(Cell(both.dataset, both.split, corruption, severity))[1].read(both.sample)
-        distance = _distribution_distance if "uniforms" in draws else _pixel_distance
-        distances = {name: distance(clean, images, corrupted) for name, corrupted in candidates.items()}
-        best = min(distances, key=distances.__getitem__)
+        distances = [measure(clean, images, candidate.copies) for candidate in candidates]
+        distance, best = min(zip(distances, candidates, strict=True), key=lambda pair: pair[0])
         results.append(
             NearestStrength(
                 dataset=both.dataset,
                 split=both.split,
                 corruption=corruption,
                 severity=severity,
-                strengths=tuple(sorted(places[best], key=lambda place: own not in place)),  # its own column first
-                kernel=rows[best].kernel,
-                parameters=", ".join(f"{name} {value}" for name, value in rows[best].parameters.items()),
-                distance=distances[best],
+                strengths=tuple(sorted(best.places, key=lambda place: own not in place)),  # its own column first
+                kernel=best.row.kernel,
+                parameters=", ".join(f"{name} {value}" for name, value in best.row.parameters.items()),
+                distance=distance,
             )
         )
     return results
+
+
+def _candidates(both: Pair, corruption: str, sample: Images) -> list[_Candidate]:
+    """Return the different strengths that the table has of a corruption, in all profiles and columns."""
+    seeds = range(_ANGLES if "angles" in strength(corruption, 1).draws else 1)
+    columns: dict[str, str | None] = {"imagenet-c": None}
+    columns |= {f"modality {kind}": column for column, kind in COLUMNS.items()}
+    candidates: list[_Candidate] = []
+    for place, column in columns.items():
+        key: dict[str, Any] = {"dataset": both.dataset, "split": both.split}
+        key |= {"profile": place.partition(" ")[0], "column": column}
+        new: dict[int, _Candidate] = {}
+        for severity in SEVERITIES:
+            row = strength(corruption, severity, profile=key["profile"], column=column)
+            known = next((candidate for candidate in candidates if candidate.row[:2] == row[:2]), None)
+            if known is None:
+                known = new[severity] = _Candidate(row, [], [])
+                candidates.append(known)
+            known.places.append(f"{place} {severity}")
+        for seed in seeds if new else ():
+            for severity, images in sweep(sample, corruption, seed=seed, **key):
+                if severity in new:
+                    new[severity].copies.append(images)
+    return candidates
 
 
 def _pixel_distance(clean: Images, images: Images, candidates: Sequence[Images]) -> float:
