@@ -218,7 +218,7 @@ class Benchmark(Record):
     probes: dict[ModelName, Probe] = Field(default_factory=dict)
 
     @model_validator(mode="after")
-    def _check(self) -> Self:
+    def _check_models(self) -> Self:
         if self.baseline not in self.models and not self.baseline.endswith(".csv"):
             grid = [name for name in self.tuned if family(name) == self.baseline]
             if grid:
@@ -229,14 +229,21 @@ class Benchmark(Record):
                 raise ValueError(f"{key} names one twice")
         if self.tune.split == self.split and self.protocol == "own":
             raise ValueError(f"tune.split and benchmark.split are both {self.split!r}")
+        return self
+
+    @model_validator(mode="after")
+    def _check_collections(self) -> Self:
         names = [name for group in self.collections.values() for name in group]
         if len(set(names)) < len(names):
             raise ValueError("collections names a data set twice")
         for collection in self.workspaces:
             if collection not in self.collections:
                 raise ValueError(f"workspaces names {collection!r}; have {', '.join(self.collections) or 'none'}")
-        ours = {*self.tuned, *map(family, self.tuned)}
-        bases = list(dict.fromkeys(tuned.base for tuned in self.tuned.values() if tuned.base not in ours))
+        return self
+
+    @model_validator(mode="after")
+    def _check_tuned(self) -> Self:
+        bases = list(dict.fromkeys(tuned.base for tuned in self.tuned.values() if tuned.base not in self._tuned_names))
         for name, tuned in self.tuned.items():
             try:
                 split = self.settings(name).split
@@ -246,15 +253,24 @@ class Benchmark(Record):
                 raise ValueError(f"tuned.{name}.split and benchmark.split are both {split!r}")
             if tuned.base not in bases:
                 raise ValueError(f"tuned.{name}.base is {tuned.base!r}, itself tuned; have {', '.join(bases)}")
-        for name, probe in self.probes.items():
-            for key, models in (("tuned", ours), ("published", self.published), ("weights", self.weights)):
-                if name in models:
-                    raise ValueError(f"probes.{name} needs a name of its own: {key} has a model {name!r} too")
-            if probe.base in self.probes.keys() | ours:
-                raise ValueError(f"probes.{name}.base is {probe.base!r}, and must be neither tuned nor a probe")
         if any(self.settings(name).augment for name in self.tuned) and not self.trained:
             raise ValueError("held_out holds out every corruption, so there is none to augment with")
         return self
+
+    @model_validator(mode="after")
+    def _check_probes(self) -> Self:
+        for name, probe in self.probes.items():
+            for key, models in (("tuned", self._tuned_names), ("published", self.published), ("weights", self.weights)):
+                if name in models:
+                    raise ValueError(f"probes.{name} needs a name of its own: {key} has a model {name!r} too")
+            if probe.base in self.probes.keys() | self._tuned_names:
+                raise ValueError(f"probes.{name}.base is {probe.base!r}, and must be neither tuned nor a probe")
+        return self
+
+    @property
+    def _tuned_names(self) -> set[str]:
+        """Names of tuned models, and of the grids that they are points of."""
+        return {*self.tuned, *map(family, self.tuned)}
 
     def settings(self, name: str) -> TuningSettings:
         """Return all settings of a model under `tuned`."""
