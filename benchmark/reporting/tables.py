@@ -293,7 +293,12 @@ def left_out(scores: ScoresRecord) -> list[tuple[str, str, str]]:
             reasons = {"a value": f"the baseline {verb}, and nothing can be divided by that"}
         for cells_or_name, why in reasons.items():
             titles.setdefault((cells_or_name, why), []).append(column.title)
-    return [(" and ".join(columns), cells, why) for (cells, why), columns in titles.items()]
+    return [(_listed(columns), cells, why) for (cells, why), columns in titles.items()]
+
+
+def _listed(titles: Sequence[str]) -> str:
+    """Return titles of columns in one line; they have commas themselves."""
+    return "; ".join(titles) if len(titles) > 2 else " and ".join(titles)
 
 
 def comparisons(scores: ScoresRecord, labels: Mapping[str, Cell]) -> Table:

@@ -74,6 +74,16 @@ def test_what_is_left_out_is_named_with_its_reason(reported):
     ]
 
 
+def test_many_columns_without_a_value_stay_apart(reported):
+    """With a corruption set they have commas in their names."""
+    scores = files.read_scores(reported)
+    keys = [key for key in scores.models["base"].summary if key in tables.RELATIVE]
+    lacking = {key: scores.models["base"].summary[key].changed(left_out=("oct/contrast",)) for key in keys}
+    models = {name: found.changed(summary=found.summary | lacking) for name, found in scores.models.items()}
+    titles = [names for names, cells, _ in tables.left_out(scores.changed(models=models)) if cells == "oct/contrast"]
+    assert "Relative mCE; Pooled relative mCE; rBE" in titles
+
+
 def test_a_ratio_without_any_value_has_its_reason(reported):
     scores = files.read_scores(reported)
     models = {
