@@ -128,8 +128,9 @@ def _split(images, n, luma, blue, red):  # type: ignore[no-untyped-def]
         blues[:], reds[:] = 0, 0
         for half in range(2):
             row = min(p + half, height - 1)
+            pixels = images[n, row].reshape(-1)  # flat, which the compiler turns into vector instructions
             for q in range(width):
-                r[q], g[q], b[q] = images[n, row, q, 0], images[n, row, q, 1], images[n, row, q, 2]
+                r[q], g[q], b[q] = pixels[3 * q], pixels[3 * q + 1], pixels[3 * q + 2]
             for q in range(luma.shape[1]):
                 luma[row, q] = _shifted(19595 * r[q] + 38470 * g[q] + 7471 * b[q] + 32768, 16)
             for q in range(whole):
@@ -293,5 +294,6 @@ def _join(luma, blue, red, out, k, n):  # type: ignore[no-untyped-def]
             c1[q] = _clip(luma[p, q] + _shifted(-22554 * b[q] - 46802 * r[q] + 32768, 16))
         for q in range(luma.shape[1]):
             c2[q] = _clip(luma[p, q] + _shifted(116130 * b[q] + 32768, 16))
+        pixels = out[k, n, p].reshape(-1)
         for q in range(width):
-            out[k, n, p, q, 0], out[k, n, p, q, 1], out[k, n, p, q, 2] = c0[q], c1[q], c2[q]
+            pixels[3 * q], pixels[3 * q + 1], pixels[3 * q + 2] = c0[q], c1[q], c2[q]
