@@ -67,14 +67,14 @@ def strength(name: str, severity: int, *, profile: str = "imagenet-c", column: s
     `column` names the data set whose column of the profile ``modality`` is used; ``imagenet-c`` has one column for all.
     Raise ValueError for a name, severity, profile or column that the table does not have.
     """
-    if name not in _ROWS["imagenet-c"] or not _is_integer(severity) or severity not in SEVERITIES:
+    if name not in EVERY or not _is_integer(severity) or severity not in SEVERITIES:
         have = f"have {', '.join(CORRUPTIONS)} at 1..5, and of the extended set {', '.join(EXTENDED)}"
         raise ValueError(f"no corruption {name!r} at severity {severity!r}; {have}")
     if profile not in PROFILES:
         raise ValueError(f"no profile {profile!r}; have {', '.join(PROFILES)}")
     row = _ROWS["imagenet-c"][name]
     if profile == "modality":
-        if column not in COLUMNS:
+        if column not in tuple(COLUMNS):
             raise ValueError(
                 f"profile 'modality' has no column for data set {column!r}; have {', '.join(COLUMNS)}"
                 " (name one of them as the column of a data set of your own)"

@@ -39,6 +39,9 @@ REFUSED: list[tuple[dict[str, Any], type[Exception], str]] = [
         "no corruption 'smear' at severity 1; have gaussian_noise, impulse_noise, motion_blur, "
         "zoom_blur, brightness, contrast, pixelate at 1..5",
     ),
+    ({"name": ["contrast"]}, ValueError, "no corruption ['contrast'] at severity 1; have"),
+    ({"severity": [1]}, ValueError, "at severity [1]; have"),
+    ({"column": ["oct"], "profile": "modality"}, ValueError, "no column for data set ['oct']"),
     ({"severity": 0}, ValueError, "no corruption 'contrast' at severity 0; have"),
     ({"severity": 6}, ValueError, "at severity 6; have"),
     ({"severity": True}, ValueError, "at severity True; have"),
