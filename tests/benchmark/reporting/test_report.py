@@ -135,6 +135,16 @@ def test_a_data_set_without_a_corruption_is_a_dash(copied):
     assert html.count('alt="mammo_mass, contrast"') == 0
 
 
+def test_one_model_has_no_comparisons(copied):
+    copied.params.write_text(yaml.safe_dump(params(models=["base"])))
+    assert score.main(["--root", str(copied.root)]) == 0
+    assert report.main(["--root", str(copied.root)]) == 0
+    for name in ("index.html", "report.md", "report.tex"):
+        assert "omparisons" not in (copied.reports / name).read_text()
+    page = Page((copied.reports / "index.html").read_text())
+    assert set(page.links) <= set(page.ids)
+
+
 HOSTILE = "=<b>A|B</b> & \\x{y} 50% `c` *d* $e$ #f ~g\n\n2nd \x07\x1b[31m"
 
 
