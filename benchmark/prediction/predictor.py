@@ -19,6 +19,7 @@ from torch import Tensor
 from benchmark.data.prefetch import prefetch
 from benchmark.data.prompts import closed_set, prompts
 from benchmark.models import ModelRecord, loading
+from benchmark.models.components.adapters import WEIGHTS
 from benchmark.models.generative import GenerativeModel
 from benchmark.models.model import Model
 from benchmark.prediction.batches import Batch, Cells
@@ -29,6 +30,7 @@ from benchmark.prediction.records import FileDescription, ModelDescription, Pred
 from benchmark.tuning.records import HEADS, ProbeRecord, TuneRecord
 from pipeline.config.params import Config, home, scored_corruptions
 from pipeline.errors import UserError
+from pipeline.io.checksums import file_checksum
 from pipeline.io.records import write_record
 from pipeline.run.progress import progress
 from pipeline.workspace import manifest
@@ -77,10 +79,28 @@ class Predictor:
     ) -> None:
         self.workspace, self.config, self.output = workspace, config, workspace
         self.name, self.split = name, split
+        self._check_weights()
         self.backend = ("gpu" if device.type == "cuda" else "cpu") if on_the_fly else "files"
         self.model = loading.load(workspace, config.benchmark, name, device=device)
         self.weights = self.model.checksum()
         self._classifiers: dict[str, Classifier] = {}
+
+    def _check_weights(self) -> None:
+        """Compare what was tuned or fitted here with the checksum in its record; UserError if it was changed since."""
+        benchmark, folder = self.config.benchmark, self.workspace.model(self.name)
+        if self.name in benchmark.tuned:
+            verb, path = "tune", self.workspace.adapter(self.name) / WEIGHTS
+            recorded = TuneRecord.read(self.workspace, self.name).weights_sha256
+        elif self.name in benchmark.probes:
+            verb, path = "probe", folder / HEADS
+            recorded = ProbeRecord.read(self.workspace, self.name).weights_sha256
+        else:
+            return
+        if path.is_file() and file_checksum(path) != recorded:
+            raise UserError(
+                f"{path} is not the file that {folder / f'{verb}.json'} describes:"
+                f" run `python -m benchmark.{verb} --model {self.name}`"
+            )
 
     def pending(self, dataset: str, *, shard: Shard = (0, 1)) -> Pending:
         """Return the cells of `dataset` whose logits are not there yet, and what is needed to make them.

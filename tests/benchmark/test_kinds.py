@@ -10,8 +10,9 @@ import pytest
 import torch
 import yaml
 
-from benchmark import predict, probe, report, score
+from benchmark import predict, probe, report, score, tune
 from benchmark.models import load
+from benchmark.models.components.adapters import WEIGHTS
 from benchmark.models.components.packages import package
 from benchmark.prediction.logits import read_logits
 from benchmark.prediction.records import PredictionRecord
@@ -110,7 +111,23 @@ def test_all_kinds_end_in_one_report(root, capsys):
     assert {name: len(shots) for name, shots in record.shots.items()} == {n: 2 * len(c) for n, c in CLASSES.items()}
     (workspace.model("means") / HEADS).write_bytes(b"cut")
     assert predict.main(["--root", str(folder), "--model", "means"]) == 1
-    assert "can't be read as weights" in capsys.readouterr().err
+    assert "means/probe.safetensors is not the file that " in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("stage", "model", "file"), [(tune, "plain", "adapter/" + WEIGHTS), (probe, "linear", HEADS)])
+def test_weights_that_were_changed_are_not_what_their_record_says(root, capsys, stage, model, file):
+    folder, values = root
+    tuned = {"plain": {"base": "phantom-clip", "augment": False, "rank": 4}}
+    (folder / "params.yaml").write_text(yaml.safe_dump(values | {"benchmark": values["benchmark"] | {"tuned": tuned}}))
+    arguments = ["--root", str(folder), "--model", model]
+    assert stage.main(arguments) == 0
+    path = Workspace(folder).model(model) / file
+    before = path.read_bytes()
+    path.write_bytes(before[:-2] + bytes([before[-2] ^ 1]) + before[-1:])
+    assert predict.main(arguments) == 1
+    verb = stage.__name__.rpartition(".")[2]
+    path.write_bytes(before)
+    assert f"{verb}.json describes: run `python -m benchmark.{verb} --model {model}`" in capsys.readouterr().err
 
 
 def test_mistakes_are_one_sentence(root, capsys):
