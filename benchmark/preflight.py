@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -16,6 +16,7 @@ from benchmark.models.components.packages import ZOO
 from benchmark.models.devices import parse_device
 from benchmark.models.families import phantom_clip
 from corruptions.spec import SEVERITIES
+from pipeline.config.benchmark import PRETRAINED
 from pipeline.config.params import Config
 from pipeline.sources import medmnist
 from pipeline.workspace import datasets
@@ -56,7 +57,7 @@ def preflight(workspace: Workspace, config: Config) -> Preflight:
             f"disk: {written / 1e9:,.1f} GB are needed in {workspace.root}, and {free / 1e9:,.1f} GB are free"
         )
     device = parse_device(config.benchmark.device)
-    needs_gpu = any(name != phantom_clip.RECORD.name for name in _bases(config))
+    needs_gpu = not _bases(config).keys() <= set(PRETRAINED)
     if device.type == "cpu" and needs_gpu:
         notes.append("GPU: torch sees none, so the models run on the CPU")
     scored = sum(count[config.benchmark.split] * cells[name] for name, count in images.items())
@@ -85,7 +86,7 @@ def _weights(workspace: Workspace, config: Config) -> Iterator[str]:
     for base in bases:
         record = registry.records().get(base)
         folder = plan.weights.get(base)
-        if record is None or base == phantom_clip.RECORD.name:
+        if record is None or base in PRETRAINED:
             continue
         for file in record.files if folder is not None else ():
             path = workspace.root / str(folder) / file.name
@@ -95,7 +96,7 @@ def _weights(workspace: Workspace, config: Config) -> Iterator[str]:
             if file.repo is None:
                 yield f"weights: {base} needs {file.name}, from {file.origin}: name its folder under benchmark.weights"
     packages = [name for name in ZOO if importlib.util.find_spec(name) is None]
-    if packages and set(bases) != {phantom_clip.RECORD.name}:
+    if packages and not bases.keys() <= set(PRETRAINED):
         yield f"packages: {', '.join(packages)} are not installed: pip install -e '.[zoo]'"
 
 
@@ -131,8 +132,7 @@ def _images(config: Config, dataset: str) -> dict[str, int]:
 def _time(config: Config, images: dict[str, dict[str, int]], scored: int, corrupted: int, device: torch.device) -> str:
     """Return in words how long the run takes: forward passes, timed here, and corruption."""
     plan = config.benchmark
-    small = set(_bases(config)) == {phantom_clip.RECORD.name}
-    rate, what = _rate(device, small=small)
+    rate, what = _rate(device, [*_bases(config)])
     trained = 0.0
     for settings in map(plan.settings, plan.tuned):
         whole = sum(count[settings.split] for count in images.values())
@@ -146,11 +146,11 @@ def _time(config: Config, images: dict[str, dict[str, int]], scored: int, corrup
     )
 
 
-def _rate(device: torch.device, *, small: bool) -> tuple[float, str]:
+def _rate(device: torch.device, bases: Sequence[str]) -> tuple[float, str]:
     """Time forward passes of a tower with random weights; return images a second, and what was timed."""
-    if small:
-        tower: torch.nn.Module = phantom_clip.towers()[0]
-        batch, what = torch.rand(16, 3, SIZE, SIZE), "phantom-clip"
+    if set(bases) <= set(PRETRAINED):  # the first one, which a grid is tuned from
+        what, batch = bases[0], torch.rand(16, 3, SIZE, SIZE)
+        tower, _ = phantom_clip.towers(registry.records()[what])
     else:
         layer = torch.nn.TransformerEncoderLayer(768, 12, 3072, batch_first=True, norm_first=True)
         tower = torch.nn.TransformerEncoder(layer, 12, enable_nested_tensor=False)

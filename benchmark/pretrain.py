@@ -1,8 +1,7 @@
-"""Pre-train phantom-clip on the phantom's first acquisition domain, all data sets together.
+"""Pre-train phantom-clip and phantom-clip-vit on the phantom's first acquisition domain, all data sets together.
 
-Where no data set of params.yaml is of the phantom, its images are drawn for this alone: any source has a baseline.
-
-Writes data/models/phantom-clip/: the checkpoint and pretrain.json.
+Each only if it is scored or tuned. Where no data set of params.yaml is of the phantom, its images are drawn for this
+alone: any source has a baseline. Writes data/models/<name>/: the checkpoint and pretrain.json.
 """
 
 from __future__ import annotations
@@ -16,11 +15,12 @@ from typing import TYPE_CHECKING
 from pipeline.run import command_line
 
 if TYPE_CHECKING:
+    from benchmark.models.record import ModelRecord
     from benchmark.tuning.records import PretrainRecord
 
 
-def pretrain(root: Path | str) -> PretrainRecord | None:
-    """Train both towers, write the checkpoint and its record, and return the record; None if no model needs them."""
+def pretrain(root: Path | str, model: ModelRecord) -> PretrainRecord | None:
+    """Train both towers, write the checkpoint and its record, and return the record; None if nothing needs them."""
     from benchmark.models.families import phantom_clip
     from benchmark.tuning import pretraining
     from benchmark.tuning.records import PRETRAIN_RECORD, PretrainRecord, PretrainSkipped
@@ -33,10 +33,9 @@ def pretrain(root: Path | str) -> PretrainRecord | None:
 
     workspace = Workspace(root)
     config = read_config(workspace)
-    name, settings = phantom_clip.RECORD.name, config.benchmark.pretrain
+    name, settings = model.name, config.benchmark.pretrain
     folder = workspace.model(name)
-    if not config.needs_phantom_clip:
-        print(f"pretrain: no model of params.yaml is {name} or tuned from it; nothing to do")
+    if name not in config.pretrained:
         write_record(folder / PRETRAIN_RECORD, PretrainSkipped(skipped="not among the models"))
         return None
     of_datasets = pretraining.prompts_of_phantom(workspace, config)
@@ -51,9 +50,9 @@ def pretrain(root: Path | str) -> PretrainRecord | None:
     if not config.datasets_of("phantom"):
         print(f"pretrain: no data set is of the phantom, so its images are drawn now for {name}")
     pool, held = (pretraining.pool_of_phantom(workspace, config, split) for split in ("pretrain", "pretest"))
-    print(f"pretrain: {len(pool)} images of {len(of_datasets)} data sets, {settings.epochs} epochs")
+    print(f"pretrain: {name}, {len(pool)} images of {len(of_datasets)} data sets, {settings.epochs} epochs")
     started = time.monotonic()
-    towers = pretraining.train(pool, of_datasets, settings)
+    towers = pretraining.train(model, pool, of_datasets, settings)
     seconds = time.monotonic() - started
     towers.save(folder)
     record = PretrainRecord(
@@ -75,7 +74,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = command_line.parser(__doc__).parse_args(argv)
 
     def work() -> None:
-        pretrain(args.root)
+        from benchmark.models.families.phantom_clip import RECORDS
+
+        trained = [pretrain(args.root, model) for model in RECORDS]
+        if not any(trained):
+            names = " or ".join(model.name for model in RECORDS)
+            print(f"pretrain: no model of params.yaml is {names} or tuned from one; nothing to do")
 
     return command_line.run(work)
 

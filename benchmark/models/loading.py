@@ -7,10 +7,10 @@ from pathlib import Path
 import torch
 
 from benchmark.models import protocol, registry
-from benchmark.models.families import phantom_clip, vlm
+from benchmark.models.families import vlm
 from benchmark.models.generative import GenerativeModel
 from benchmark.models.model import Model
-from pipeline.config.benchmark import Benchmark
+from pipeline.config.benchmark import PRETRAINED, Benchmark
 from pipeline.errors import UserError
 from pipeline.workspace.paths import Workspace
 
@@ -30,7 +30,7 @@ def load(
 
     A model that was tuned here, or whose record has a base, is that base with the adapter in
     ``data/models/<name>/adapter``. Weights come from the folder that params.yaml gives under ``weights``, else from the
-    Hub or its cache; phantom-clip's from ``pretrain``. What stands there may be a pinned model instead of a folder.
+    Hub or its cache; of `PRETRAINED` from ``pretrain``. What stands there may be a pinned model instead of a folder.
     A name of such a model that ends in ``#adapter`` has an adapter there too.
     Under the protocol ``robustmedclip`` the model is as that code evaluates it.
 
@@ -90,4 +90,4 @@ def _folder(workspace: Workspace, config: Benchmark, name: str) -> Path | None:
     """Return the local folder of a model's files, or None to take them from the Hub."""
     if name in config.weights:
         return workspace.root / config.weights[name]
-    return workspace.model(name) if name == phantom_clip.RECORD.name else None
+    return workspace.model(name) if name in PRETRAINED else None

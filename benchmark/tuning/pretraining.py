@@ -1,4 +1,4 @@
-"""Pre-train phantom-clip's two towers against each other, on the phantom's first acquisition domain."""
+"""Pre-train the two towers of a small CLIP against each other, on the phantom's first acquisition domain."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import safetensors.torch
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from benchmark.data.classes import ClassColumns, class_columns, masked_cross_entropy
@@ -22,6 +22,7 @@ from benchmark.data.prefetch import prefetch
 from benchmark.data.prompts import TEMPLATES, Prompts, prompts, prompts_of
 from benchmark.models.components.preprocessing import preprocess
 from benchmark.models.families import phantom_clip
+from benchmark.models.record import ModelRecord
 from benchmark.tuning.geometry import may_mirror, shift_and_mirror
 from benchmark.tuning.records import TRAINING_VERSION
 from benchmark.tuning.schedule import time_left, warm_cosine
@@ -38,7 +39,7 @@ from pipeline.workspace.paths import Workspace
 
 
 def training_key(workspace: Workspace, config: Config, of_datasets: Sequence[Prompts]) -> str:
-    """Return a checksum of all that phantom-clip's weights depend on."""
+    """Return a checksum of all that a model's weights depend on, beside its architecture."""
     images: list[Any] = [
         manifest.read_prepared(workspace, dataset).split("pretrain").model_dump(mode="json")
         for dataset in config.datasets_of("phantom")
@@ -76,7 +77,7 @@ def pool_of_phantom(workspace: Workspace, config: Config, split: str) -> Pool:
 class Pretrained(NamedTuple):
     """Both towers, and the logarithm of the logit scale."""
 
-    image: phantom_clip.ImageTower
+    image: nn.Module
     text: phantom_clip.TextTower
     log_scale: Tensor
 
@@ -101,13 +102,13 @@ class Batch(NamedTuple):
     images: Tensor
 
 
-def train(pool: Pool, prompts: Sequence[Prompts], settings: Pretrain) -> Pretrained:
-    """Train both towers on `pool`, the `prompts` being of its data sets in order.
+def train(record: ModelRecord, pool: Pool, prompts: Sequence[Prompts], settings: Pretrain) -> Pretrained:
+    """Train both towers of a model on `pool`, the `prompts` being of its data sets in order.
 
     Each image is told apart from the sentences of its own data set's classes and of everybody's, in a template drawn
     at each step. The same arguments, machine and number of threads give the same weights.
     """
-    image, text = phantom_clip.towers(seed=settings.seed)
+    image, text = phantom_clip.towers(record, seed=settings.seed)
     log_scale = torch.nn.Parameter(torch.tensor(math.log(20.0)))
     matrices = [p for tower in (image, text) for p in tower.parameters() if p.ndim > 1]
     vectors = [p for tower in (image, text) for p in tower.parameters() if p.ndim <= 1]

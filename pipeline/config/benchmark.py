@@ -26,8 +26,8 @@ from pipeline.text import COMMIT
 
 Protocol = Literal["own", "robustmedclip"]
 
-PHANTOM_CLIP = "phantom-clip"
-"""Name of the model that this project pre-trains."""
+PHANTOM_CLIP, PHANTOM_CLIP_VIT = PRETRAINED = ("phantom-clip", "phantom-clip-vit")
+"""Names of the models that this project pre-trains."""
 
 SCALES = [0.4, 0.5, 0.6, 0.7, 0.8, 1.0]
 """Default of `Tune.scales`; a list, because dvc.yaml names it and dvc.lock knows no tuples."""
@@ -54,7 +54,7 @@ BioMedIA-MBZUAI/RobustMedCLIP at 5676e60: scripts/run_finetune_vit.sh, finetune.
 
 
 class Pretrain(Record):
-    """Pre-training of phantom-clip: AdamW on all data sets' ``pretrain`` images together."""
+    """Pre-training of each of `PRETRAINED`: AdamW on all data sets' ``pretrain`` images together."""
 
     epochs: Positive = 8
     batch: Batch = 64

@@ -15,7 +15,7 @@ from pydantic import Field, model_validator
 
 from corruptions.spec import CORRUPTIONS, EVERY, EXTENDED, strength
 from corruptions.table import COLUMNS
-from pipeline.config.benchmark import PHANTOM_CLIP, Benchmark
+from pipeline.config.benchmark import PRETRAINED, Benchmark
 from pipeline.config.grid import GridError, multiply_all
 from pipeline.config.types import (
     Column,
@@ -170,12 +170,12 @@ class Config(Record):
         return "stored" if is_noise else "deflated"
 
     @property
-    def needs_phantom_clip(self) -> bool:
-        """Whether phantom-clip is scored or tuned, and params.yaml names no folder that has its weights."""
+    def pretrained(self) -> tuple[str, ...]:
+        """Models of `PRETRAINED` that are scored or tuned, and of which params.yaml names no folder with weights."""
         bases = {tuned.base for tuned in self.benchmark.tuned.values()}
         bases |= {probe.base for probe in self.benchmark.probes.values()}
-        models = {*self.benchmark.models, *bases}
-        return PHANTOM_CLIP in models - self.benchmark.weights.keys()
+        models = {*self.benchmark.models, *bases} - self.benchmark.weights.keys()
+        return tuple(name for name in PRETRAINED if name in models)
 
     def check_dataset(self, dataset: str) -> None:
         """Raise UserError unless `dataset` is one of params.yaml's."""

@@ -9,12 +9,14 @@ import yaml
 
 from benchmark import paper
 from benchmark.preflight import preflight
+from pipeline.config.benchmark import PHANTOM_CLIP, PHANTOM_CLIP_VIT
 from pipeline.config.params import read_config
 from pipeline.sources import medmnist
 from tests.pipeline.conftest import REPOSITORY
 
 PRESETS = sorted(path.stem for path in (REPOSITORY / "presets").glob("*.yaml"))
 PARAMS = yaml.safe_load((REPOSITORY / "params.yaml").read_text())
+VITS = {"paper": "biomedclip", "paper-phantom": PHANTOM_CLIP_VIT}
 
 
 def read(preset):
@@ -31,12 +33,17 @@ def test_a_preset_is_checked_as_params_is_and_has_every_parameter_of_dvc(preset,
 
 
 def test_the_phantoms_grid_is_the_papers_scaled_down(tmp_path):
+    """A grid on a vision transformer, and a CNN beside it: of the paper tuned at each share, of the phantom once."""
     grids = {}
     for preset in ("paper", "paper-phantom"):
         config = read_config(paper.make_workspace(REPOSITORY, preset, tmp_path / preset))
         points = [config.benchmark.settings(name) for name in config.benchmark.points("rmedclip")]
+        assert {point.base for point in points} == {VITS[preset]}
         grids[preset] = tuple(len({getattr(p, axis) for p in points}) for axis in ("rank", "percent", "seed"))
     assert grids == {"paper": (2, 7, 3), "paper-phantom": (2, 4, 2)}
+    assert config.benchmark.points("rmedclip-cnn") == ("rmedclip-cnn",)
+    assert config.benchmark.settings("rmedclip-cnn").base == PHANTOM_CLIP
+    assert config.benchmark.baseline == PHANTOM_CLIP_VIT
 
 
 def test_medmnist_c_has_its_own_list_of_each_data_set():
@@ -111,8 +118,8 @@ def test_the_phantoms_grid_ends_in_all_tables_and_figures_and_trains_nothing_twi
 
     write()
     ran, said = run(root, folder, capfd)
-    assert {"pretrain", "tune@rmedclip", "predict@rmedclip", "score", "report"} <= ran
-    assert said.count(" 1 epochs") == 8 + 1
+    assert {"pretrain", "tune@rmedclip", "tune@rmedclip-cnn", "predict@rmedclip", "score", "report"} <= ran
+    assert said.count(" 1 epochs") == 2 + 8 + 1
     report = (folder / "reports" / "report.md").read_text()
     for title in ("Tuned models", "Ranks", "MediMeta-C", "MedMNIST-C"):
         assert title in report
@@ -122,7 +129,9 @@ def test_the_phantoms_grid_ends_in_all_tables_and_figures_and_trains_nothing_twi
     benchmark["tuned"]["rmedclip"]["seed"] = [1, 2, 3]
     write()
     ran, said = run(root, folder, capfd)
-    assert ran <= {"pretrain", "tune@rmedclip", "predict@phantom-clip", "predict@rmedclip", "score", "report"}
+    names = ("phantom-clip-vit", "phantom-clip", "rmedclip", "rmedclip-cnn")
+    tuned = {f"tune@{name}" for name in names[2:]}
+    assert ran <= {"pretrain", *tuned, *(f"predict@{name}" for name in names), "score", "report"}
     assert said.count("trained before with the same settings, images and base; nothing to do") >= 8
     assert len(re.findall(r"tune rmedclip/\S+-seed3: \d+ shots, 1 epochs", said)) == 4
     assert len(re.findall(r"tune rmedclip/\S+-seed\d: \d+ shots", said)) == 4

@@ -1,8 +1,9 @@
-"""A small CLIP that anybody can pre-train in minutes on two cores: the default baseline, made by ``pretrain``.
+"""Small CLIPs that anybody can pre-train in minutes on two cores, made by ``pretrain``.
 
-Image tower: convolutions with GroupNorm on means of 2 x 2 pixels, 112 a side, where the strongest pixelate (56 a side)
-still shows; BatchNorm would take its statistics from corrupted batches. Text tower: hashed words, averaged, through two
-linear layers; no vocabulary file.
+Image towers see means of 2 x 2 pixels, 112 a side, where the strongest pixelate (56 a side) still shows. phantom-clip,
+the default baseline, has convolutions with GroupNorm, since BatchNorm would take its statistics from corrupted batches;
+phantom-clip-vit is CLIP's vision transformer, made small. Text tower: hashed words, averaged, through two linear
+layers; no vocabulary file.
 """
 
 from __future__ import annotations
@@ -13,24 +14,30 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from benchmark.models.components.checkpoints import load_tensors, read_tensors
 from benchmark.models.components.files import Files
+from benchmark.models.components.packages import package
 from benchmark.models.model import Towers
-from benchmark.models.record import ModelFile, ModelRecord, Preprocessing
+from benchmark.models.record import ATTENTION, ModelFile, ModelRecord, Preprocessing
+from pipeline.config.benchmark import PHANTOM_CLIP, PHANTOM_CLIP_VIT
 
 WEIGHTS = "phantom_clip.safetensors"
 """Name of the checkpoint that ``pretrain`` writes: both towers, keys ``image.*``, ``text.*`` and ``log_scale``."""
 
 WIDTHS = (24, 48, 96, 128)
-"""Channels at strides 4, 8, 16 and 32 of the 224 pixels."""
+"""Of phantom-clip: channels at strides 4, 8, 16 and 32 of the 224 pixels."""
+
+PATCH, WIDTH, LAYERS, HEADS = 14, 96, 4, 4
+"""Of phantom-clip-vit: patches of the 112 pixels, and CLIP's transformer over them and one token more."""
 
 EMBEDDING = 64
 BUCKETS = 1024
 """Rows of the word table; a word's row is its CRC-32 modulo this, row 0 is padding."""
 
 RECORD = ModelRecord(
-    name="phantom-clip",
+    name=PHANTOM_CLIP,
     title="phantom-CLIP",
     family="phantom_clip",
     architecture="conv-groupnorm-112",
@@ -47,7 +54,15 @@ RECORD = ModelRecord(
     notes="Small enough to be pre-trained in minutes on two cores; the default baseline.",
 )
 
-RECORDS = (RECORD,)
+VIT = RECORD.changed(
+    name=PHANTOM_CLIP_VIT,
+    title="phantom-CLIP ViT",
+    architecture="vit-14-112",
+    lora_targets=ATTENTION,
+    notes="The same with a small vision transformer, for grids of tuned models that take minutes (docs/paper.md).",
+)
+
+RECORDS = (RECORD, VIT)
 
 
 class Block(nn.Module):
@@ -81,9 +96,31 @@ class ImageTower(nn.Module):
         self.project = nn.Linear(2 * fourth, EMBEDDING)
 
     def forward(self, images: Tensor) -> Tensor:
-        pooled = torch.nn.functional.avg_pool2d(images.contiguous(memory_format=torch.channels_last), 2)
+        pooled = functional.avg_pool2d(images.contiguous(memory_format=torch.channels_last), 2)
         x = self.stages(pooled)
         features: Tensor = self.project(torch.cat([x.mean(dim=(2, 3)), x.amax(dim=(2, 3))], dim=1))
+        return features
+
+
+class VisionTransformer(nn.Module):
+    """float32 (N, 3, 224, 224) -> features float32 (N, EMBEDDING), by CLIP's image side of transformers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        transformers = package("transformers")
+        config = transformers.CLIPVisionConfig(
+            image_size=112,
+            patch_size=PATCH,
+            hidden_size=WIDTH,
+            intermediate_size=4 * WIDTH,
+            num_hidden_layers=LAYERS,
+            num_attention_heads=HEADS,
+            projection_dim=EMBEDDING,
+        )
+        self.network = transformers.CLIPVisionModelWithProjection(config)
+
+    def forward(self, images: Tensor) -> Tensor:
+        features: Tensor = self.network(pixel_values=functional.avg_pool2d(images, 2)).image_embeds
         return features
 
 
@@ -111,17 +148,17 @@ def tokenize(texts: Sequence[str]) -> dict[str, Tensor]:
     return {"words": rows}
 
 
-def towers(*, seed: int = 0) -> tuple[ImageTower, TextTower]:
+def towers(record: ModelRecord = RECORD, *, seed: int = 0) -> tuple[nn.Module, TextTower]:
     """Return both towers with the weights that `seed` gives, leaving torch's own generator as it was."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        image = ImageTower().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        return image, TextTower()
+        image = VisionTransformer() if record.architecture == VIT.architecture else ImageTower()
+        return image.to(memory_format=torch.channels_last), TextTower()  # type: ignore[call-overload]
 
 
 def build(record: ModelRecord, files: Files, *, random_init: bool) -> Towers:
-    """Make phantom-clip from phantom_clip.safetensors."""
-    image, text = towers()
+    """Make one from its phantom_clip.safetensors."""
+    image, text = towers(record)
     scale = 20.0
     if not random_init:
         tensors = read_tensors(files.weights())

@@ -13,7 +13,8 @@ from benchmark.data.prompts import prompts
 from benchmark.models import loading
 from benchmark.models.families import phantom_clip
 from benchmark.tuning import pretraining
-from benchmark.tuning.records import PRETRAIN_RECORD, PretrainRecord
+from benchmark.tuning.records import PRETRAIN_RECORD, PretrainRecord, PretrainSkipped
+from pipeline.config.benchmark import PRETRAINED
 from pipeline.config.params import read_config
 from pipeline.io.records import read_record
 from pipeline.workspace.paths import Workspace
@@ -41,10 +42,10 @@ def test_weights_are_those_of_one_step_after_the_other_and_repeat_themselves(tra
     settings = read_config(workspace).benchmark.pretrain.changed(batch=5)
     pool = Pool([open_subset(workspace, name, "pretrain", range(8)) for name in CLASSES])
     of_datasets = [prompts(workspace, name) for name in CLASSES]
-    ahead = pretraining.train(pool, of_datasets, settings)
+    ahead = pretraining.train(phantom_clip.RECORD, pool, of_datasets, settings)
     monkeypatch.setattr(pretraining, "prefetch", iter)
     monkeypatch.setattr(pretraining, "shift_and_mirror", plain_shift_and_mirror)
-    plain = pretraining.train(pool, of_datasets, settings)
+    plain = pretraining.train(phantom_clip.RECORD, pool, of_datasets, settings)
     assert torch.equal(ahead.log_scale, plain.log_scale)
     for tower, other in ((ahead.image, plain.image), (ahead.text, plain.text)):
         weights, others = tower.state_dict(), other.state_dict()
@@ -68,17 +69,24 @@ def test_pretraining_is_left_out_where_no_model_needs_it(tmp_path, capsys):
     assert "nothing to do" in capsys.readouterr().out
 
 
-def test_the_phantom_is_drawn_for_it_where_no_data_set_is_of_the_phantom(tmp_path, capsys, monkeypatch):
+@pytest.mark.parametrize("name", PRETRAINED)
+def test_the_phantom_is_drawn_for_it_where_no_data_set_is_of_the_phantom(name, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(pretraining.phantom, "DATASETS", ("oct", "mammo_mass"))
-    values = params(baseline="phantom-clip", models=["phantom-clip"], tuned={}, pretrain={"epochs": 1, "batch": 8})
+    values = params(baseline=name, models=[name], tuned={}, pretrain={"epochs": 1, "batch": 8})
     values |= {"source": "medmnist", "datasets": ["bloodmnist"]}
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(values))
     assert pretrain.main(["--root", str(tmp_path)]) == 0
     said = capsys.readouterr().out
     assert "no data set is of the phantom, so its images are drawn now" in said
-    assert "48 images of 2 data sets" in said
+    assert f"pretrain: {name}, 48 images of 2 data sets" in said
     assert pretrain.main(["--root", str(tmp_path)]) == 0
     assert "nothing to do" in capsys.readouterr().out
+    workspace = Workspace(tmp_path)
+    for model in PRETRAINED:
+        kind = PretrainRecord if model == name else PretrainSkipped
+        assert read_record(workspace.model(model) / PRETRAIN_RECORD, kind, remedy="")
+    loaded = loading.load(workspace, read_config(workspace).benchmark, name, device="cpu")
+    assert loaded.encode_images(loaded.preprocess(discs("oct", "test", 2)[0])).shape == (2, 64)
 
 
 def test_a_checkpoint_of_the_same_settings_and_images_is_kept_and_another_one_is_not(tmp_path, trained, capsys):
