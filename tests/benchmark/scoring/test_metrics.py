@@ -1,7 +1,10 @@
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from sklearn.metrics import roc_auc_score
+from torch.nn import functional
 
 from benchmark.scoring import metrics
 
@@ -29,6 +32,15 @@ def test_errors_count_images_as_often_as_a_sample_does():
 def test_auroc_by_hand_with_a_tie():
     # pairs (positive, negative): .8>.6, .8>.4, .4<.6, .4=.4 -> (1 + 1 + 0 + 1/2) / 4
     assert metrics.auroc_binary([0.8, 0.4, 0.6, 0.4], [True, True, False, False], ONCE) == pytest.approx(0.625)
+
+
+def test_auroc_tells_apart_what_the_references_softmax_rounds_to_a_tie():
+    """BioMedIA-MBZUAI/RobustMedCLIP, models.py `batch_predict` and evaluate.py: softmax of cosines in 32 bits."""
+    cosines, labels = torch.tensor([[0.5, 0.5], [0.5, 0.5 + 2**-24]]), [0, 1]
+    theirs = functional.softmax(cosines, dim=1).numpy()
+    assert roc_auc_score(labels, theirs[:, 1]) == metrics.auroc(theirs, labels, ONCE[:, :2]) == 0.5
+    ours = metrics.softmax(cosines)
+    assert roc_auc_score(labels, ours[:, 1]) == metrics.auroc(ours, labels, ONCE[:, :2]) == 1
 
 
 def test_auroc_counts_repeat_images():
