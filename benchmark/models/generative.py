@@ -48,7 +48,7 @@ class GenerativeModel:
         return weights_checksum(self.network)
 
 
-class ClosedSet:
+class Question:
     """A question put to a model in several orders of its choices, and the answers that are weighed.
 
     Attributes:

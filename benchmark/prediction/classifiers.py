@@ -10,10 +10,9 @@ import torch
 from torch import Tensor
 
 from benchmark.data.classes import class_features
-from benchmark.data.prompts import ClosedSet as ClosedSetPrompts
-from benchmark.data.prompts import Prompts
+from benchmark.data.prompts import ClosedSet, Prompts
 from benchmark.models.components.checkpoints import read_tensors
-from benchmark.models.generative import ClosedSet, GenerativeModel
+from benchmark.models.generative import GenerativeModel, Question
 from benchmark.models.model import Model
 from pipeline.errors import UserError
 
@@ -107,12 +106,12 @@ class Probed:
 class Generative:
     """The log-likelihood of each class's name as the answer to a question."""
 
-    def __init__(self, model: GenerativeModel, prompts: ClosedSetPrompts) -> None:
+    def __init__(self, model: GenerativeModel, prompts: ClosedSet) -> None:
         self.prompts: Prompts = prompts
-        self._closed_set = ClosedSet(model, prompts.questions, [answer for (answer,) in prompts.sentences])
+        self._question = Question(model, prompts.questions, [answer for (answer,) in prompts.sentences])
         files = [file.sha256 for file in model.record.files]
         self.options = json.dumps([files, model.device.type])
-        self.values = json.dumps([prompts.questions, [ids.tolist() for ids in self._closed_set.answers]]).encode()
+        self.values = json.dumps([prompts.questions, [ids.tolist() for ids in self._question.answers]]).encode()
 
     def __call__(self, images: Tensor) -> Tensor:
-        return self._closed_set.log_likelihoods(images)
+        return self._question.log_likelihoods(images)

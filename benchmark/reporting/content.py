@@ -16,7 +16,7 @@ from benchmark.reporting import figures, provenance, style, tables, tuned_grid
 from benchmark.reporting.distances import Distances
 from benchmark.reporting.examples import SEVERITY, Example
 from benchmark.reporting.figures import Interval, Looks
-from benchmark.reporting.tables import Cell, slug
+from benchmark.reporting.tables import Entry, slug
 from benchmark.scoring import cube as cubes
 from benchmark.scoring import metrics
 from benchmark.scoring.aggregation import by_modality, defined_mean
@@ -94,7 +94,7 @@ class Content:
         self.order_source = next((source for source in sources if source), "")
 
         dots = {title: look.colour for title, look in self.looks.items()}
-        labels = {model: Cell(title, colour=dots.get(title, "")) for model, title in self.titles.items()}
+        labels = {model: Entry(title, colour=dots.get(title, "")) for model, title in self.titles.items()}
         predictions = {model: model_scores.prediction for model, model_scores in scores.models.items()}
         self.main = list(tables.main_tables(scores, labels))
         self.left_out = tables.left_out(scores)
@@ -176,14 +176,13 @@ class Content:
         for part, collection, names in self._parts_of_collections():
             errors = _having(self._parts[part].error, names)
             panels = {}
-            for name, corruption in zip(_words(errors.corruption), errors.corruption.values.tolist(), strict=True):
+            for corruption in errors.corruption.values.tolist():
                 having = errors.dataset[errors.present.sel(corruption=corruption).values]
                 clean = self._cube.clean_error.sel(dataset=having).expand_dims(severity=[0])
                 both = xr.concat(
                     [clean, errors.sel(corruption=corruption, dataset=having)], "severity", coords="minimal"
                 )
-                title = f"{name} (held out)" if corruption in self.scores.held_out else name
-                panels[title] = self._by_model(100 * both.mean("dataset"))
+                panels[tables.corruption_title(corruption, self.scores)] = self._by_model(100 * both.mean("dataset"))
             yield draw(
                 slug("severity", collection, part),
                 f"Error by severity, %{_of(collection)}{_of_part(part)}",

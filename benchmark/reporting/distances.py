@@ -17,9 +17,9 @@ import pandas as pd
 import xarray as xr
 from numpy.typing import NDArray
 
+from benchmark.reporting import tables
 from benchmark.reporting.examples import read_images
-from benchmark.reporting.tables import BASE, Column, Table, defined, number, percentages, slug
-from benchmark.reporting.tables import Cell as TableCell
+from benchmark.reporting.tables import BASE, Column, Entry, Table, number
 from benchmark.scoring.aggregation import defined_mean
 from benchmark.scoring.records import ScoresRecord
 from corruptions.spec import SEVERITIES
@@ -146,16 +146,17 @@ def frame(found: Distances) -> pd.DataFrame:
 
 
 def tables_of(
-    cube: xr.Dataset, scores: ScoresRecord, labels: Mapping[str, TableCell], distances: Distances
+    cube: xr.Dataset, scores: ScoresRecord, labels: Mapping[str, Entry], distances: Distances
 ) -> Iterator[Table]:
     """Yield for each collection a row a corruption, the farthest first; none of a collection without distances."""
-    _, ce = percentages(cube, scores.baseline)
+    _, ce = tables.percentages(cube, scores.baseline)
+    models = [Column(label.text, BASE, "low", group="CE") for label in labels.values()]
     heads = [
         Column("Corruption", is_text=True),
         Column("Distance", "grey levels", help="From the trained corruptions."),
         Column("Nearest trained", is_text=True),
         Column("From clean", "grey levels", help="Distance from the clean images."),
-        *(Column(label.text, BASE, "low", group="CE") for label in labels.values()),
+        *models,
     ]
     for collection, names in scores.collections.items():
         found = {
@@ -165,21 +166,12 @@ def tables_of(
         rows = []
         for corruption, apart in sorted(found.items(), key=lambda item: -item[1].nearest):
             means = defined_mean(ce.sel(dataset=list(names), corruption=corruption), "dataset")
-            values = [defined(float(means.sel(model=model))) for model in labels]
-            title = corruption.replace("_", " ") + (" (held out)" if corruption in scores.held_out else "")
-            nearest = nearest_name(apart).replace("_", " ")
-            known = [number(value) for value in values if value is not None]
-            best = min(known, key=lambda text: float(text.replace("−", "-"))) if len(known) > 1 else None
-            rows.append(
-                [
-                    TableCell(title),
-                    TableCell(number(apart.nearest)),
-                    TableCell(nearest),
-                    TableCell(number(apart.clean)),
-                    *(TableCell(number(value), is_best=number(value) == best) for value in values),
-                ]
-            )
+            values = [tables.defined(float(means.sel(model=model))) for model in labels]
+            title, nearest = tables.corruption_title(corruption, scores), nearest_name(apart).replace("_", " ")
+            words = title, number(apart.nearest), nearest, number(apart.clean)
+            best = tables.best(values, models[0])
+            rows.append([*map(Entry, words), *(Entry(number(v), is_best=number(v) == best) for v in values)])
         if rows:
             shown = collection if len(scores.collections) > 1 else ""
             title = "Held-out corruptions by distance" + (f" of {shown}" if shown else "")
-            yield Table(slug("held-out", shown), title, heads, rows, NOTE)
+            yield Table(tables.slug("held-out", shown), title, heads, rows, NOTE)

@@ -8,7 +8,7 @@ from markupsafe import Markup
 
 from benchmark.data.prompts import ClosedSet
 from benchmark.prediction.records import FileDescription, PredictionRecord
-from benchmark.reporting.tables import Cell, Column, Table, number, slug
+from benchmark.reporting.tables import Column, Entry, Table, number, slug
 from benchmark.scoring.records import ScoresRecord
 from benchmark.tuning.records import ProbeSummary, TuningSummary
 
@@ -53,7 +53,14 @@ def prompts_table(record: PredictionRecord) -> Table:
 def data_sets_table(scores: ScoresRecord) -> Table:
     """Return the scored split of every data set: its source, size and checksum."""
     rows = [
-        [Cell(name), Cell(d.modality), Cell(d.source), Cell(number(d.seed, "d")), Cell(f"{d.count:,}"), Cell(d.images)]
+        [
+            Entry(name),
+            Entry(d.modality),
+            Entry(d.source),
+            Entry(number(d.seed, "d")),
+            Entry(f"{d.count:,}"),
+            Entry(d.images),
+        ]
         for name, d in scores.datasets.items()
     ]
     text = [Column(word, is_text=True) for word in ("Data set", "Modality", "Source", "Images, SHA-256")]
@@ -61,7 +68,7 @@ def data_sets_table(scores: ScoresRecord) -> Table:
 
 
 def _table(name: Markup, title: str, lines: list[tuple[str, str]]) -> Table:
-    return Table(name, title, COLUMNS, [[Cell(what), Cell(value)] for what, value in lines if value])
+    return Table(name, title, COLUMNS, [[Entry(what), Entry(value)] for what, value in lines if value])
 
 
 def _file(file: FileDescription) -> str:

@@ -44,7 +44,7 @@ class Column(NamedTuple):
     is_text: bool = False
 
 
-class Cell(NamedTuple):
+class Entry(NamedTuple):
     """What stands in one place: text, its interval (empty if it has none), and whether no model is better.
 
     `colour` marks the name of a model by what it has in the figures.
@@ -71,7 +71,7 @@ class Table:
     name: Markup
     title: str
     columns: Sequence[Column]
-    rows: Sequence[Sequence[Cell]]
+    rows: Sequence[Sequence[Entry]]
     note: str = ""
 
     @property
@@ -122,26 +122,35 @@ def one_line(text: object) -> str:
     return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in line)
 
 
+def corruption_title(corruption: str, scores: ScoresRecord) -> str:
+    """Return what tables and figures call a corruption, and that it is held out if it is."""
+    return corruption.replace("_", " ") + (" (held out)" if corruption in scores.held_out else "")
+
+
 def slug(*parts: str) -> Markup:
     """Return a name for files and links, alike in every document."""
     return Markup("-".join(re.sub(r"[^A-Za-z0-9_]+", "-", part) for part in parts if part))
 
 
 def numeric(
-    labels: Sequence[Cell], values: Sequence[Sequence[Estimate]], columns: Sequence[Column]
-) -> list[list[Cell]]:
+    labels: Sequence[Entry], values: Sequence[Sequence[Estimate]], columns: Sequence[Column]
+) -> list[list[Entry]]:
     """Return a row a label: its cell, then each value with its interval; the best of a column is marked."""
-    best = [_best([row[k].value for row in values], column) for k, column in enumerate(columns)]
+    marks = [best([row[k].value for row in values], column) for k, column in enumerate(columns)]
     return [
         [
             label,
-            *(Cell(number(v.value), _interval(v), number(v.value) == mark) for v, mark in zip(row, best, strict=True)),
+            *(
+                Entry(number(v.value), _interval(v), number(v.value) == mark)
+                for v, mark in zip(row, marks, strict=True)
+            ),
         ]
         for label, row in zip(labels, values, strict=True)
     ]
 
 
-def _best(values: Sequence[float | None], column: Column) -> str | None:
+def best(values: Sequence[float | None], column: Column) -> str | None:
+    """Return the best of some models' values as `number` prints it; None without two of them or a direction."""
     known = [value for value in values if value is not None and value == value]
     if len(values) < 2 or not known or not column.better:
         return None
@@ -164,7 +173,7 @@ def summaries(scores: ScoresRecord) -> dict[str, dict[str, Summary]]:
     }
 
 
-def main_tables(scores: ScoresRecord, labels: Mapping[str, Cell]) -> Iterator[Table]:
+def main_tables(scores: ScoresRecord, labels: Mapping[str, Entry]) -> Iterator[Table]:
     """Yield the main table and the one of more scores: over all collections, then of each if there are several."""
     for collection, models in summaries(scores).items():
         for name, title, columns in (("scores", "Scores", MAIN), ("more-scores", "More scores", MORE)):
@@ -196,7 +205,7 @@ def frame(scores: ScoresRecord) -> pd.DataFrame:
     return table.astype(dict.fromkeys(table.columns[2:], float))
 
 
-def paper_tables(cube: xr.Dataset, scores: ScoresRecord, labels: Mapping[str, Cell]) -> Iterator[Table]:
+def paper_tables(cube: xr.Dataset, scores: ScoresRecord, labels: Mapping[str, Entry]) -> Iterator[Table]:
     """Yield errors, and ratios to the baseline's, by modality; and of each collection by data set and corruption."""
     yield from _by_place(core(cube), scores, labels, "modality")
     for collection, names in scores.collections.items():
@@ -211,7 +220,7 @@ def paper_tables(cube: xr.Dataset, scores: ScoresRecord, labels: Mapping[str, Ce
 def _by_place(
     cube: xr.Dataset,
     scores: ScoresRecord,
-    labels: Mapping[str, Cell],
+    labels: Mapping[str, Entry],
     axis: Literal["modality", "dataset"],
     collection: str = "",
 ) -> Iterator[Table]:
@@ -235,12 +244,11 @@ def _by_place(
 
 
 def _by_corruption(
-    cube: xr.Dataset, scores: ScoresRecord, labels: Mapping[str, Cell], collection: str, part: str = ""
+    cube: xr.Dataset, scores: ScoresRecord, labels: Mapping[str, Entry], collection: str, part: str = ""
 ) -> Iterator[Table]:
     of = f"{_of(collection)}{f', {part} set' if part else ''}"
     names = cube.corruption.values[cube.present.any("dataset").values].tolist()
-    words = [f"{c.replace('_', ' ')}{' (held out)' if c in scores.held_out else ''}" for c in names]
-    columns = [Column(word, better="low") for word in words]
+    columns = [Column(corruption_title(name, scores), better="low") for name in names]
     columns.append(Column("mean", better="low"))
     for name, title, values in zip(
         ("errors", "ce"),
@@ -258,7 +266,7 @@ def _of(collection: str) -> str:
     return f" of {collection}" if collection else ""
 
 
-def _rows(values: Sequence[xr.DataArray], columns: Sequence[Column], labels: Mapping[str, Cell]) -> list[list[Cell]]:
+def _rows(values: Sequence[xr.DataArray], columns: Sequence[Column], labels: Mapping[str, Entry]) -> list[list[Entry]]:
     """Return a row a model of arrays that have the dimension model alone."""
     numbers = [[Estimate(value=defined(float(v.sel(model=model)))) for v in values] for model in labels]
     return numeric(list(labels.values()), numbers, columns)
@@ -301,17 +309,17 @@ def _listed(titles: Sequence[str]) -> str:
     return "; ".join(titles) if len(titles) > 2 else " and ".join(titles)
 
 
-def comparisons(scores: ScoresRecord, labels: Mapping[str, Cell]) -> Table:
+def comparisons(scores: ScoresRecord, labels: Mapping[str, Entry]) -> Table:
     """Return every paired comparison of two models that have a label."""
     columns = (MODEL._replace(title="First"), MODEL._replace(title="Second"), Column("Images", is_text=True))
     rows = [
         [
             labels[line.first],
             labels[line.second],
-            Cell(line.images),
-            Cell(number(line.difference, "+.1f"), f"{number(line.low, '+.1f')} to {number(line.high, '+.1f')}"),
-            Cell(f"{line.p:.4f}"),
-            Cell(f"{line.p_holm:.4f}", is_best=(line.p_holm or 0) < 0.05),
+            Entry(line.images),
+            Entry(number(line.difference, "+.1f"), f"{number(line.low, '+.1f')} to {number(line.high, '+.1f')}"),
+            Entry(f"{line.p:.4f}"),
+            Entry(f"{line.p_holm:.4f}", is_best=(line.p_holm or 0) < 0.05),
         ]
         for line in scores.comparisons
         if line.first in labels and line.second in labels
@@ -320,14 +328,14 @@ def comparisons(scores: ScoresRecord, labels: Mapping[str, Cell]) -> Table:
     return Table(slug("comparisons"), "Paired comparisons", heads, rows)
 
 
-def label_order(scores: ScoresRecord, labels: Mapping[str, Cell]) -> Table:
+def label_order(scores: ScoresRecord, labels: Mapping[str, Entry]) -> Table:
     """Return the accuracy in the right class order beside that in RobustMedCLIP's."""
     rows = []
     for model, model_scores in scores.models.items():
         for dataset, audit in model_scores.label_order.items():
             own, theirs = audit.own, audit.theirs or Accuracies(clean=None, corrupted=None)
             accuracies = [
-                Cell(number(None if value is None else 100 * value))
+                Entry(number(None if value is None else 100 * value))
                 for value in (own.clean, theirs.clean, own.corrupted, theirs.corrupted)
             ]
             is_same = audit.order == scores.datasets[dataset].class_names
@@ -338,7 +346,7 @@ def label_order(scores: ScoresRecord, labels: Mapping[str, Cell]) -> Table:
                 if is_same
                 else ", ".join(audit.order)
             )
-            rows.append([labels[model], Cell(dataset), *accuracies, Cell(said)])
+            rows.append([labels[model], Entry(dataset), *accuracies, Entry(said)])
     heads = [Column(word, "%") for word in ("Clean", "their order", "Corrupted", "their order")]
     text = [Column(word, is_text=True) for word in ("Data set", "Their order is")]
     return Table(slug("label-order"), "Label order", [MODEL, text[0], *heads, text[1]], rows)

@@ -10,7 +10,7 @@ import numpy as np
 import xarray as xr
 
 from benchmark.reporting.figures import Curve
-from benchmark.reporting.tables import UNDEFINED, Cell, Column, Table, number, percentages, slug
+from benchmark.reporting.tables import UNDEFINED, Column, Entry, Table, number, percentages, slug
 from benchmark.scoring.aggregation import defined_mean, over_datasets, over_seeds
 from benchmark.scoring.records import ScoresRecord
 
@@ -94,7 +94,7 @@ def _settings_table(grid: TunedGrid) -> Table:
     seeds = next(iter(grid.measures.values())).seeds
     heads = [Column("Setting", is_text=True), *(Column(key.replace("_", " ")) for key in keys), Column("seeds")]
     rows = [
-        [Cell(name), *(Cell(_said(options[key])) for key in keys), Cell(f"{int(seeds.sel(setting=name))}")]
+        [Entry(name), *(Entry(_said(options[key])) for key in keys), Entry(f"{int(seeds.sel(setting=name))}")]
         + [_over_seeds(values, name) for values in grid.measures.values()]
         for name, options in grid.options.items()
     ]
@@ -110,9 +110,9 @@ def _rank_table(grid: TunedGrid) -> Table:
         rest = _words({key: value for key, value in options.items() if key != "rank"}) or "all"
         by_rest.setdefault(rest, {})[options["rank"]] = name
     rows = [
-        [Cell(rest)]
+        [Entry(rest)]
         + [
-            _over_seeds(values, names[rank]) if rank in names else Cell("")
+            _over_seeds(values, names[rank]) if rank in names else Entry("")
             for rank in ranks
             for values in grid.measures.values()
         ]
@@ -142,10 +142,10 @@ def _curve(values: xr.Dataset, places: Sequence[tuple[float, str]]) -> Curve:
     return Curve(np.array([place for place, _ in places]), of_places["mean"].values, of_places["std"].values)
 
 
-def _over_seeds(values: xr.Dataset, name: str) -> Cell:
+def _over_seeds(values: xr.Dataset, name: str) -> Entry:
     of_setting = values.sel(setting=name)
     deviation = float(of_setting["std"])
-    return Cell(number(float(of_setting["mean"])), "" if np.isnan(deviation) else f"± {deviation:.1f}")
+    return Entry(number(float(of_setting["mean"])), "" if np.isnan(deviation) else f"± {deviation:.1f}")
 
 
 def _words(options: Options) -> str:

@@ -23,8 +23,8 @@ from pipeline.workspace.paths import Workspace
 METRICS = ("error", "balanced_error", "auroc", "ece")
 """Of every cell, fractions; the same of the clean cell are called ``clean_error`` and so on."""
 
-Logits = NDArray[np.float32]
-"""Of all cells of a data set, (1 + C * V, N, K): clean, then by corruption and severity."""
+CellLogits = NDArray[np.float32]
+"""Logits of all cells of a data set, (1 + C * V, N, K): clean, then by corruption and severity."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ def check_complete(workspace: Workspace, model: str, corruptions: Mapping[str, S
 
 def read_predictions(
     workspace: Workspace, model: str, manifest: CleanManifest, corruptions: Sequence[str], split: str, *, weights: str
-) -> tuple[Logits, NDArray[np.int64]]:
+) -> tuple[CellLogits, NDArray[np.int64]]:
     """Read the logits of all cells of a data set, and its labels, int64 (N,).
 
     Args:
@@ -111,7 +111,7 @@ def read_predictions(
 
 
 def measure(
-    logits: Logits,
+    logits: CellLogits,
     labels: NDArray[np.int64],
     counts: NDArray[np.float32],
     corruptions: Sequence[str],
@@ -172,7 +172,7 @@ def measure(
 
 
 def label_order(
-    logits: Logits,
+    logits: CellLogits,
     labels: NDArray[np.int64],
     class_names: Sequence[str],
     order: Sequence[str],

@@ -94,7 +94,7 @@ class Pretrained(NamedTuple):
             handle.write(safetensors.torch.save({**tensors, "log_scale": self.log_scale.reshape(())}))
 
 
-class Batch(NamedTuple):
+class Step(NamedTuple):
     """Images at some positions of the pool as the tower takes them, and the number of a template."""
 
     positions: Ints
@@ -174,7 +174,7 @@ def accuracies(towers: Pretrained, pool: Pool, prompts: Sequence[Prompts]) -> di
     return result
 
 
-def _batches(pool: Pool, size: int, templates: int, rng: np.random.Generator) -> Iterator[Batch]:
+def _batches(pool: Pool, size: int, templates: int, rng: np.random.Generator) -> Iterator[Step]:
     """Yield an epoch's batches.
 
     Only position and mirror image vary: photometric augmentation would erase the gap between the two domains, which
@@ -185,4 +185,4 @@ def _batches(pool: Pool, size: int, templates: int, rng: np.random.Generator) ->
         positions = order[start : start + size]
         template = int(rng.integers(templates))
         images = shift_and_mirror(pool, positions, rng)
-        yield Batch(positions, template, preprocess(images, phantom_clip.RECORD.preprocessing))
+        yield Step(positions, template, preprocess(images, phantom_clip.RECORD.preprocessing))

@@ -28,7 +28,7 @@ import torch
 
 from benchmark.models import load
 from benchmark.models.components.packages import package
-from benchmark.models.generative import ClosedSet, GenerativeModel
+from benchmark.models.generative import GenerativeModel, Question
 from benchmark.models.model import Model
 from benchmark.tuning.probing import Head
 from pipeline.io.records import write_json
@@ -183,7 +183,7 @@ def _towers(model: Model, images: Any, batch: int) -> dict[str, Work]:
 
 def _generative(model: GenerativeModel, images: Any, batch: int) -> dict[str, Work]:
     orders = [[*NAMES[k:], *NAMES[:k]] for k in range(CLASSES)]
-    closed_set = ClosedSet(model, ["Which one is it?\n" + "\n".join(order) for order in orders], NAMES)
+    closed_set = Question(model, ["Which one is it?\n" + "\n".join(order) for order in orders], NAMES)
     _, inputs = closed_set.shared_inputs(images)
 
     def forward(rows: range) -> object:

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmark.reporting import documents, tables
-from benchmark.reporting.tables import Cell, Column, Table
+from benchmark.reporting.tables import Column, Entry, Table
 from benchmark.scoring import files
 from benchmark.scoring.records import Estimate
 
@@ -21,21 +21,21 @@ def texts(cells):
 
 
 def test_an_undefined_value_is_a_dash_and_never_the_best():
-    (first,) = tables.numeric([Cell("m")], [row(None, 3.0)], [LOW, HIGH])
+    (first,) = tables.numeric([Entry("m")], [row(None, 3.0)], [LOW, HIGH])
     assert texts(first) == ["m", "–", "3.0"]
-    first, second = tables.numeric([Cell("m"), Cell("n")], [row(None), row(9.0)], [LOW])
+    first, second = tables.numeric([Entry("m"), Entry("n")], [row(None), row(9.0)], [LOW])
     assert (first[1].is_best, second[1].is_best) == (False, True)
 
 
 def test_best_is_the_lowest_or_the_highest_as_printed():
-    labels = [Cell("m"), Cell("n"), Cell("o")]
+    labels = [Entry("m"), Entry("n"), Entry("o")]
     first, second, third = tables.numeric(labels, [row(10.0, 1.0), row(20.0, 2.01), row(10.04, 1.99)], [LOW, HIGH])
     assert [cell.is_best for cell in (*first[1:], *second[1:], *third[1:])] == [True, False, False, True, True, True]
 
 
 def test_an_interval_below_zero_is_no_row_of_dashes():
     estimate = Estimate(value=1.0, low=-17.04, high=101.5)
-    ((_, cell),) = tables.numeric([Cell("m")], [[estimate]], [LOW])
+    ((_, cell),) = tables.numeric([Entry("m")], [[estimate]], [LOW])
     assert cell.interval == "−17.0 to 101.5"
     assert documents.escape_latex(cell.interval) == "$-$17.0 to 101.5"
 
@@ -99,7 +99,7 @@ def test_a_ratio_without_any_value_has_its_reason(reported):
 
 def test_comparisons_say_below_zero_alike(reported):
     scores = files.read_scores(reported)
-    table = tables.comparisons(scores, {name: Cell(name) for name in scores.models})
+    table = tables.comparisons(scores, {name: Entry(name) for name in scores.models})
     assert texts(table.rows[1])[:4] == ["base", "better", "corrupted", "−5.0"]
     line = scores.comparisons[1]
     assert table.rows[1][3].interval == f"{line.low:+.1f} to {line.high:+.1f}".replace("-", "−")

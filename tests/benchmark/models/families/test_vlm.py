@@ -11,7 +11,7 @@ from PIL import Image
 
 from benchmark.models import find_record, load
 from benchmark.models.families.vlm import KINDS
-from benchmark.models.generative import ClosedSet, GenerativeModel
+from benchmark.models.generative import GenerativeModel, Question
 from pipeline.errors import UserError
 from tests.benchmark.models import tiny_vlms
 
@@ -45,8 +45,8 @@ def compare(kind, folder):
     model = load("vlm:someone/tiny", weights_dir=folder)
     pictures = images()
     with torch.inference_mode():
-        ours = ClosedSet(model, QUESTIONS, ANSWERS).log_likelihoods(pictures)
-        alone = ClosedSet(model, QUESTIONS, ANSWERS).log_likelihoods(torch.from_numpy(pictures[1:2]))
+        ours = Question(model, QUESTIONS, ANSWERS).log_likelihoods(pictures)
+        alone = Question(model, QUESTIONS, ANSWERS).log_likelihoods(torch.from_numpy(pictures[1:2]))
     between = " " if kind.startswith("llava") and kind != "llava_onevision" else ""
     theirs = [
         [np.mean([plain(network, processor, image, q, answer, between) for q in QUESTIONS]) for answer in ANSWERS]
@@ -107,7 +107,7 @@ def test_an_adapter_is_put_on(folder):
     model = load("vlm:someone/tiny#adapter", weights_dir=folder, adapter=folder / "adapter")
     plain_model = load("vlm:someone/tiny", weights_dir=folder)
     with torch.inference_mode():
-        put_on, as_it_was = (ClosedSet(m, QUESTIONS, ANSWERS).log_likelihoods(images()) for m in (model, plain_model))
+        put_on, as_it_was = (Question(m, QUESTIONS, ANSWERS).log_likelihoods(images()) for m in (model, plain_model))
     theirs = np.mean([plain(adapted.eval(), plain_model.processor, images()[0], q, ANSWERS[1], " ") for q in QUESTIONS])
     assert abs(put_on[0, 1].item() - theirs) < 1e-4
     assert (put_on - as_it_was).abs().max() > 1e-2
@@ -174,12 +174,12 @@ def test_a_chat_template_that_cannot_ask_is_one_sentence(folder, template, match
     (folder / "chat_template.jinja").write_text(template, encoding="utf-8")
     model = load("vlm:someone/tiny", weights_dir=folder)
     with pytest.raises(UserError, match=match) as told:
-        ClosedSet(model, QUESTIONS, ANSWERS[:2]).log_likelihoods(images(1))
+        Question(model, QUESTIONS, ANSWERS[:2]).log_likelihoods(images(1))
     assert "\n" not in str(told.value)
 
 
 def test_a_class_that_is_called_as_the_mark_of_an_image_is_one_sentence(folder):
-    closed = ClosedSet(load("vlm:someone/tiny", weights_dir=folder), ["Is it an <image>?"], ["mass", "<image>"])
+    closed = Question(load("vlm:someone/tiny", weights_dir=folder), ["Is it an <image>?"], ["mass", "<image>"])
     with pytest.raises(UserError, match=r"can't be asked: .*number of images"):
         closed.log_likelihoods(images(1))
 
@@ -197,7 +197,7 @@ def test_a_vocabulary_longer_than_the_table_of_word_vectors_is_an_error(folder):
 def test_answers_that_cannot_be_told_apart_are_an_error(folder):
     model = load("vlm:someone/tiny", weights_dir=folder)
     with pytest.raises(UserError, match="reads 'benign mass' and 'benign mass' as the same answer"):
-        ClosedSet(model, QUESTIONS, ["benign mass", "basophil", "benign mass"])
+        Question(model, QUESTIONS, ["benign mass", "basophil", "benign mass"])
 
 
 @pytest.mark.parametrize("name", ["vlm:someone/tiny", "vlm:someone/tiny@main"])
