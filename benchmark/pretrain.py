@@ -26,9 +26,8 @@ def pretrain(root: Path | str, model: ModelRecord) -> PretrainRecord | None:
     from benchmark.tuning.records import PRETRAIN_RECORD, PretrainRecord, PretrainSkipped
     from pipeline.config.benchmark import Pretrain
     from pipeline.config.params import read_config
-    from pipeline.errors import UserError
     from pipeline.io.checksums import file_checksum
-    from pipeline.io.records import read_record, write_record
+    from pipeline.io.records import write_record
     from pipeline.workspace.paths import Workspace
 
     workspace = Workspace(root)
@@ -40,11 +39,7 @@ def pretrain(root: Path | str, model: ModelRecord) -> PretrainRecord | None:
         return None
     of_datasets = pretraining.prompts_of_phantom(workspace, config)
     key, weights = pretraining.training_key(workspace, config, of_datasets), folder / phantom_clip.WEIGHTS
-    try:
-        saved = read_record(folder / PRETRAIN_RECORD, PretrainRecord, remedy="pretrain anew")
-    except UserError:
-        saved = None  # none yet, or edited: it is made anew
-    if saved and saved.key == key and weights.is_file() and file_checksum(weights) == saved.weights_sha256:
+    if saved := PretrainRecord.saved(folder / PRETRAIN_RECORD, weights, key):
         print(f"pretrain: {name} was trained before with the same settings and images; nothing to do")
         return saved
     if not config.datasets_of("phantom"):

@@ -10,13 +10,9 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from pipeline.errors import UserError
 from pipeline.run import command_line
-
-if TYPE_CHECKING:
-    from pipeline.workspace.paths import Workspace
 
 
 def probe(root: Path | str, name: str) -> None:
@@ -50,7 +46,7 @@ def probe(root: Path | str, name: str) -> None:
     device = parse_device(benchmark.device)
     model = loading.load_towers(workspace, benchmark, settings.base, device=device)
     key, path = probing.key(workspace, settings, model, images), workspace.model(name) / HEADS
-    if _is_fitted(workspace, name, key):
+    if ProbeRecord.saved(path.parent / PROBE_RECORD, path, key):
         print(f"probe {name}: fitted before with the same settings, images and base; nothing to do")
         return
     choice = "no image is left to choose the strength on"
@@ -85,17 +81,6 @@ def probe(root: Path | str, name: str) -> None:
         weights_sha256=file_checksum(path),
     )
     write_record(path.parent / PROBE_RECORD, record)
-
-
-def _is_fitted(workspace: Workspace, name: str, key: str) -> bool:
-    from benchmark.tuning.records import HEADS, ProbeRecord
-    from pipeline.io.checksums import file_checksum
-
-    try:
-        record = ProbeRecord.read(workspace, name)
-        return (record.key, record.weights_sha256) == (key, file_checksum(workspace.model(name) / HEADS))
-    except (UserError, OSError):  # none yet, or a damaged one: fitted anew
-        return False
 
 
 def main(argv: Sequence[str] | None = None) -> int:

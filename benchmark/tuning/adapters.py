@@ -114,13 +114,7 @@ def _save(
 
 def saved_record(workspace: Workspace, name: str, key: str) -> TuneRecord | None:
     """Return the record of an adapter that is there, whole and of the same `key`; None if there is none."""
-    weights = workspace.adapter(name) / WEIGHTS
-    try:
-        record = TuneRecord.read(workspace, name)
-    except UserError:
-        return None  # none yet, or edited: it is made anew
-    same = record.key == key and weights.is_file() and file_checksum(weights) == record.weights_sha256
-    return record if same else None
+    return TuneRecord.saved(workspace.model(name) / TUNE_RECORD, workspace.adapter(name) / WEIGHTS, key)
 
 
 def write_curves(folder: Path, history: Iterable[EpochRecord]) -> None:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from benchmark.data.pool import Pool
 from benchmark.models.components.packages import package
 from benchmark.models.model import Model
-from benchmark.tuning.shots import TuningImages, split_entry
+from benchmark.tuning.shots import TuningImages
 from pipeline.config.benchmark import Probe
 from pipeline.errors import UserError
 from pipeline.workspace.paths import Workspace
@@ -123,14 +123,13 @@ def select(pool: Pool, features: Floats, dataset: str) -> tuple[Floats, Ints]:
 
 def key(workspace: Workspace, probe: Probe, model: Model, images: TuningImages) -> str:
     """Return the checksum of all that a probe's heads depend on."""
-    subsets = (*images.shots.subsets, *(images.held.subsets if images.held else ()))
     values = {
         "version": VERSION,
         "probe": probe.model_dump(mode="json"),
         "base": model.checksum(),
         "preprocessing": model.record.preprocessing.model_dump(mode="json"),
         "files": [file.sha256 for file in model.record.files],
-        "images": [(s.dataset, s.split, split_entry(workspace, s), s.indices.tolist()) for s in subsets],
+        "images": images.entries(workspace),
         "device": model.device.type,
         "packages": [torch.__version__, package("sklearn").__version__],
     }

@@ -63,6 +63,11 @@ class TuningImages:
         splits = dict.fromkeys(subset.split for subset in self.held.subsets if len(subset.indices))
         return ", and ".join(f"rest of {split}" if split in tuned else split for split in splits)
 
+    def entries(self, workspace: Workspace) -> list[tuple[str, str, dict[str, Any], list[int]]]:
+        """Return what tells the images apart from others: of each subset its manifest's entry and its indices."""
+        subsets = (*self.shots.subsets, *(self.held.subsets if self.held else ()))
+        return [(s.dataset, s.split, split_entry(workspace, s), s.indices.tolist()) for s in subsets]
+
 
 def choose_images(workspace: Workspace, config: Config, settings: TuningSettings) -> TuningImages:
     """Draw the shots of every data set, and hold images that are neither tuned on nor scored.

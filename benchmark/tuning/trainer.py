@@ -26,7 +26,7 @@ from benchmark.tuning.augmentation import RandomCorruption
 from benchmark.tuning.geometry import RandomCropAndMirror, may_mirror
 from benchmark.tuning.records import TRAINING_VERSION, EpochRecord, TuneRecord
 from benchmark.tuning.schedule import time_left, warm_cosine
-from benchmark.tuning.shots import balanced_order, choose_images, count_overlap, split_entry
+from benchmark.tuning.shots import balanced_order, choose_images, count_overlap
 from corruptions.table import BYTES_VERSION
 from pipeline.config.params import Config
 from pipeline.errors import UserError
@@ -118,10 +118,7 @@ class Tuning:
             "corruption": self.corruption
             and [BYTES_VERSION, vars(self.corruption), self.corruption.strengths(config.datasets)],
             "prompts": [p.model_dump(mode="json") for p in self._prompts],
-            "images": [
-                (subset.dataset, subset.split, split_entry(self.workspace, subset), subset.indices.tolist())
-                for subset in (*self.shots.subsets, *(self.held.subsets if self.held else ()))
-            ],
+            "images": self.images.entries(self.workspace),
             "torch": torch.__version__,
         }
         digest = hashlib.sha256(self.features.cpu().numpy().tobytes())
