@@ -228,25 +228,10 @@ class Predictor:
 
 def describe(model: ModelRecord, *, name: str, is_ours: bool) -> ModelDescription:
     """Return what is known of a model that params.yaml calls `name`; tables call one that was made here so too."""
-    files = [
-        FileDescription(name=f.name, sha256=f.sha256, repo=f.repo, revision=f.revision, origin=f.origin)
-        for f in model.files
-    ]
-    return ModelDescription(
-        name=name,
-        title=name if is_ours else model.title,
-        family=model.family,
-        architecture=model.architecture,
-        files=tuple(files),
-        context_length=model.context_length,
-        embedding=model.embedding,
-        preprocessing=model.preprocessing.in_words(),
-        licence=model.licence,
-        citation=model.citation,
-        sources=model.sources,
-        base=model.base,
-        notes=model.notes,
-    )
+    known = model.model_dump(include=set(ModelDescription.model_fields) - {"files"})
+    files = tuple(file.model_dump(include=set(FileDescription.model_fields)) for file in model.files)
+    own = {"name": name, "title": name if is_ours else model.title, "preprocessing": model.preprocessing.in_words()}
+    return ModelDescription.model_validate(known | own | {"files": files})
 
 
 def announce(what: str, cells: int, seconds: float) -> None:

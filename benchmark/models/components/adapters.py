@@ -6,14 +6,13 @@ import re
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 from torch import nn
 
 from benchmark.models.components.checkpoints import check_finite, check_tensors, read_tensors
-from benchmark.models.components.files import one_line, read_json
+from benchmark.models.components.files import one_line, parse, read_json
 from benchmark.models.components.packages import BROKEN, package
 from pipeline.errors import UserError
-from pipeline.io.records import explain
 
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 
@@ -47,10 +46,7 @@ def attach(tower: nn.Module, folder: Path, *, base: str) -> nn.Module:
         if not (folder / name).is_file():
             raise UserError(f"no adapter in {folder}: {name} is missing")
     content = read_json(folder / CONFIG)
-    try:
-        config = _AdapterConfig.model_validate(content)
-    except ValidationError as wrong:
-        raise UserError(f"{folder / CONFIG}: {explain(wrong.errors()[0], _AdapterConfig)}") from None
+    config = parse(content, _AdapterConfig, folder / CONFIG)
     if config.base_model_name_or_path != base:
         raise UserError(f"the adapter in {folder} is for {config.base_model_name_or_path}, not for {base}")
     if content.get("megatron_config") is not None:

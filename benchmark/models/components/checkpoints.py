@@ -112,7 +112,7 @@ def check_tensors(tensors: Mapping[str, Tensor], wanted: Mapping[str, Tensor], p
         problem=problem,
     )
     wrong = [name for name, value in wanted.items() if value.is_floating_point() and tensors[name].dtype not in _FLOATS]
-    _refuse([f"{name} is {tensors[name].dtype} and not {wanted[name].dtype}" for name in wrong], problem)
+    refuse([f"{name} is {tensors[name].dtype} and not {wanted[name].dtype}" for name in wrong], problem)
 
 
 def check_names(
@@ -125,19 +125,20 @@ def check_names(
     """Raise UserError, which begins with `problem`, if there are such names, or shapes and others that are wanted."""
     wrong = [f"{name} is missing" for name in missing] + [f"{name} is left over" for name in left_over]
     wrong += [f"{name} is {tuple(shape)} and not {tuple(wanted)}" for name, shape, wanted in shapes]
-    _refuse(wrong, problem)
+    refuse(wrong, problem)
 
 
 def check_finite(tensors: Mapping[str, Tensor], problem: str) -> None:
     """Raise UserError, which begins with `problem`, if a number is NaN, infinite or packed: it gives no scores."""
     numbers = {name: t for name, t in tensors.items() if t.is_floating_point() or t.is_complex()}
-    _refuse(
+    refuse(
         [f"{name} is {t.dtype}, which is not read" for name, t in numbers.items() if t.dtype not in _FLOATS], problem
     )
-    _refuse([f"{name} has NaN or infinite numbers" for name, t in numbers.items() if not t.isfinite().all()], problem)
+    refuse([f"{name} has NaN or infinite numbers" for name, t in numbers.items() if not t.isfinite().all()], problem)
 
 
-def _refuse(wrong: list[str], problem: str) -> None:
+def refuse(wrong: list[str], problem: str) -> None:
+    """Raise UserError, which begins with `problem` and has the first three of what is `wrong`, if anything is."""
     if wrong:
         more = f", and {len(wrong) - 3} more" if len(wrong) > 3 else ""
         raise UserError(f"{problem}: {', '.join(wrong[:3])}{more}")

@@ -5,13 +5,18 @@ from __future__ import annotations
 import importlib.util
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
 
 from benchmark.models.components.packages import package
 from benchmark.models.record import ModelFile, ModelRecord
 from pipeline.errors import UserError
 from pipeline.io.checksums import file_checksum
+from pipeline.io.records import explain
 from pipeline.io.regular import read_regular
+
+C = TypeVar("C", bound=BaseModel)
 
 
 class Files:
@@ -130,6 +135,14 @@ def _url_errors() -> tuple[type[Exception], ...]:
 def one_line(error: BaseException) -> str:
     """Return what a library says, on one line and not too long, or the error's kind where it says nothing."""
     return " ".join(str(error).split())[:300] or type(error).__name__
+
+
+def parse(content: Any, kind: type[C], where: object) -> C:
+    """Return what others wrote as `kind`; UserError, which begins with `where`, if it is none."""
+    try:
+        return kind.model_validate(content)
+    except ValidationError as wrong:
+        raise UserError(f"{where}: {explain(wrong.errors()[0], kind)}") from None
 
 
 def read_json(path: Path) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+from benchmark.models.components.checkpoints import refuse
 from benchmark.models.components.files import Files, one_line, read_json
 from benchmark.models.components.packages import package, quietly
 from pipeline.errors import UserError
@@ -66,9 +67,7 @@ def read_network(files: Files, auto: str, *, random_init: bool, heads: bool = Tr
     wrong += [f"{key} is left over" for key in left_over]
     wrong += [f"{key[0]} has another shape" for key in loaded["mismatched_keys"]]
     wrong += [f"{key} has NaN or infinite numbers" for key, t in network.named_parameters() if not t.isfinite().all()]
-    if wrong:
-        more = f", and {len(wrong) - 3} more" if len(wrong) > 3 else ""
-        raise UserError(f"the weights are not those of {name}: {', '.join(sorted(wrong)[:3])}{more}")
+    refuse(sorted(wrong), f"the weights are not those of {name}")
     return network.eval()
 
 

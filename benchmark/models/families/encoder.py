@@ -7,18 +7,17 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 from torch import Tensor, nn
 
 from benchmark.models.components.checkpoints import load_tensors, read_tensors
-from benchmark.models.components.files import Files, one_line, read_json
+from benchmark.models.components.files import Files, one_line, parse, read_json
 from benchmark.models.components.packages import package
 from benchmark.models.components.pretrained import CONFIG, WEIGHTS, read_config, read_network
 from benchmark.models.components.processors import PREPROCESSOR, read_image_processor
 from benchmark.models.model import Towers
 from benchmark.models.record import Channels, ModelFile, ModelRecord, Preprocessing, pinned
 from pipeline.errors import UserError
-from pipeline.io.records import explain
 
 PREFIX = "encoder:"
 FORMS = (f"{PREFIX}OWNER/NAME@COMMIT",)
@@ -102,7 +101,7 @@ def describe(name: str, *, folder: Path | None, offline: bool) -> ModelRecord:
     files = Files(unread, folder=folder, offline=offline)
     content = read_json(files.path(CONFIG))
     if "architecture" in content:
-        timm_config = _timm_config(content, name)
+        timm_config = parse(content, _TimmConfig, f"{CONFIG} of {name}")
         return unread.changed(
             architecture=timm_config.architecture,
             preprocessing=_preprocessing(timm_config.pretrained_cfg, name),
@@ -157,13 +156,6 @@ class _TimmConfig(BaseModel):
     model_args: dict[str, Any] = {}
 
 
-def _timm_config(content: Mapping[str, Any], name: str) -> _TimmConfig:
-    try:
-        return _TimmConfig.model_validate(content)
-    except ValidationError as wrong:
-        raise UserError(f"{CONFIG} of {name}: {explain(wrong.errors()[0], _TimmConfig)}") from None
-
-
 def _preprocessing(settings: _TimmSettings, name: str) -> Preprocessing:
     """Return what timm's transform of evaluation does."""
     _, height, width = settings.input_size
@@ -181,7 +173,7 @@ def _preprocessing(settings: _TimmSettings, name: str) -> Preprocessing:
 
 
 def _timm_network(record: ModelRecord, content: Mapping[str, Any], files: Files, *, random_init: bool) -> nn.Module:
-    config = _timm_config(content, record.name)
+    config = parse(content, _TimmConfig, f"{CONFIG} of {record.name}")
     try:
         network: nn.Module = package("timm").create_model(config.architecture, num_classes=0, **config.model_args)
     except (RuntimeError, TypeError, ValueError) as error:

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
-from benchmark.models.components.files import Files, one_line
+from benchmark.models.components.files import Files, one_line, parse
 from benchmark.models.components.packages import package
 from benchmark.models.components.pretrained import CONFIG, fetch, read_config, read_network
 from benchmark.models.components.processors import pillow_processor
 from benchmark.models.generative import Generator
 from benchmark.models.record import ModelFile, ModelRecord, Preprocessing, pinned
 from pipeline.errors import UserError
-from pipeline.io.records import explain
 
 PREFIX = "vlm:"
 ADAPTED = "#adapter"
@@ -124,10 +123,7 @@ def describe(name: str, *, folder: Path | None, offline: bool) -> ModelRecord:
         base=repo if name.endswith(ADAPTED) else None,
     )
     content = read_config(Files(unread, folder=folder, offline=offline), KINDS)
-    try:
-        config = _Config.model_validate(content)
-    except ValidationError as wrong:
-        raise UserError(f"{CONFIG} of {name}: {explain(wrong.errors()[0], _Config)}") from None
+    config = parse(content, _Config, f"{CONFIG} of {name}")
     size = config.vision_config.image_size
     return unread.changed(
         architecture=content["model_type"],
