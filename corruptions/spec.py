@@ -67,7 +67,7 @@ def strength(name: str, severity: int, *, profile: str = "imagenet-c", column: s
     `column` names the data set whose column of the profile ``modality`` is used; ``imagenet-c`` has one column for all.
     Raise ValueError for a name, severity, profile or column that the table does not have.
     """
-    if name not in EVERY or not _is_integer(severity) or severity not in SEVERITIES:
+    if name not in tuple(_ROWS["imagenet-c"]) or not _is_integer(severity) or severity not in SEVERITIES:
         have = f"have {', '.join(CORRUPTIONS)} at 1..5, and of the extended set {', '.join(EXTENDED)}"
         raise ValueError(f"no corruption {name!r} at severity {severity!r}; {have}")
     if profile not in PROFILES:
