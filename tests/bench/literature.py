@@ -19,7 +19,7 @@ from corruptions import CORRUPTIONS, EXTENDED, SEVERITIES, Strength, literature,
 from corruptions.cpu.draws import draw
 from corruptions.spec import find_kernel
 from corruptions.table import COLUMNS
-from tests.corruptions.extended.test_literature import OF_A_DISTRIBUTION, WITH_THRESHOLDS
+from tests.corruptions.extended.test_literature import WITH_OTHER_EDGES, WITH_THRESHOLDS
 from tests.corruptions.literature.photographs import photographs
 
 ANGLES = np.array([0, 45, 127, 128, 200, 255], np.uint8)
@@ -74,11 +74,12 @@ def report() -> Iterator[str]:
     yield ""
     yield "## The extended set"
     yield ""
-    drawn_otherwise, with_thresholds = (", ".join(sorted(kernels)) for kernels in (OF_A_DISTRIBUTION, WITH_THRESHOLDS))
-    yield f"Without {drawn_otherwise}, whose formula draws in another way. In {with_thresholds} a random number decides"
-    yield "between two results: where it is beside the threshold, a rounding does, and the difference may be any."
+    other_edges, with_thresholds = (", ".join(sorted(kernels)) for kernels in (WITH_OTHER_EDGES, WITH_THRESHOLDS))
+    yield f"Without {other_edges}, whose shapes Pillow draws with other edges. In {with_thresholds} a random"
+    yield "number decides between two results: where it is beside the threshold, a rounding does, and the difference"
+    yield "may be any."
     yield ""
-    yield from lines([name for name in EXTENDED if strength(name, 1).kernel not in OF_A_DISTRIBUTION], pictures)
+    yield from lines([name for name in EXTENDED if strength(name, 1).kernel not in WITH_OTHER_EDGES], pictures)
 
 
 def lines(names: Sequence[str], pictures: dict[str, NDArray[np.uint8]]) -> Iterator[str]:

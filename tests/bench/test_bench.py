@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import itertools
 import json
 import pathlib
@@ -14,6 +15,11 @@ from corruptions.table import EXTENDED_KERNELS
 from tests.bench import __main__ as bench
 from tests.bench import extended, kernels, models, peers, pipeline, timing
 from tests.bench.timing import Timing
+
+
+@pytest.mark.parametrize("name", sorted(path.stem for path in pathlib.Path(timing.__file__).parent.glob("[!_]*.py")))
+def test_every_bench_finds_what_it_imports(name: str) -> None:
+    importlib.import_module(f"tests.bench.{name}")
 
 
 def test_the_bench_writes_every_rate_and_the_machine(

@@ -8,7 +8,7 @@ import yaml
 
 from benchmark import score
 from benchmark.reporting import tables
-from benchmark.reporting.tables import Cell
+from benchmark.reporting.tables import Entry
 from benchmark.scoring import cube as cubes
 from benchmark.scoring import files
 from corruptions import CORRUPTIONS, SEVERITIES
@@ -127,7 +127,7 @@ def test_a_published_baseline_need_not_have_them(root, capsys):
 
 def test_the_tables_have_the_set_in_columns_of_its_own(root):
     scores, cube = scored(root, list(WRONG))
-    labels = {model: Cell(model) for model in scores.models}
+    labels = {model: Entry(model) for model in scores.models}
     more = list(tables.main_tables(scores, labels))[1]
     assert "mCE, corruption set" in [column.title for column in more.columns]
     by_name = {table.name: table for table in tables.paper_tables(cube, scores, labels)}
