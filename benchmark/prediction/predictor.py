@@ -79,9 +79,9 @@ class Predictor:
     ) -> None:
         self.workspace, self.config, self.output = workspace, config, workspace
         self.name, self.split = name, split
-        self._check_weights()
         self.backend = ("gpu" if device.type == "cuda" else "cpu") if on_the_fly else "files"
         self.model = loading.load(workspace, config.benchmark, name, device=device)
+        self._check_weights()
         self.weights = self.model.checksum()
         self._classifiers: dict[str, Classifier] = {}
 
