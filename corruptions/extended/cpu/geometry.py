@@ -3,22 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numba
 import numpy as np
-from llvmlite import ir  # type: ignore[import-untyped]
-from numba.core import cgutils, types
-from numba.extending import intrinsic
 from numpy.typing import NDArray
 
-from corruptions.cpu.compiler import COMPILES, njit
+from corruptions.cpu.compiler import njit
 from corruptions.cpu.levels import flat
 from corruptions.extended.lookup import geometry
 from corruptions.lookup import constant
 from corruptions.spec import Images
-
-_TALL, _WIDE = 4, 8  # rows and columns of the matrix products that stay in registers
 
 
 def elastic_transform(
@@ -210,57 +204,24 @@ def _blur_down(weights, rows, out):  # type: ignore[no-untyped-def]
 @njit
 def _multiply(weights, rows, out):  # type: ignore[no-untyped-def]
     """Store in `out` the matrix product of `weights` and `rows`, without the zeros at the ends of the weights."""
-    height, width = out.shape
-    if height < _TALL or width < _WIDE or not COMPILES:
-        out[:] = 0
-        for p in range(height):
-            for j in range(height):
-                out[p] += weights[p, j] * rows[j]
-        return
-    # The last tiles begin early enough to end with the matrix.
-    tops = np.minimum(np.arange(0, height, _TALL), height - _TALL)
-    columns = [np.nonzero(weights[top : top + _TALL])[1] for top in tops]
-    used = [(used.min(), used.max() + 1) for used in columns]
-    for left in range(0, width, _WIDE):
-        for k in range(tops.size):
-            first, end = used[k]
-            _multiply_tile(weights, rows, tops[k], min(left, width - _WIDE), first, end, out)
-
-
-@intrinsic  # type: ignore[untyped-decorator]
-def _multiply_tile(context, weights, rows, top, left, first, end, out):  # type: ignore[no-untyped-def]
-    """Store a tile of what `_multiply` does, as the sum over `first` to `end`; it stays in registers."""
-
-    def build(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        matrices = [context.make_array(signature.args[n])(context, builder, arguments[n]) for n in (0, 1, 6)]
-        top, left, first, end = arguments[2:6]
-        doubles = ir.VectorType(ir.DoubleType(), _WIDE)
-
-        def place(matrix: Any, row: Any, column: Any) -> Any:
-            line = builder.extract_value(matrix.shape, 1)
-            return builder.gep(matrix.data, [builder.add(builder.mul(row, line), column)])
-
-        def vector(matrix: Any, row: Any) -> Any:
-            return builder.bitcast(place(matrix, row, left), doubles.as_pointer())
-
-        lines = [builder.add(top, top.type(k)) for k in range(_TALL)]
-        totals = [cgutils.alloca_once_value(builder, ir.Constant(doubles, [0.0] * _WIDE)) for _ in lines]
-        with cgutils.for_range_slice(builder, first, end, first.type(1)) as (j, _):
-            row = builder.load(vector(matrices[1], j), align=8)
-            for line, total in zip(lines, totals, strict=True):
-                weight = builder.load(place(matrices[0], line, j))
-                lane = builder.insert_element(ir.Constant(doubles, ir.Undefined), weight, ir.IntType(32)(0))
-                factor = builder.shuffle_vector(
-                    lane, lane, ir.Constant(ir.VectorType(ir.IntType(32), _WIDE), [0] * _WIDE)
-                )
-                # Nothing is rounded, so a processor that multiplies and adds in one step finds the same.
-                part = builder.fmul(factor, row, flags=["contract"])
-                builder.store(builder.fadd(builder.load(total), part, flags=["contract"]), total)
-        for line, total in zip(lines, totals, strict=True):
-            builder.store(builder.load(total), vector(matrices[2], line), align=8)
-        return context.get_dummy_value()
-
-    return types.void(weights, rows, top, left, first, end, out), build
+    for p in range(out.shape[0]):
+        share, total = weights[p], out[p]
+        total[:] = 0
+        j, end = 0, weights.shape[1]
+        while j < end and share[j] == 0:
+            j += 1
+        while end > j and share[end - 1] == 0:
+            end -= 1
+        while j + 4 <= end:  # four rows at a time, so that the sums are read and written a quarter as often
+            a, b, c, d = share[j], share[j + 1], share[j + 2], share[j + 3]
+            row_a, row_b, row_c, row_d = rows[j], rows[j + 1], rows[j + 2], rows[j + 3]
+            for e in range(total.size):
+                total[e] += a * row_a[e] + b * row_b[e] + c * row_c[e] + d * row_d[e]
+            j += 4
+        for k in range(j, end):
+            row = rows[k]
+            for e in range(total.size):
+                total[e] += share[k] * row[e]
 
 
 @njit
