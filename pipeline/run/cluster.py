@@ -66,7 +66,7 @@ def everywhere(
     from distributed.comm import CommClosedError
 
     try:
-        expected = identity(" ".join(corruptions))
+        expected = identity(*corruptions)
         _examine_all(client, root, expected)
         work = functools.partial(call, target, str(root), options=options, expected=expected)
         yield from _results(client, {client.submit(work, task, pure=False): task for task in tasks})
@@ -100,10 +100,10 @@ def findings_here(token: str, content: str, expected: Identity) -> list[str]:
 
 
 @functools.cache
-def identity(beside: str = "") -> Identity:
+def identity(*beside: str) -> Identity:
     """Return what must be equal on all machines: versions, and the checksum of a small image's corruptions.
 
-    These are the seven and those of the names in `beside`, which spaces part.
+    These are the seven and those named in `beside`.
     """
     import corruptions
 
@@ -112,13 +112,13 @@ def identity(beside: str = "") -> Identity:
         "format version": str(corruptions.BYTES_VERSION),
         "Python": ".".join(platform.python_version_tuple()[:2]),
         **{name: version(name) for name in ("numpy", "numba")},
-        "corruptions beside the seven": beside,
-        "kernel checksum": _kernel_checksum([*corruptions.CORRUPTIONS, *beside.split()]),
+        "corruptions beside the seven": " ".join(beside),
+        "kernel checksum": _kernel_checksum([*corruptions.CORRUPTIONS, *beside]),
     }
 
 
 def _differences(expected: Identity) -> list[str]:
-    here = identity(expected["corruptions beside the seven"])
+    here = identity(*expected["corruptions beside the seven"].split())
     return [f"has {k} {v}, here it is {expected[k]}" for k, v in here.items() if v != expected[k]]
 
 
@@ -130,7 +130,6 @@ def _kernel_checksum(names: Sequence[str]) -> str:
     from corruptions.table import COLUMNS
 
     column = next(iter(COLUMNS))
-
     levels = np.arange(2 * 20 * 24 * 3, dtype=np.uint32) * 2654435761 >> 24  # multiplicative hash: Knuth, vol. 3, 6.4
     images = levels.astype(np.uint8).reshape(2, 20, 24, 3)
     digest = hashlib.sha256()

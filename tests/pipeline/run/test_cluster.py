@@ -212,7 +212,7 @@ def test_the_seven_and_what_tasks_make_are_in_the_checksum(monkeypatch: pytest.M
         lambda images, name, **key: asked.append((name, key["profile"])) or sweep(images, name, **key),
     )
     cluster.identity.cache_clear()  # another test may have asked first
-    expected = cluster.identity("fog contrast")
+    expected = cluster.identity("fog", "contrast")
     assert asked == [(name, profile) for name in (*CORRUPTIONS, "fog") for profile in PROFILES]
     assert expected["kernel checksum"] != cluster.identity()["kernel checksum"]
     other = {**expected, "kernel checksum": "0"}
